@@ -1,0 +1,28 @@
+import { defineConfig } from 'vitest/config';
+
+/** Three tiers: `unit` needs nothing, `charon` a real daemon, `lab` root, namespaces and a build in dist/. */
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: ['test/charon/**', 'test/lab/**'] } },
+      {
+        test: {
+          name: 'charon',
+          include: ['test/charon/**/*.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: 'lab',
+          include: ['test/lab/**/*.test.ts'],
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});
