@@ -1,0 +1,110 @@
+import type { ViciSection, ViciValue } from '../vici/message.ts';
+import { childrenOf, type ChildConfig, type Connection, type IkeParameters } from './connection.ts';
+
+/** What a node authenticates with. All DER. */
+export interface ConnectionCertificates {
+  /** The node's own certificate, sent to the peer. */
+  readonly own: Uint8Array;
+  /** The mesh CA: a peer must present a certificate that it issued. */
+  readonly ca: Uint8Array;
+}
+
+/** The `load-conn` request for one connection. The only place that knows charon's spelling of these options. */
+export function loadConnRequest(connection: Connection, certificates: ConnectionCertificates): ViciSection {
+  return section({
+    [connection.name]: section({
+      version: '2',
+      ...mediationOptions(connection),
+      ...remoteOptions(connection),
+      mobike: yesNo(connection.ike.mobike),
+      ...ikeOptions(connection.ike),
+      // A node that comes back (restart, new address) replaces what is left of its former self.
+      unique: 'replace',
+      local: section({ auth: 'pubkey', id: connection.localId, certs: [certificates.own] }),
+      remote: section({ auth: 'pubkey', id: connection.remoteId, cacerts: [certificates.ca] }),
+      ...childOptions(childrenOf(connection)),
+    }),
+  });
+}
+
+function mediationOptions(connection: Connection): Record<string, ViciValue> {
+  switch (connection.kind) {
+    case 'mediation-server':
+    case 'mediation-client':
+      return { mediation: 'yes' };
+    case 'mediated-peer':
+      return { mediated_by: connection.mediatedBy, mediation_peer: connection.mediationPeer };
+    case 'hub':
+    case 'spoke':
+      return {};
+  }
+}
+
+function remoteOptions(connection: Connection): Record<string, ViciValue> {
+  if (connection.kind !== 'mediation-client' && connection.kind !== 'spoke') return {};
+  const { remoteAddresses, virtualIps } = connection;
+  return { remote_addrs: remoteAddresses, ...(virtualIps.length > 0 && { vips: virtualIps }) };
+}
+
+/**
+ * strongSwan's ipsec.conf counts back from the end (lifetime, margin), VICI counts forward: rekeying starts at
+ * `rekey_time` less up to `rand_time`, and the SA ends `over_time` after `rekey_time`.
+ */
+function ikeOptions(ike: IkeParameters): Record<string, ViciValue> {
+  return {
+    ...(ike.proposals.length > 0 && { proposals: ike.proposals }),
+    ...(ike.lifetimeSeconds > 0 && {
+      rekey_time: seconds(ike.lifetimeSeconds - ike.marginSeconds),
+      over_time: seconds(ike.marginSeconds),
+      rand_time: seconds(ike.marginSeconds),
+    }),
+    ...(ike.lifetimeSeconds === 0 && { rekey_time: seconds(0) }),
+    keyingtries: String(ike.keyingTries),
+    dpd_delay: seconds(ike.dpdDelaySeconds),
+  };
+}
+
+function childOptions(children: readonly ChildConfig[]): Record<string, ViciValue> {
+  if (children.length === 0) return {};
+  return { children: section(Object.fromEntries(children.map((child) => [child.name, childSection(child)]))) };
+}
+
+/** No start, close or DPD action: charon would go to a stale address, past the mediator. The agent initiates. */
+function childSection(child: ChildConfig): ViciSection {
+  return section({
+    local_ts: child.localSubnets,
+    remote_ts: child.remoteSubnets,
+    ...(child.proposals.length > 0 && { esp_proposals: child.proposals }),
+    ...(child.lifetimeSeconds > 0 && {
+      rekey_time: seconds(child.lifetimeSeconds - child.marginSeconds),
+      life_time: seconds(child.lifetimeSeconds),
+      rand_time: seconds(child.marginSeconds),
+    }),
+    ...(child.lifetimeSeconds === 0 && { rekey_time: seconds(0) }),
+    priority: String(child.priority),
+    start_action: 'none',
+    close_action: 'none',
+    dpd_action: 'clear',
+  });
+}
+
+/** A section from a plain object, in its order. */
+export function section(fields: Readonly<Record<string, ViciValue>>): ViciSection {
+  return new Map(Object.entries(fields));
+}
+
+/** A VICI value as plain data for a schema: sections become objects without a prototype. */
+export function plainOf(value: ViciValue): unknown {
+  if (!(value instanceof Map)) return value;
+  const plain = Object.create(null) as Record<string, unknown>;
+  for (const [key, inner] of value) plain[key] = plainOf(inner);
+  return plain;
+}
+
+function seconds(count: number): string {
+  return `${Math.max(0, count)}s`;
+}
+
+function yesNo(value: boolean): string {
+  return value ? 'yes' : 'no';
+}

@@ -1,0 +1,116 @@
+import { describe, expect, it } from 'vitest';
+import type { Connection } from '../../src/ike/connection.ts';
+import { loadConnRequest, plainOf, section } from '../../src/ike/sections.ts';
+import { encodeMessage } from '../../src/vici/message.ts';
+import { child, mediatedPeer, medsrv, names, spoke } from '../reconcile/builders.ts';
+import { everyKind, hub, mediationServer } from './connections.ts';
+
+const own = Uint8Array.of(1);
+const ca = Uint8Array.of(2);
+
+const fieldsOf = (connection: Connection): Record<string, unknown> =>
+  (plainOf(loadConnRequest(connection, { own, ca })) as Record<string, Record<string, unknown>>)[connection.name]!;
+
+/** What all kinds have alike, with the builders' IKE parameters. */
+const alike = (connection: Connection): Record<string, unknown> => ({
+  version: '2',
+  mobike: 'no',
+  rekey_time: '3420s',
+  over_time: '180s',
+  rand_time: '180s',
+  keyingtries: '1',
+  dpd_delay: '10s',
+  unique: 'replace',
+  local: { auth: 'pubkey', id: connection.localId, certs: [own] },
+  remote: { auth: 'pubkey', id: connection.remoteId, cacerts: [ca] },
+});
+
+const childFields = (priority: string): Record<string, unknown> => ({
+  'edge1--remote': {
+    local_ts: ['7.7.7.0/24'],
+    remote_ts: ['7.7.8.0/24'],
+    rekey_time: '1020s',
+    life_time: '1200s',
+    rand_time: '180s',
+    priority,
+    start_action: 'none',
+    close_action: 'none',
+    dpd_action: 'clear',
+  },
+});
+
+describe('the load-conn request', () => {
+  it('of a mediation server has neither addresses nor children', () =>
+    expect(fieldsOf(mediationServer())).toEqual({ ...alike(mediationServer()), mediation: 'yes' }));
+
+  it('of a mediation client goes to the mediator', () =>
+    expect(fieldsOf(medsrv())).toEqual({ ...alike(medsrv()), mediation: 'yes', remote_addrs: ['203.0.113.10'] }));
+
+  it('of a mediated peer names mediator and peer, and no address: charon would go past the mediator', () =>
+    expect(fieldsOf(mediatedPeer())).toEqual({
+      ...alike(mediatedPeer()),
+      mediated_by: names.medsrv,
+      mediation_peer: 'O=mesh, CN=remote',
+      children: childFields('1000'),
+    }));
+
+  it('of a hub answers from anywhere', () =>
+    expect(fieldsOf(hub())).toEqual({ ...alike(hub()), children: childFields('2000') }));
+
+  it('of a spoke goes to the hub', () =>
+    expect(fieldsOf(spoke())).toEqual({
+      ...alike(spoke()),
+      remote_addrs: ['203.0.113.10'],
+      children: childFields('2000'),
+    }));
+
+  it('asks for virtual addresses only where there are some', () => {
+    expect(fieldsOf({ ...spoke(), virtualIps: ['0.0.0.0'] })).toMatchObject({ vips: ['0.0.0.0'] });
+    expect(fieldsOf(spoke())).not.toHaveProperty('vips');
+  });
+
+  it('leaves a lifetime of 0 without end and without rekeying', () => {
+    const fields = fieldsOf({
+      ...spoke([child('edge1--remote', { lifetimeSeconds: 0 })]),
+      ike: { ...spoke().ike, lifetimeSeconds: 0 },
+    });
+    expect(fields).toMatchObject({ rekey_time: '0s', children: { 'edge1--remote': { rekey_time: '0s' } } });
+    expect(fields).not.toHaveProperty('over_time');
+    expect((fields['children'] as Record<string, unknown>)['edge1--remote']).not.toHaveProperty('life_time');
+  });
+
+  it('never says a negative time', () => {
+    const ike = { ...spoke().ike, lifetimeSeconds: 60, marginSeconds: 90 };
+    expect(fieldsOf({ ...spoke(), ike })).toMatchObject({ rekey_time: '0s', over_time: '90s' });
+  });
+
+  it('names proposals only where the mesh does', () => {
+    const ike = { ...spoke().ike, proposals: ['aes256-sha256-ecp256'], mobike: true };
+    const fields = fieldsOf({ ...spoke([child('edge1--remote', { proposals: ['aes128gcm16'] })]), ike });
+    expect(fields).toMatchObject({
+      proposals: ['aes256-sha256-ecp256'],
+      mobike: 'yes',
+      children: { 'edge1--remote': { esp_proposals: ['aes128gcm16'] } },
+    });
+    expect(fieldsOf(spoke())).not.toHaveProperty('proposals');
+  });
+
+  it.each(everyKind().connections.map((connection) => [connection.kind, connection] as const))(
+    'of a %s is something that VICI can carry, under its name alone',
+    (_kind, connection) => {
+      const request = loadConnRequest(connection, { own, ca });
+      expect([...request.keys()]).toEqual([connection.name]);
+      expect(encodeMessage(request).byteLength).toBeGreaterThan(0);
+    },
+  );
+});
+
+describe('plain data of a section', () => {
+  it('takes keys that objects give a meaning to for what they are', () => {
+    const plain = plainOf(section({})) as object;
+    expect(Object.getPrototypeOf(plain)).toBeNull();
+    const hostile = plainOf(new Map([['__proto__', new Map([['admin', 'yes']])]])) as Record<string, unknown>;
+    expect(Object.keys(hostile)).toEqual(['__proto__']);
+    expect(hostile['admin']).toBeUndefined();
+  });
+});
