@@ -1,0 +1,64 @@
+import type { ChildName, Connection, ConnectionName } from '../ike/connection.ts';
+import type { IkeSa } from '../ike/sa.ts';
+
+/** All of charon that the loop looks at, read at one moment. */
+export interface ObservedState {
+  /**
+   * Start of this charon process in ms after the machine's boot, good to a few seconds (charon tells whole ones).
+   * Another value means another process: all that was loaded is gone.
+   */
+  readonly charonStartMs: number;
+  /** The same in ms since the epoch, for people: it moves when the wall clock is set. */
+  readonly charonSinceMs: number;
+  readonly charonVersion: string;
+  /** Worker threads that are free; at 2 or fewer nothing more is asked of charon. */
+  readonly idleWorkers: number;
+  /** Loaded connections with our prefix. */
+  readonly connections: ReadonlySet<string>;
+  /** Ids of the private keys that charon holds, whoever loaded them. */
+  readonly keyIds: ReadonlySet<string>;
+  /** IKE SAs of connections with our prefix. */
+  readonly ikeSas: readonly IkeSa[];
+}
+
+interface StepArgs {
+  /** The node's key and certificate and the mesh CA. */
+  'load-credentials': { readonly digest: string };
+  'load-conn': { readonly connection: Connection; readonly digest: string };
+  'unload-conn': { readonly connection: ConnectionName };
+  'terminate-ike': { readonly connection: string; readonly ikeSaId: number };
+  'terminate-child': { readonly connection: string; readonly child: string; readonly childSaId: number };
+  /** A mediation connection: it has no child. */
+  'initiate-ike': { readonly connection: ConnectionName };
+  /** Always by child: by IKE alone charon skips the mediation and sends to 0.0.0.0. */
+  'initiate-child': { readonly connection: ConnectionName; readonly child: ChildName };
+}
+
+export type StepKind = keyof StepArgs;
+export type Step<K extends StepKind = StepKind> = { [P in K]: { readonly kind: P } & StepArgs[P] }[K];
+/** load-credentials answers with the id of the private key that charon gave it; the others with nothing. */
+export type Executors = {
+  readonly [K in StepKind]: (step: Step<K>, signal: AbortSignal) => Promise<string | undefined>;
+};
+
+/** What the loop needs of the daemon. The agent implements it over VICI, tests in memory. */
+export interface Charon {
+  /** Reads the complete state; rejects rather than return a part of it. */
+  observe(signal: AbortSignal): Promise<ObservedState>;
+  /** An executor rejects with a {@link StepRefused} when charon said no; with anything else when charon is gone. */
+  readonly executors: Executors;
+}
+
+/** charon's "no" to one step: the others may go on. `message` is in charon's words. */
+export class StepRefused extends Error {
+  override readonly name = 'StepRefused';
+}
+
+/** Runs the one executor of the step's kind. */
+export function executeStep<K extends StepKind>(
+  executors: Executors,
+  step: Step<K>,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  return executors[step.kind](step, signal);
+}

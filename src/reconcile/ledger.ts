@@ -1,0 +1,62 @@
+import { z } from 'zod';
+import type { ObservedState, Step } from './charon.ts';
+
+/**
+ * What this charon process was given, as digests: charon does not show its configuration well enough to compare, and
+ * loading the same again ends SAs from strongSwan 6.0 on. Kept on disk, so that a new agent loads nothing twice.
+ */
+export const ledgerSchema = z.strictObject({
+  charonStartMs: z.number(),
+  credentials: z.string().nullable(),
+  /** Id of the private key that charon answered with. */
+  keyId: z.string().nullable(),
+  connections: z.record(z.string(), z.string()),
+});
+export type Ledger = Readonly<z.output<typeof ledgerSchema>>;
+
+/** The ledger of a charon process that was given nothing yet. */
+export function emptyLedger(charonStartMs: number): Ledger {
+  return { charonStartMs, credentials: null, keyId: null, connections: {} };
+}
+
+/** Two starts nearer than this are one process; a faster restart shows by its missing connections and keys. */
+const SAME_START_MS = 4000;
+
+/** True when the ledger was written for the charon that was observed. */
+export function isOfThisCharon(ledger: Ledger, observed: ObservedState): boolean {
+  return Math.abs(ledger.charonStartMs - observed.charonStartMs) < SAME_START_MS;
+}
+
+/** The part of the ledger that is still true: nothing after a restart, less what another client has unloaded. */
+export function validLedger(ledger: Ledger | undefined, observed: ObservedState): Ledger {
+  if (ledger === undefined || !isOfThisCharon(ledger, observed)) {
+    return emptyLedger(observed.charonStartMs);
+  }
+  const keyIsThere = ledger.keyId !== null && observed.keyIds.has(ledger.keyId);
+  const connections = Object.entries(ledger.connections).filter(([name]) => observed.connections.has(name));
+  return {
+    charonStartMs: ledger.charonStartMs,
+    credentials: keyIsThere ? ledger.credentials : null,
+    keyId: keyIsThere ? ledger.keyId : null,
+    connections: Object.fromEntries(connections),
+  };
+}
+
+/** The ledger after a step that worked; the same object when the step changes nothing in it. */
+export function ledgerAfter(ledger: Ledger, step: Step, keyId: string | undefined): Ledger {
+  switch (step.kind) {
+    case 'load-credentials':
+      return { ...ledger, credentials: step.digest, keyId: keyId ?? null };
+    case 'load-conn':
+      return { ...ledger, connections: { ...ledger.connections, [step.connection.name]: step.digest } };
+    case 'unload-conn': {
+      const { [step.connection]: _unloaded, ...connections } = ledger.connections;
+      return { ...ledger, connections };
+    }
+    case 'terminate-ike':
+    case 'terminate-child':
+    case 'initiate-ike':
+    case 'initiate-child':
+      return ledger;
+  }
+}

@@ -1,0 +1,206 @@
+import type { Clock } from '../clock.ts';
+import { childrenOf, type Connection } from '../ike/connection.ts';
+import type { DesiredState } from '../ike/desired-state.ts';
+import type { ChildSa, IkeSa } from '../ike/sa.ts';
+import { executeStep, StepRefused, type Charon, type ObservedState, type Step } from './charon.ts';
+import { emptyLedger, isOfThisCharon, ledgerAfter, validLedger, type Ledger } from './ledger.ts';
+import { nextAttempt, type Attempt } from './pace.ts';
+import { fits, initiateKey, paceKey, plan } from './plan.ts';
+
+/** What charon is to be brought to. */
+export interface Target {
+  readonly desired: DesiredState;
+  /** Digest of the node's key, certificate and CA. */
+  readonly credentialsDigest: string;
+  /** Digest of the load-conn request that a connection gives with these credentials. */
+  readonly digestOf: (connection: Connection) => string;
+}
+
+/** charon's "no" that stands. */
+export interface Refusal {
+  /** A connection's name, or `credentials`. */
+  readonly resource: string;
+  readonly step: 'load' | 'initiate';
+  readonly message: string;
+}
+
+export interface RoundResult {
+  /** What the round worked towards. */
+  readonly target: Target | undefined;
+  readonly observed: ObservedState;
+  /** The steps that charon accepted in this round, in order. */
+  readonly done: readonly Step[];
+  readonly refusals: readonly Refusal[];
+  /** Connections (and `credentials`) that charon does not have as desired after this round. */
+  readonly notLoaded: readonly string[];
+  /** Ms until something that waits may be tried again; undefined when nothing waits. */
+  readonly nextAttemptInMs: number | undefined;
+}
+
+export interface ReconcilerDeps {
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** The ledger that an earlier process of this agent left, if any. */
+  readonly ledger: Ledger | undefined;
+  /** Returns true when the ledger is on disk; with false the loop goes on, and asks again in the next round. */
+  readonly saveLedger: (ledger: Ledger) => boolean;
+}
+
+/** Called with each observation, before planning: which set-ups (by `paceKey`) the paths want now. */
+export type Gate = (observed: ObservedState) => (key: string) => boolean;
+
+/**
+ * Brings charon to the target, round by round: observe everything, plan, execute, look again. Level-triggered: it
+ * knows no events. A lost connection to charon ends a round with a rejection; the next one may have a new charon.
+ */
+export class Reconciler {
+  readonly #deps: ReconcilerDeps;
+  readonly #attempts = new Map<string, Attempt>();
+  readonly #firstSeenMs = new Map<number, number>();
+  #digests = new Map<string, string>();
+  #ledger: Ledger | undefined;
+  #isLedgerSaved = true;
+
+  constructor(deps: ReconcilerDeps) {
+    this.#deps = deps;
+    this.#ledger = deps.ledger;
+  }
+
+  /** One round. Without a target it only observes. A step that charon refuses does not keep the others. */
+  async round(charon: Charon, target: Target | undefined, gate: Gate, signal: AbortSignal): Promise<RoundResult> {
+    const observed = await charon.observe(signal);
+    this.#note(observed, target);
+    if (!this.#isLedgerSaved && this.#ledger !== undefined) this.#isLedgerSaved = this.#deps.saveLedger(this.#ledger);
+    const allowed = gate(observed);
+    const steps = target === undefined ? [] : this.#plan(target, observed, allowed);
+    const done: Step[] = [];
+    for (const step of steps) if (await this.#execute(charon, step, signal)) done.push(step);
+    const notLoaded = target === undefined ? [] : this.#notLoaded(target);
+    return { target, observed, done, refusals: this.#refusals(), notLoaded, nextAttemptInMs: this.#nextAttemptInMs() };
+  }
+
+  /** Brings what is remembered into line with what is there now. */
+  #note(observed: ObservedState, target: Target | undefined): void {
+    const before = this.#ledger;
+    this.#ledger = validLedger(before, observed);
+    if (before !== undefined && !isOfThisCharon(before, observed)) {
+      this.#firstSeenMs.clear();
+      this.#attempts.clear();
+    }
+    this.#noteAges(observed.ikeSas);
+    for (const ikeSa of observed.ikeSas.filter(isStable)) {
+      this.#attempts.delete(initiateKey(ikeSa.name));
+      const connection = target?.desired.connections.find(({ name }) => name === ikeSa.name);
+      for (const child of connection === undefined ? [] : childrenOf(connection)) {
+        // One with other selectors than configured is still to be replaced: its tries go on counting.
+        const isUp = ikeSa.childSas.some(
+          (childSa) => isStableChild(childSa) && childSa.name === child.name && fits(childSa, child),
+        );
+        if (isUp) this.#attempts.delete(initiateKey(ikeSa.name, child.name));
+      }
+    }
+  }
+
+  #noteAges(ikeSas: readonly IkeSa[]): void {
+    const nowMs = this.#deps.clock.monotonicMs();
+    const present = new Set(ikeSas.map(({ uniqueId }) => uniqueId));
+    for (const uniqueId of this.#firstSeenMs.keys()) if (!present.has(uniqueId)) this.#firstSeenMs.delete(uniqueId);
+    for (const uniqueId of present) if (!this.#firstSeenMs.has(uniqueId)) this.#firstSeenMs.set(uniqueId, nowMs);
+  }
+
+  #plan(target: Target, observed: ObservedState, gated: (key: string) => boolean): readonly Step[] {
+    const nowMs = this.#deps.clock.monotonicMs();
+    this.#forgetChanged(target);
+    return plan({
+      desired: target.desired,
+      observed,
+      ledger: this.#ledger ?? validLedger(undefined, observed),
+      credentialsDigest: target.credentialsDigest,
+      digestOf: (connection) => this.#digests.get(connection.name) ?? target.digestOf(connection),
+      knownForMs: ({ uniqueId }) => nowMs - (this.#firstSeenMs.get(uniqueId) ?? nowMs),
+      allowed: (key) => gated(key) && (this.#attempts.get(key)?.notBeforeMs ?? 0) <= nowMs,
+    });
+  }
+
+  /** A connection that has changed starts with a clean slate: its back-off was for what is gone. */
+  #forgetChanged(target: Target): void {
+    const digests = new Map(
+      target.desired.connections.map((connection) => [connection.name as string, target.digestOf(connection)]),
+    );
+    for (const key of this.#attempts.keys()) {
+      const connection = connectionOf(key);
+      if (connection !== undefined && digests.get(connection) !== this.#digests.get(connection))
+        this.#attempts.delete(key);
+    }
+    this.#digests = digests;
+  }
+
+  /** False when charon refused. */
+  async #execute(charon: Charon, step: Step, signal: AbortSignal): Promise<boolean> {
+    try {
+      const keyId = await executeStep(charon.executors, step, signal);
+      this.#record(step, keyId);
+    } catch (thrown) {
+      if (!(thrown instanceof StepRefused)) throw thrown;
+      this.#noteAttempt(step, thrown.message);
+      return false;
+    }
+    // A load is done when charon says so; a set-up only when its SA is seen.
+    if (step.kind.startsWith('initiate')) this.#noteAttempt(step, undefined);
+    else this.#attempts.delete(paceKey(step) ?? '');
+    return true;
+  }
+
+  /** A load that worked is written down before anything else happens: the same load again could end SAs. */
+  #record(step: Step, keyId: string | undefined): void {
+    const before = this.#ledger;
+    if (before === undefined) return;
+    this.#ledger = ledgerAfter(before, step, keyId);
+    if (this.#ledger !== before) this.#isLedgerSaved = this.#deps.saveLedger(this.#ledger);
+  }
+
+  #noteAttempt(step: Step, refusal: string | undefined): void {
+    const key = paceKey(step);
+    if (key === undefined) return;
+    const { clock, random } = this.#deps;
+    this.#attempts.set(key, nextAttempt(this.#attempts.get(key), refusal, { nowMs: clock.monotonicMs(), random }));
+  }
+
+  #notLoaded(target: Target): readonly string[] {
+    const { credentials, connections } = this.#ledger ?? emptyLedger(0);
+    const names = [...this.#digests].filter(([name, digest]) => connections[name] !== digest).map(([name]) => name);
+    return credentials === target.credentialsDigest ? names : ['credentials', ...names];
+  }
+
+  #refusals(): readonly Refusal[] {
+    return [...this.#attempts].flatMap(([key, { refusal }]) => {
+      if (refusal === undefined) return [];
+      const step = key.startsWith('load') ? 'load' : 'initiate';
+      return [{ resource: connectionOf(key) ?? 'credentials', step, message: refusal }];
+    });
+  }
+
+  /** What may be tried now and was not is not waited for: it is up, or its path does not want it. */
+  #nextAttemptInMs(): number | undefined {
+    const nowMs = this.#deps.clock.monotonicMs();
+    const waits = [...this.#attempts.values()].map(({ notBeforeMs }) => notBeforeMs - nowMs).filter((ms) => ms > 0);
+    return waits.length === 0 ? undefined : Math.min(...waits);
+  }
+}
+
+/** An SA that is set up and lost at once must not be set up again at once, over and over. */
+const STABLE_SECONDS = 10;
+
+function isStable({ establishedSeconds }: IkeSa): boolean {
+  return establishedSeconds !== undefined && establishedSeconds >= STABLE_SECONDS;
+}
+
+function isStableChild({ installedSeconds }: ChildSa): boolean {
+  return installedSeconds !== undefined && installedSeconds >= STABLE_SECONDS;
+}
+
+/** The connection that a pace key is about; undefined for the credentials. */
+function connectionOf(key: string): string | undefined {
+  const subject = key.slice(key.indexOf(' ') + 1);
+  return subject === 'credentials' ? undefined : subject.split('/')[0];
+}

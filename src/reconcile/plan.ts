@@ -1,0 +1,224 @@
+import {
+  CONNECTION_PREFIX,
+  childrenOf,
+  type ChildConfig,
+  type Connection,
+  type ConnectionName,
+} from '../ike/connection.ts';
+import type { DesiredState } from '../ike/desired-state.ts';
+import { CHECKS_MAX_MS } from '../ike/mediation.ts';
+import type { ChildSa, IkeSa } from '../ike/sa.ts';
+import type { ObservedState, Step } from './charon.ts';
+import type { Ledger } from './ledger.ts';
+
+/** Below this many free worker threads charon is left alone: initiates would take the last ones (it then never answers again). */
+export const IDLE_WORKERS_MIN = 3;
+
+/** Set-ups begun in one round: the next one looks at the workers again. */
+const INITIATES_MAX = 16;
+
+export interface PlanInput {
+  readonly desired: DesiredState;
+  readonly observed: ObservedState;
+  /** Already reduced to what is still true of the observed charon. */
+  readonly ledger: Ledger;
+  /** Digest of the node's key, certificate and CA. */
+  readonly credentialsDigest: string;
+  /** Digest of what load-conn would be given. */
+  readonly digestOf: (connection: Connection) => string;
+  /** How long this agent has known the IKE SA, in ms. */
+  readonly knownForMs: (ikeSa: IkeSa) => number;
+  /** False while the back-off of this resource (a step's {@link paceKey}) runs or its path does not want it. */
+  readonly allowed: (key: string) => boolean;
+}
+
+/** What a back-off counts for: one connection's load or one SA's set-up. */
+export function paceKey(step: Step): string | undefined {
+  switch (step.kind) {
+    case 'load-credentials':
+      return 'load credentials';
+    case 'load-conn':
+      return `load ${step.connection.name}`;
+    case 'initiate-ike':
+      return initiateKey(step.connection);
+    case 'initiate-child':
+      return initiateKey(step.connection, step.child);
+    case 'unload-conn':
+    case 'terminate-ike':
+    case 'terminate-child':
+      return undefined;
+  }
+}
+
+export function initiateKey(connection: string, child?: string): string {
+  return child === undefined ? `initiate ${connection}` : `initiate ${connection}/${child}`;
+}
+
+/**
+ * The steps from what is to what should be, in order: credentials, loads, removals, set-ups. Empty when charon is as
+ * desired. Pure; touches only what carries our prefix.
+ */
+export function plan(input: PlanInput): readonly Step[] {
+  const steps = [...credentialSteps(input), ...loadSteps(input), ...removalSteps(input)];
+  const isAllowed = (step: Step): boolean => {
+    const key = paceKey(step);
+    return key === undefined || input.allowed(key);
+  };
+  const initiates = input.observed.idleWorkers < IDLE_WORKERS_MIN ? [] : initiateSteps(input).filter(isAllowed);
+  return [...steps.filter(isAllowed), ...initiates.slice(0, INITIATES_MAX)];
+}
+
+function credentialSteps({ ledger, credentialsDigest }: PlanInput): Step[] {
+  return ledger.credentials === credentialsDigest ? [] : [{ kind: 'load-credentials', digest: credentialsDigest }];
+}
+
+/** Mediation connections first: a mediated one names the connection that it is mediated by. */
+function loadSteps({ desired, ledger, digestOf }: PlanInput): Step[] {
+  const isPeer = (connection: Connection): number => (connection.kind === 'mediated-peer' ? 1 : 0);
+  return [...desired.connections]
+    .sort((a, b) => isPeer(a) - isPeer(b))
+    .map((connection) => ({ kind: 'load-conn' as const, connection, digest: digestOf(connection) }))
+    .filter(({ connection, digest }) => ledger.connections[connection.name] !== digest);
+}
+
+function removalSteps(input: PlanInput): Step[] {
+  const wanted = new Map<string, Connection>(
+    input.desired.connections.map((connection) => [connection.name, connection]),
+  );
+  const unloads = [...input.observed.connections]
+    .filter((name): name is ConnectionName => name.startsWith(CONNECTION_PREFIX) && !wanted.has(name))
+    .map((connection) => ({ kind: 'unload-conn' as const, connection }));
+  const terminates = input.observed.ikeSas.flatMap((ikeSa) => surplusOf(ikeSa, wanted.get(ikeSa.name), input));
+  return [...unloads, ...terminates, ...duplicateSteps(input)];
+}
+
+/** What of one IKE SA has no place in the desired state. */
+function surplusOf(ikeSa: IkeSa, connection: Connection | undefined, input: PlanInput): Step[] {
+  if (connection === undefined) return isSettled(ikeSa, input) ? [terminateIke(ikeSa)] : [];
+  if (isStuck(ikeSa, connection, input)) return [terminateIke(ikeSa)];
+  const names = new Set<string>(childrenOf(connection).map((child) => child.name));
+  return ikeSa.childSas.filter((childSa) => !names.has(childSa.name)).map((childSa) => terminateChild(ikeSa, childSa));
+}
+
+function isSettled(ikeSa: IkeSa, { knownForMs }: PlanInput): boolean {
+  return ikeSa.state === 'ESTABLISHED' || knownForMs(ikeSa) > CHECKS_MAX_MS;
+}
+
+/** A failed or poisoned mediation stays in CREATED for ever and says nothing. */
+function isStuck(ikeSa: IkeSa, connection: Connection, { knownForMs }: PlanInput): boolean {
+  return connection.kind === 'mediated-peer' && ikeSa.state === 'CREATED' && knownForMs(ikeSa) > CHECKS_MAX_MS;
+}
+
+/**
+ * One IKE SA per connection and one CHILD SA per child. Only the side that sets up tidies up, or both ends might each
+ * end the other's choice.
+ */
+function duplicateSteps(input: PlanInput): Step[] {
+  return input.desired.connections
+    .filter((connection) => tidies(connection, input.desired))
+    .flatMap((connection) => {
+      const established = sasOf(input.observed, connection).filter((ikeSa) => ikeSa.state === 'ESTABLISHED');
+      const surplusIke = byPreference(established).slice(1).map(terminateIke);
+      const kept = byPreference(established)[0];
+      const surplusChildren =
+        kept === undefined
+          ? []
+          : childrenOf(connection).flatMap((child) => {
+              const installed = kept.childSas.filter(
+                (childSa) => childSa.name === child.name && childSa.state === 'INSTALLED',
+              );
+              return byFit(installed, child)
+                .slice(1)
+                .map((childSa) => terminateChild(kept, childSa));
+            });
+      return [...surplusIke, ...surplusChildren];
+    });
+}
+
+function tidies(connection: Connection, desired: DesiredState): boolean {
+  switch (connection.kind) {
+    case 'mediation-client':
+    case 'spoke':
+      return true;
+    case 'mediated-peer':
+      return desired.node < connection.peer;
+    case 'mediation-server':
+    case 'hub':
+      return false;
+  }
+}
+
+/** Best first: an SA that carries traffic, then the lower SPI, which both ends see alike. */
+function byPreference(ikeSas: readonly IkeSa[]): readonly IkeSa[] {
+  return [...ikeSas].sort(
+    (a, b) =>
+      Math.min(1, b.childSas.length) - Math.min(1, a.childSas.length) || (a.initiatorSpi < b.initiatorSpi ? -1 : 1),
+  );
+}
+
+/** Best first: the right selectors, then the newest. */
+function byFit(childSas: readonly ChildSa[], child: ChildConfig): readonly ChildSa[] {
+  return [...childSas].sort((a, b) => Number(fits(b, child)) - Number(fits(a, child)) || b.uniqueId - a.uniqueId);
+}
+
+/** True when the CHILD SA has exactly the configured selectors. */
+export function fits(childSa: ChildSa, child: ChildConfig): boolean {
+  return sameSet(childSa.localTs, child.localSubnets) && sameSet(childSa.remoteTs, child.remoteSubnets);
+}
+
+function sameSet(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((element) => b.includes(element));
+}
+
+function initiateSteps({ desired, observed, ledger }: PlanInput): Step[] {
+  return desired.connections.flatMap((connection): Step[] => {
+    // What is loaded in this very round is set up in the next: a refused load must not be initiated.
+    if (ledger.connections[connection.name] === undefined) return [];
+    const ikeSas = sasOf(observed, connection);
+    if (connection.kind === 'mediation-client') {
+      const wanted = connection.start === 'start' && ikeSas.length === 0;
+      return wanted ? [{ kind: 'initiate-ike' as const, connection: connection.name }] : [];
+    }
+    if (connection.kind !== 'spoke' && connection.kind !== 'mediated-peer') return [];
+    // A set-up under way is waited for: a second initiate would make a second IKE SA.
+    if (ikeSas.some((ikeSa) => ikeSa.state === 'CREATED' || ikeSa.state === 'CONNECTING')) return [];
+    const missing = connection.children.filter((child) => child.start === 'start' && !isUp(child, ikeSas));
+    const isEstablished = ikeSas.some((ikeSa) => ikeSa.state === 'ESTABLISHED');
+    const now = isEstablished ? missing : missing.slice(0, 1);
+    return now.map((child) => ({ kind: 'initiate-child' as const, connection: connection.name, child: child.name }));
+  });
+}
+
+/** States of a CHILD SA that is there or about to be. */
+const LIVE_CHILD_STATES: readonly string[] = [
+  'CREATED',
+  'INSTALLING',
+  'INSTALLED',
+  'UPDATING',
+  'REKEYING',
+  'REKEYED',
+  'RETRYING',
+];
+
+function isUp(child: ChildConfig, ikeSas: readonly IkeSa[]): boolean {
+  return ikeSas
+    .flatMap((ikeSa) => ikeSa.childSas)
+    .some(
+      (childSa) =>
+        childSa.name === child.name &&
+        LIVE_CHILD_STATES.includes(childSa.state) &&
+        (childSa.state !== 'INSTALLED' || fits(childSa, child)),
+    );
+}
+
+function sasOf(observed: ObservedState, connection: Connection): readonly IkeSa[] {
+  return observed.ikeSas.filter((ikeSa) => ikeSa.name === connection.name);
+}
+
+function terminateIke(ikeSa: IkeSa): Step {
+  return { kind: 'terminate-ike', connection: ikeSa.name, ikeSaId: ikeSa.uniqueId };
+}
+
+function terminateChild(ikeSa: IkeSa, childSa: ChildSa): Step {
+  return { kind: 'terminate-child', connection: ikeSa.name, child: childSa.name, childSaId: childSa.uniqueId };
+}

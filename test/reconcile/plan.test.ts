@@ -1,0 +1,230 @@
+import { describe, expect, it } from 'vitest';
+import { CHECKS_MAX_MS } from '../../src/ike/mediation.ts';
+import type { IkeSa } from '../../src/ike/sa.ts';
+import type { ObservedState, Step } from '../../src/reconcile/charon.ts';
+import { emptyLedger, ledgerAfter, validLedger, type Ledger } from '../../src/reconcile/ledger.ts';
+import { initiateKey, plan, type PlanInput } from '../../src/reconcile/plan.ts';
+import { child, childSa, desired, ikeSa, medsrv, mediatedPeer, names, observed, spoke } from './builders.ts';
+
+const CREDENTIALS = 'credentials-digest';
+const mesh = desired(medsrv(), spoke(), mediatedPeer());
+
+/** Everything loaded, nothing established. */
+function loaded(state = mesh): { observed: ObservedState; ledger: Ledger } {
+  const seen = observed({ connections: new Set(state.connections.map(({ name }) => name)), keyIds: new Set(['key']) });
+  const digests = Object.fromEntries(state.connections.map(({ name }) => [name, `digest of ${name}`]));
+  return {
+    observed: seen,
+    ledger: { charonStartMs: seen.charonStartMs, credentials: CREDENTIALS, keyId: 'key', connections: digests },
+  };
+}
+
+function planOf(change: Partial<PlanInput> = {}): readonly Step[] {
+  return plan({
+    desired: mesh,
+    ...loaded(),
+    credentialsDigest: CREDENTIALS,
+    digestOf: ({ name }) => `digest of ${name}`,
+    knownForMs: () => 0,
+    allowed: () => true,
+    ...change,
+  });
+}
+
+const withSas = (...ikeSas: IkeSa[]): Partial<PlanInput> => ({ observed: { ...loaded().observed, ikeSas } });
+const kinds = (steps: readonly Step[]): string[] => steps.map(({ kind }) => kind);
+const upMedsrv = ikeSa(names.medsrv);
+const upHub = ikeSa(names.hub, { uniqueId: 2, childSas: [childSa('edge1--remote')] });
+const upPeer = ikeSa(names.peer, { uniqueId: 3, childSas: [childSa('edge1--remote', { uniqueId: 2 })] });
+
+describe('loading', () => {
+  it('gives a new charon credentials first, and mediated connections after what mediates them', () => {
+    const steps = planOf({
+      desired: desired(mediatedPeer(), medsrv()),
+      observed: observed(),
+      ledger: emptyLedger(1_000_000),
+    });
+    expect(
+      steps.map((step) =>
+        'connection' in step && typeof step.connection === 'object' ? step.connection.name : step.kind,
+      ),
+    ).toEqual(['load-credentials', names.medsrv, names.peer]);
+  });
+
+  it('writes nothing when charon is as desired', () => {
+    expect(planOf(withSas(upMedsrv, upHub, upPeer))).toEqual([]);
+  });
+
+  it('loads only the connection whose digest differs', () => {
+    const steps = planOf({
+      ...withSas(upMedsrv, upHub, upPeer),
+      digestOf: ({ name }) => (name === names.hub ? 'another' : `digest of ${name}`),
+    });
+    expect(steps).toMatchObject([{ kind: 'load-conn', connection: { name: names.hub }, digest: 'another' }]);
+  });
+
+  it('does not initiate what is not loaded yet', () => {
+    expect(kinds(planOf({ observed: observed(), ledger: emptyLedger(1_000_000) }))).not.toContain('initiate-child');
+  });
+});
+
+describe('the ledger', () => {
+  it('counts for nothing after a restart of charon', () => {
+    const { ledger } = loaded();
+    const restarted = observed({ charonStartMs: ledger.charonStartMs + 60_000 });
+    expect(validLedger(ledger, restarted)).toEqual(emptyLedger(restarted.charonStartMs));
+  });
+
+  it('forgets what another client has unloaded, as swanctl --load-all does', () => {
+    const { observed: seen, ledger } = loaded();
+    const valid = validLedger(ledger, { ...seen, connections: new Set([names.hub]), keyIds: new Set() });
+    expect(valid).toMatchObject({ credentials: null, keyId: null, connections: { [names.hub]: expect.any(String) } });
+    expect(Object.keys(valid.connections)).toEqual([names.hub]);
+  });
+
+  it('holds through the second or two by which charon misstates its start', () => {
+    const { ledger } = loaded();
+    const seen = { ...loaded().observed, charonStartMs: ledger.charonStartMs + 1500 };
+    expect(validLedger(ledger, seen).connections).toEqual(ledger.connections);
+  });
+
+  it('follows loads and unloads', () => {
+    const { ledger } = loaded();
+    const after = ledgerAfter(ledger, { kind: 'unload-conn', connection: names.hub }, undefined);
+    expect(Object.keys(after.connections)).toEqual([names.medsrv, names.peer]);
+    expect(ledgerAfter(ledger, { kind: 'terminate-ike', connection: 'x', ikeSaId: 1 }, undefined)).toBe(ledger);
+  });
+});
+
+describe('removing', () => {
+  const withoutPeer = { desired: desired(medsrv(), spoke()) };
+
+  it('unloads a connection that is no longer wanted and ends its SAs', () => {
+    const steps = planOf({ ...withoutPeer, ...withSas(upMedsrv, upHub, upPeer) });
+    expect(steps).toEqual([
+      { kind: 'unload-conn', connection: names.peer },
+      { kind: 'terminate-ike', connection: names.peer, ikeSaId: 3 },
+    ]);
+  });
+
+  it('leaves a mediation alone while its checks may run, which would abort charon', () => {
+    const checking = ikeSa(names.peer, { state: 'CREATED', uniqueId: 3 });
+    const steps = planOf({
+      ...withoutPeer,
+      ...withSas(upMedsrv, upHub, checking),
+      knownForMs: () => CHECKS_MAX_MS - 1,
+    });
+    expect(steps).toEqual([{ kind: 'unload-conn', connection: names.peer }]);
+  });
+
+  it('ends a mediation that is stuck once its checks are over', () => {
+    const stuck = ikeSa(names.peer, { state: 'CREATED', uniqueId: 3 });
+    const steps = planOf({ ...withSas(upMedsrv, upHub, stuck), knownForMs: () => CHECKS_MAX_MS + 1 });
+    expect(steps).toEqual([{ kind: 'terminate-ike', connection: names.peer, ikeSaId: 3 }]);
+  });
+
+  it('never touches what is not ours', () => {
+    const { observed: seen, ledger } = loaded();
+    const foreign = {
+      ...seen,
+      connections: new Set([...seen.connections, 'office']),
+      ikeSas: [upMedsrv, upHub, upPeer],
+    };
+    expect(planOf({ observed: foreign, ledger })).toEqual([]);
+  });
+
+  it('ends the CHILD SA of a link that is gone and keeps the others of the tunnel', () => {
+    const hub = ikeSa(names.hub, {
+      uniqueId: 2,
+      childSas: [childSa('edge1--remote'), childSa('edge1--old', { uniqueId: 9 })],
+    });
+    expect(planOf(withSas(upMedsrv, hub, upPeer))).toEqual([
+      { kind: 'terminate-child', connection: names.hub, child: 'edge1--old', childSaId: 9 },
+    ]);
+  });
+});
+
+describe('duplicates', () => {
+  it('keeps the IKE SA that carries traffic, then the one with the lower SPI', () => {
+    const idle = ikeSa(names.peer, { uniqueId: 4, initiatorSpi: '00' });
+    const other = ikeSa(names.peer, { uniqueId: 5, initiatorSpi: '02', childSas: [childSa('edge1--remote')] });
+    const steps = planOf(withSas(upMedsrv, upHub, idle, other, { ...upPeer, initiatorSpi: '01' }));
+    expect(steps.map((step) => 'ikeSaId' in step && step.ikeSaId)).toEqual([5, 4]);
+  });
+
+  it('are left to the first node of the link', () => {
+    const second = { ...upPeer, uniqueId: 8, initiatorSpi: '02' };
+    const asRemote = { ...mesh, node: 'zz' as typeof mesh.node };
+    expect(planOf({ ...withSas(upMedsrv, upHub, upPeer, second), desired: asRemote })).toEqual([]);
+  });
+
+  it('of a CHILD SA give way to the one with the right selectors', () => {
+    const children = [childSa('edge1--remote', { uniqueId: 7, remoteTs: ['9.9.9.0/24'] }), childSa('edge1--remote')];
+    expect(planOf(withSas(upMedsrv, { ...upHub, childSas: children }, upPeer))).toEqual([
+      { kind: 'terminate-child', connection: names.hub, child: 'edge1--remote', childSaId: 7 },
+    ]);
+  });
+
+  it('are not seen in a rekeying IKE SA', () => {
+    const rekeyed = { ...upPeer, uniqueId: 8, state: 'REKEYED', childSas: [] };
+    expect(planOf(withSas(upMedsrv, upHub, upPeer, rekeyed))).toEqual([]);
+  });
+});
+
+describe('initiating', () => {
+  it('brings up medsrv by IKE, and tunnels by child', () => {
+    expect(planOf()).toEqual([
+      { kind: 'initiate-ike', connection: names.medsrv },
+      { kind: 'initiate-child', connection: names.hub, child: 'edge1--remote' },
+      { kind: 'initiate-child', connection: names.peer, child: 'edge1--remote' },
+    ]);
+  });
+
+  it.each(['CREATED', 'CONNECTING'])('waits for a set-up that is %s: a second one would make a second SA', (state) => {
+    const pending = [names.medsrv, names.hub, names.peer].map((name, index) =>
+      ikeSa(name, { state, uniqueId: index + 1 }),
+    );
+    expect(planOf(withSas(...pending))).toEqual([]);
+  });
+
+  it('begins a tunnel with one child, and adds the others when its IKE SA is established', () => {
+    const state = desired(spoke([child('edge1--a'), child('edge1--b')]));
+    const { observed: seen, ledger } = loaded(state);
+    expect(planOf({ desired: state, observed: seen, ledger })).toHaveLength(1);
+    const established = { ...seen, ikeSas: [ikeSa(names.hub, { childSas: [childSa('edge1--a')] })] };
+    expect(planOf({ desired: state, observed: established, ledger })).toMatchObject([
+      { kind: 'initiate-child', child: 'edge1--b' },
+    ]);
+  });
+
+  it('asks nothing of a charon that is short of workers', () => {
+    expect(planOf({ observed: { ...loaded().observed, idleWorkers: 2 } })).toEqual([]);
+  });
+
+  it('begins at most sixteen set-ups in a round, and none that has to wait takes the place of one that has not', () => {
+    const links = Array.from({ length: 40 }, (_, index) => `edge1--site-${index}`);
+    const state = desired(spoke(links.map((link) => child(link))));
+    const { observed: seen, ledger } = loaded(state);
+    const established = { ...seen, ikeSas: [ikeSa(names.hub)] };
+    const waiting = new Set(links.slice(0, 10).map((link) => initiateKey(names.hub, link)));
+    const steps = planOf({ desired: state, observed: established, ledger, allowed: (key) => !waiting.has(key) });
+    expect(steps.map((step) => 'child' in step && step.child)).toEqual(links.slice(10, 26));
+  });
+
+  it('only answers where the child is to be added', () => {
+    const state = desired(medsrv({ start: 'add' }), spoke([child('edge1--remote', { start: 'add' })]));
+    expect(planOf({ desired: state, ...loaded(state) })).toEqual([]);
+  });
+
+  it('replaces a CHILD SA whose selectors are not the configured ones', () => {
+    const old = { ...upHub, childSas: [childSa('edge1--remote', { localTs: ['1.2.3.0/24'] })] };
+    expect(planOf(withSas(upMedsrv, old, upPeer))).toEqual([
+      { kind: 'initiate-child', connection: names.hub, child: 'edge1--remote' },
+    ]);
+  });
+
+  it('obeys the gate', () => {
+    const key = initiateKey(names.peer, 'edge1--remote');
+    expect(planOf({ ...withSas(upMedsrv, upHub), allowed: (asked) => asked !== key })).toEqual([]);
+  });
+});
