@@ -1,0 +1,69 @@
+import { z } from 'zod';
+import { nodeEventSchema, nodeReportSchema } from './report.ts';
+
+/** Version of this protocol; both ends close with {@link CLOSE_CODES}.protocol when they differ. */
+export const PROTOCOL_VERSION = 1;
+
+/** WebSocket close codes of the control channel (private range). */
+export const CLOSE_CODES = {
+  protocol: 4000,
+  badFrame: 4001,
+  unknownNode: 4003,
+  /** The same node has opened a newer channel. */
+  replaced: 4009,
+} as const;
+
+const generation = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+const digest = z.string().regex(/^[0-9a-f]{64}$/);
+const text = z.string().max(1024);
+
+/** What became of one resource of a desired state. */
+export const resourceOutcomeSchema = z.strictObject({
+  /** A connection's name, or `credentials`, or `state` when the whole was refused. */
+  resource: text,
+  ok: z.boolean(),
+  /** Why not, in words; charon's own message where there is one. */
+  message: text.nullable(),
+});
+export type ResourceOutcome = Readonly<z.output<typeof resourceOutcomeSchema>>;
+
+/** From a node to the coordinator. */
+export const agentFrameSchema = z.discriminatedUnion('type', [
+  /** First frame. Generation 0 and digest null: nothing held yet. */
+  z.strictObject({
+    type: z.literal('hello'),
+    protocol: z.number().int(),
+    agentVersion: text,
+    epoch: text.nullable(),
+    generation,
+    digest: digest.nullable(),
+  }),
+  /** All resources of this generation are in charon. */
+  z.strictObject({ type: z.literal('ack'), generation, outcomes: z.array(resourceOutcomeSchema).max(8192) }),
+  /** At least one is not; sent again when the outcomes change. */
+  z.strictObject({ type: z.literal('nack'), generation, outcomes: z.array(resourceOutcomeSchema).max(8192) }),
+  z.strictObject({ type: z.literal('report'), report: nodeReportSchema }),
+  z.strictObject({ type: z.literal('events'), events: z.array(nodeEventSchema).max(1000) }),
+]);
+export type AgentFrame = Readonly<z.output<typeof agentFrameSchema>>;
+
+/** What the coordinator knows of a link that the node cannot see for itself. Not part of the desired state. */
+export const linkHintSchema = z.strictObject({
+  link: text,
+  /** Both ends are registered at the same mediator now. */
+  registered: z.boolean(),
+  /** This node is the one to initiate the direct path; never both ends at once. */
+  initiate: z.boolean(),
+});
+export type LinkHint = Readonly<z.output<typeof linkHintSchema>>;
+
+/** From the coordinator to a node. */
+export const coordinatorFrameSchema = z.discriminatedUnion('type', [
+  /** Answer to a hello whose epoch, generation and digest are current. */
+  z.strictObject({ type: z.literal('unchanged'), epoch: text, generation }),
+  /** The whole desired state. `digest` is `digestOf(state)`; `state` is checked by ike's own schema at the agent. */
+  z.strictObject({ type: z.literal('snapshot'), epoch: text, generation, digest, state: z.unknown() }),
+  /** All of the node's link hints; replaces the last ones. */
+  z.strictObject({ type: z.literal('links'), hints: z.array(linkHintSchema).max(4096) }),
+]);
+export type CoordinatorFrame = Readonly<z.output<typeof coordinatorFrameSchema>>;
