@@ -1,0 +1,101 @@
+import { X509Certificate, type KeyObject } from 'node:crypto';
+import { isIP } from 'node:net';
+import { IdentityError } from './identity-error.ts';
+import { caDn, type MeshCa } from './mesh-ca.ts';
+import { meshDn, nodeDn, tunnelIdentity, type Rdn } from './names.ts';
+import { signCertificate } from './sign.ts';
+import {
+  BasicConstraintsExtension,
+  ExtendedKeyUsage,
+  ExtendedKeyUsageExtension,
+  KeyUsageFlags,
+  KeyUsagesExtension,
+  SubjectAlternativeNameExtension,
+  type JsonGeneralNames,
+} from './x509.ts';
+
+/** The certificates that a mesh's CA issues. Every name comes from the arguments, never from a CSR. */
+
+const DAY_MS = 86_400_000;
+const VALIDITY_DAYS_DEFAULT = 365;
+/** `id-kp-ipsecIKE`. Without a usage of its own a node's IKE certificate would also do for TLS. */
+const IKE_USAGE = '1.3.6.1.5.5.7.3.17';
+const HOST_NAME =
+  /^(?=.{1,253}$)(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
+
+interface Issuance {
+  readonly publicKey: KeyObject;
+  /** Wall-clock time, ms since the epoch. */
+  readonly nowMs: number;
+  /** Days; 365 by default, and never beyond the CA's own end. */
+  readonly validityDays?: number;
+}
+
+export interface NodeIssuance extends Issuance {
+  readonly node: string;
+}
+
+export interface ServerIssuance extends Issuance {
+  /** Addresses and host names under which nodes reach the coordinator. */
+  readonly hosts: readonly string[];
+}
+
+/**
+ * What a node shows on its control channel: client authentication, subject `<subject>, CN=<node>`. The coordinator
+ * knows the node by the key, not by the name.
+ * @throws IdentityError `bad-name`
+ */
+export function issueChannelCertificate(ca: MeshCa, issuance: NodeIssuance): Promise<string> {
+  return issue(ca, nodeDn(ca.subject, issuance.node), ExtendedKeyUsage.clientAuth, [], issuance);
+}
+
+/**
+ * What a node shows to other nodes in IKE. Carries both of its identities: the subject `<subject>, CN=<node>` for
+ * mediators, and the dNSName `<node>.<mesh>` for tunnels.
+ * @throws IdentityError `bad-name`
+ */
+export function issueIkeCertificate(ca: MeshCa, issuance: NodeIssuance): Promise<string> {
+  const names = [{ type: 'dns', value: tunnelIdentity(ca.mesh, issuance.node) } as const];
+  return issue(ca, nodeDn(ca.subject, issuance.node), IKE_USAGE, names, issuance);
+}
+
+/**
+ * For the coordinator's TLS port. Serve it together with the CA's certificate: a node that enrols knows only its hash.
+ * @throws IdentityError `bad-name` for a host that is neither an address nor a host name
+ */
+export function issueServerCertificate(ca: MeshCa, issuance: ServerIssuance): Promise<string> {
+  const names = issuance.hosts.map(hostAlternativeName);
+  return issue(ca, meshDn(ca.subject, ca.mesh, 'coordinator'), ExtendedKeyUsage.serverAuth, names, issuance);
+}
+
+function issue(
+  ca: MeshCa,
+  subject: readonly Rdn[],
+  usage: string,
+  alternativeNames: JsonGeneralNames,
+  { publicKey, nowMs, validityDays = VALIDITY_DAYS_DEFAULT }: Issuance,
+): Promise<string> {
+  const caEndMs = Date.parse(new X509Certificate(ca.certificatePem).validTo);
+  return signCertificate(
+    {
+      subject,
+      issuer: caDn(ca),
+      publicKey,
+      nowMs,
+      notAfterMs: Math.min(nowMs + validityDays * DAY_MS, caEndMs),
+      extensions: [
+        new BasicConstraintsExtension(false, undefined, true),
+        new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
+        new ExtendedKeyUsageExtension([usage]),
+        ...(alternativeNames.length > 0 ? [new SubjectAlternativeNameExtension(alternativeNames)] : []),
+      ],
+    },
+    ca.privateKeyPem,
+  );
+}
+
+function hostAlternativeName(host: string): JsonGeneralNames[number] {
+  if (isIP(host) !== 0) return { type: 'ip', value: host };
+  if (HOST_NAME.test(host)) return { type: 'dns', value: host };
+  throw new IdentityError('bad-name', `"${host}" is neither an address nor a host name`);
+}

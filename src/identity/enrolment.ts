@@ -1,0 +1,24 @@
+import { z } from 'zod';
+
+/** The exchange at `POST /v1/enroll` of the coordinator's TLS port: a token and two CSRs for two certificates. */
+
+const pem = z.string().max(16_384);
+
+export const enrolmentRequestSchema = z.strictObject({
+  /** The token's secret part, base64url. */
+  secret: z.string().max(128),
+  /** PEM CSRs: their key and proof of possession count, their names do not (the coordinator's record decides). */
+  channelCsr: pem,
+  ikeCsr: pem,
+});
+export type EnrolmentRequest = Readonly<z.output<typeof enrolmentRequestSchema>>;
+
+export const enrolmentReplySchema = z.object({
+  node: z.string().max(63),
+  mesh: z.string().max(63),
+  /** PEM of the mesh CA; the caller compares its public key with the token's pin before it trusts any of this. */
+  ca: pem,
+  channelCertificate: pem,
+  ikeCertificate: pem,
+});
+export type EnrolmentReply = Readonly<z.output<typeof enrolmentReplySchema>>;

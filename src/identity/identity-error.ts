@@ -1,0 +1,29 @@
+export type IdentityErrorCode =
+  /** A subject, mesh, node or host name that no certificate can carry. */
+  | 'bad-name'
+  /** A private key that cannot be read or is of a kind that is not used here. */
+  | 'bad-key'
+  | 'bad-csr'
+  | 'bad-token'
+  /** The coordinator's URL cannot be used. */
+  | 'bad-url'
+  | 'coordinator-unreachable'
+  /** What answered does not prove that it belongs to the token's mesh; it has not seen the token's secret. */
+  | 'wrong-ca'
+  /** Unknown, used or expired: only a new token helps. */
+  | 'token-refused'
+  /** Refused for another reason; the message is the coordinator's. */
+  | 'enrolment-refused'
+  | 'bad-reply'
+  | 'aborted';
+
+/** Everything that keys, certificates, tokens and enrolment can fail with. */
+export class IdentityError extends Error {
+  override readonly name = 'IdentityError';
+  readonly code: IdentityErrorCode;
+
+  constructor(code: IdentityErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}

@@ -1,0 +1,52 @@
+import type { KeyObject } from 'node:crypto';
+import { importSigningKeys } from './keys.ts';
+import type { Rdn } from './names.ts';
+import {
+  AuthorityKeyIdentifierExtension,
+  Name,
+  PublicKey,
+  SubjectKeyIdentifierExtension,
+  X509CertificateGenerator,
+  type Extension,
+} from './x509.ts';
+
+/** A node whose clock is behind by this much can still use a certificate made just now. */
+const CLOCK_SKEW_MS = 3_600_000;
+
+/** What a certificate says, but for its serial number (random), its key identifiers and the signature. */
+export interface CertificateContent {
+  readonly subject: readonly Rdn[];
+  readonly issuer: readonly Rdn[];
+  readonly publicKey: KeyObject;
+  /** Time of issue, ms since the epoch; validity begins an hour before. */
+  readonly nowMs: number;
+  /** End of validity, ms since the epoch. */
+  readonly notAfterMs: number;
+  readonly extensions: readonly Extension[];
+}
+
+/** The certificate in PEM, signed with the issuer's key (PKCS#8). */
+export async function signCertificate(content: CertificateContent, issuerKeyPem: string): Promise<string> {
+  const issuer = await importSigningKeys(issuerKeyPem);
+  const publicKey = new PublicKey(content.publicKey.export({ type: 'spki', format: 'der' }));
+  const certificate = await X509CertificateGenerator.create({
+    subject: encodableDn(content.subject),
+    issuer: encodableDn(content.issuer),
+    publicKey,
+    signingKey: issuer.privateKey,
+    signingAlgorithm: issuer.algorithm,
+    notBefore: new Date(content.nowMs - CLOCK_SKEW_MS),
+    notAfter: new Date(content.notAfterMs),
+    extensions: [
+      ...content.extensions,
+      await SubjectKeyIdentifierExtension.create(publicKey),
+      await AuthorityKeyIdentifierExtension.create(issuer.publicKey),
+    ],
+  });
+  return `${certificate.toString('pem')}\n`;
+}
+
+/** One RDN each, in the order given, as PrintableString: the encoding that strongSwan gives the same text. */
+function encodableDn(dn: readonly Rdn[]): Name {
+  return new Name(dn.map(({ type, value }) => ({ [type]: [{ printableString: value }] })));
+}
