@@ -1,0 +1,102 @@
+import { verifyCsr, type VerifiedCsr } from '../identity/csr.ts';
+import { issueChannelCertificate, issueIkeCertificate } from '../identity/certificates.ts';
+import type { EnrolmentReply, EnrolmentRequest } from '../identity/enrolment.ts';
+import { IdentityError } from '../identity/identity-error.ts';
+import { caPinOf, type MeshCa } from '../identity/mesh-ca.ts';
+import { createToken, hashTokenSecret, parseToken } from '../identity/token.ts';
+import type { NodeName } from '../ike/connection.ts';
+import type { AdmissionStore, NodeRecord, TokenCheck, TokenRefusal } from './admission-store.ts';
+import { EnrolmentRefused, type EnrolmentRefusedCode } from './enrol-refused.ts';
+
+const REFUSALS: Readonly<Record<TokenRefusal, readonly [EnrolmentRefusedCode, string]>> = {
+  unknown: ['token-unknown', 'this token is not known here'],
+  expired: ['token-expired', 'this token has expired'],
+  used: ['token-used', 'this token was used before, with other keys'],
+  'key-in-use': ['csr-invalid', 'one of the keys is in use already: make new ones'],
+};
+
+export interface IssuedToken {
+  /** The whole token; only its hash is kept. */
+  readonly text: string;
+  readonly expiresAtMs: number;
+}
+
+export interface Enrolment {
+  readonly reply: EnrolmentReply;
+  /** False when the node had it already and only asked again. */
+  readonly isNew: boolean;
+}
+
+/** Lets nodes into the mesh: hands out tokens, and certificates for them. */
+export class Admission {
+  readonly #ca: MeshCa;
+  readonly #store: AdmissionStore;
+
+  constructor(ca: MeshCa, store: AdmissionStore) {
+    this.#ca = ca;
+    this.#store = store;
+  }
+
+  issueToken(node: NodeName, ttlSeconds: number, nowMs: number): IssuedToken {
+    const text = createToken(caPinOf(this.#ca.certificatePem));
+    const expiresAtMs = nowMs + ttlSeconds * 1000;
+    this.#store.addToken(hashTokenSecret(parseToken(text).secret), node, nowMs, expiresAtMs);
+    return { text, expiresAtMs };
+  }
+
+  /**
+   * Exchanges a token for certificates. The token is checked before anything is signed, so that strangers cannot make
+   * the coordinator work; it is consumed and the record written in one transaction, after. Throws an EnrolmentRefused.
+   */
+  async enroll(request: EnrolmentRequest, nowMs: number): Promise<Enrolment> {
+    const hash = hashTokenSecret(request.secret);
+    const [channel, ike] = await Promise.all([proven(request.channelCsr), proven(request.ikeCsr)]);
+    const keys = { channelKey: channel.spkiSha256, ikeKey: ike.spkiSha256 };
+    const check = this.#store.checkToken(hash, keys, nowMs);
+    if (check.kind === 'refused') throw refusal(check.reason);
+    if (check.kind === 'repeated') return { reply: this.#reply(check.record), isNew: false };
+    const certificates = await this.#issue(check.node, { channel, ike }, nowMs);
+    const consumed = this.#store.enroll(hash, { ...keys, ...certificates, enrolledAtMs: nowMs });
+    return this.#consumed(consumed, certificates);
+  }
+
+  /** The same token may have been used while the certificates were signed. */
+  #consumed(check: TokenCheck, certificates: Certificates): Enrolment {
+    switch (check.kind) {
+      case 'refused':
+        throw refusal(check.reason);
+      case 'repeated':
+        return { reply: this.#reply(check.record), isNew: false };
+      case 'fresh':
+        return { reply: this.#reply({ name: check.node, ...certificates }), isNew: true };
+    }
+  }
+
+  async #issue(node: NodeName, keys: Record<'channel' | 'ike', VerifiedCsr>, nowMs: number): Promise<Certificates> {
+    const [channelCertificate, ikeCertificate] = await Promise.all([
+      issueChannelCertificate(this.#ca, { node, publicKey: keys.channel.publicKey, nowMs }),
+      issueIkeCertificate(this.#ca, { node, publicKey: keys.ike.publicKey, nowMs }),
+    ]);
+    return { channelCertificate, ikeCertificate };
+  }
+
+  #reply({ name, channelCertificate, ikeCertificate }: Certificates & Pick<NodeRecord, 'name'>): EnrolmentReply {
+    const { mesh, certificatePem: ca } = this.#ca;
+    return { node: name, mesh, ca, channelCertificate, ikeCertificate };
+  }
+}
+
+type Certificates = Pick<NodeRecord, 'channelCertificate' | 'ikeCertificate'>;
+
+async function proven(csr: string): Promise<VerifiedCsr> {
+  try {
+    return await verifyCsr(csr);
+  } catch (cause) {
+    if (cause instanceof IdentityError) throw new EnrolmentRefused('csr-invalid', cause.message, { cause });
+    throw cause;
+  }
+}
+
+function refusal(reason: TokenRefusal): EnrolmentRefused {
+  return new EnrolmentRefused(...REFUSALS[reason]);
+}

@@ -1,0 +1,52 @@
+import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
+import { z } from 'zod';
+import { RECENT_EVENTS } from './api.ts';
+import { parseQuery, type ApiRequest } from './api-routes.ts';
+import type { EventLog } from './event-log.ts';
+
+/** Events are read from the log in portions of this many. */
+const PORTION = 500;
+
+const eventsQuerySchema = z.strictObject({
+  since: z
+    .string()
+    .regex(/^\d{1,15}$/, 'the id of an event')
+    .transform(Number)
+    .exactOptional(),
+  follow: z.enum(['true', 'false']).default('false'),
+});
+
+/**
+ * Writes events as NDJSON until all are out, or for ever with `follow`. Reads on only as fast as the client does, so a
+ * client that does not read costs nothing. Ends when `signal` aborts. Throws an ApiRefused before the first byte.
+ */
+export async function streamEvents(
+  log: Pick<EventLog, 'after' | 'lastId' | 'more'>,
+  query: ApiRequest['query'],
+  response: ServerResponse,
+  signal: AbortSignal,
+): Promise<void> {
+  const { since = Math.max(0, log.lastId - RECENT_EVENTS), follow } = parseQuery(eventsQuerySchema, query);
+  response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+  response.flushHeaders();
+  let position = since;
+  while (!signal.aborted) {
+    const events = log.after(position, PORTION);
+    position = events.at(-1)?.id ?? position;
+    const text = events.map((event) => `${JSON.stringify(event)}\n`).join('');
+    if (text !== '' && !response.write(text)) await drained(response, signal);
+    if (events.length > 0) continue;
+    if (follow === 'false') break;
+    await log.more(position, signal);
+  }
+  response.end();
+}
+
+async function drained(response: ServerResponse, signal: AbortSignal): Promise<void> {
+  try {
+    await once(response, 'drain', { signal });
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+}

@@ -1,0 +1,109 @@
+import { mkdirSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { dirname } from 'node:path';
+import type { ApiErrorBody } from '../api-error.ts';
+import type { Logger } from '../log.ts';
+import { listenOnUnixSocket } from '../unix-socket.ts';
+import { YAML_BYTES_MAX } from '../yaml-document.ts';
+import { streamEvents } from './api-events.ts';
+import { API_REFUSALS, ApiRefused } from './api-refused.ts';
+import { API_ROUTES } from './api-routes.ts';
+import type { Coordinator } from './coordinator.ts';
+
+/** A mesh spec at its largest, and a little more so that it is the spec's own check that refuses one. */
+const BODY_BYTES_MAX = YAML_BYTES_MAX + 1024;
+const CONNECTIONS_MAX = 64;
+const REQUEST_TIMEOUT_MS = 10_000;
+
+export interface ApiServerOptions {
+  readonly socketPath: string;
+  readonly coordinator: Coordinator;
+  readonly logger: Logger;
+}
+
+/** Disposal ends every request, streams included. */
+export interface ApiServer extends AsyncDisposable {
+  readonly socketPath: string;
+}
+
+/**
+ * Serves the operator's API on a Unix socket that only its owner can use, until disposed. Rejects when another
+ * coordinator serves it or the path cannot be used.
+ */
+export async function openApiServer(options: ApiServerOptions): Promise<ApiServer> {
+  const stop = new AbortController();
+  const server = createServer(
+    { requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS },
+    (request, response) => {
+      answer(request, response, options, stop.signal).catch((error: unknown) =>
+        refuse(response, error, options.logger),
+      );
+    },
+  );
+  server.maxConnections = CONNECTIONS_MAX;
+  mkdirSync(dirname(options.socketPath), { recursive: true, mode: 0o755 });
+  await listenOnUnixSocket(server, { path: options.socketPath, mode: 0o600 });
+  return { socketPath: options.socketPath, [Symbol.asyncDispose]: () => close(server, stop) };
+}
+
+async function close(server: Server, stop: AbortController): Promise<void> {
+  stop.abort();
+  const closed = new Promise((resolve) => server.close(resolve));
+  server.closeAllConnections();
+  await closed;
+}
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { coordinator }: ApiServerOptions,
+  stopped: AbortSignal,
+): Promise<void> {
+  const url = new URL(request.url ?? '/', 'http://coordinator');
+  const query = Object.fromEntries(url.searchParams);
+  const { method = '' } = request;
+  if (url.pathname === '/v1/events' && method === 'GET') {
+    const gone = new AbortController();
+    response.on('close', () => gone.abort());
+    return streamEvents(coordinator.events, query, response, AbortSignal.any([gone.signal, stopped]));
+  }
+  const methods = API_ROUTES.get(url.pathname);
+  if (methods === undefined) throw new ApiRefused('not-found', `there is nothing at ${url.pathname}`);
+  const route = Object.hasOwn(methods, method) ? methods[method] : undefined;
+  if (route === undefined) {
+    throw new ApiRefused('bad-method', `${url.pathname} knows ${Object.keys(methods).join(' and ')}, not ${method}`);
+  }
+  reply(response, 200, route(coordinator, { query, body: await bodyOf(request) }));
+}
+
+/** A body that is too large is read to its end and dropped: a client that is still writing would not see the answer. */
+async function bodyOf(request: IncomingMessage): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Uint8Array>) {
+    bytes += chunk.byteLength;
+    if (bytes <= BODY_BYTES_MAX) chunks.push(chunk);
+  }
+  if (bytes > BODY_BYTES_MAX) throw new ApiRefused('too-large', `a request has at most ${BODY_BYTES_MAX} bytes`);
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function reply(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json' });
+  response.end(`${JSON.stringify(body)}\n`);
+}
+
+function refuse(response: ServerResponse, error: unknown, logger: Logger): void {
+  if (response.headersSent || response.destroyed) {
+    response.destroy();
+    return;
+  }
+  if (error instanceof ApiRefused) {
+    const { code, message, details } = error;
+    const body: ApiErrorBody = { error: { code, message, details: [...details] } };
+    return reply(response, API_REFUSALS[code], body);
+  }
+  logger.error({ err: error }, 'request of the operator failed');
+  const message = 'the coordinator could not do it, see its log';
+  reply(response, 500, { error: { code: 'internal', message, details: [] } } satisfies ApiErrorBody);
+}

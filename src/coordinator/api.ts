@@ -1,0 +1,115 @@
+import { z } from 'zod';
+import { nodeReportSchema, nodeEventSchema } from '../control/report.ts';
+
+/** The operator's HTTP API on the coordinator's Unix socket: what `meshctl` sends and reads. */
+
+export const COORDINATOR_SOCKET_DEFAULT = '/run/cygnet-coordinator/api.sock';
+
+/** Content type of `PUT /v1/spec`; JSON is YAML too. */
+export const SPEC_CONTENT_TYPE = 'application/yaml';
+
+/** How many events one gets without `since`. */
+export const RECENT_EVENTS = 200;
+
+/** A token lives at least a minute and at most 30 days. */
+export const TOKEN_TTL_SECONDS = { min: 60, max: 30 * 86_400 } as const;
+
+const count = z.number().int().min(0);
+
+/** Reply to `PUT /v1/spec`, with `?dryRun=true` as well. */
+export const applyReplySchema = z.object({
+  revision: count.describe('of the spec in force; of a dry run: the one in force now, 0 when there is none'),
+  dryRun: z.boolean(),
+  changed: z.array(
+    z.object({
+      node: z.string(),
+      added: z.array(z.string()).describe('connections that the node did not have'),
+      changed: z.array(z.string()),
+      removed: z.array(z.string()),
+    }),
+  ),
+});
+export type ApplyReply = Readonly<z.output<typeof applyReplySchema>>;
+export type NodeChange = ApplyReply['changed'][number];
+
+/** Reply to `GET /v1/spec`. */
+export const specReplySchema = z.object({ revision: count, appliedAtMs: count, text: z.string() });
+
+/** Body of `POST /v1/tokens`. */
+export const tokenRequestSchema = z.strictObject({
+  node: z.string(),
+  ttlSeconds: z.number().int().min(TOKEN_TTL_SECONDS.min).max(TOKEN_TTL_SECONDS.max),
+});
+
+export const tokenReplySchema = z.object({
+  node: z.string(),
+  token: z.string().describe('shown this once; only its hash is kept'),
+  expiresAtMs: count,
+  inSpec: z.boolean().describe('the mesh spec in force has such a node'),
+});
+export type TokenReply = Readonly<z.output<typeof tokenReplySchema>>;
+
+export const NODE_STATES = [
+  'not-enrolled',
+  'not-in-spec',
+  'never-seen',
+  'offline',
+  'pending',
+  'refused',
+  'ok',
+] as const;
+
+export const nodeViewSchema = z.object({
+  name: z.string(),
+  inSpec: z.boolean(),
+  enrolledAtMs: count.nullable(),
+  online: z.boolean(),
+  remote: z.string().nullable().describe('source address of its control channel'),
+  lastSeenMs: count.nullable(),
+  wantedGeneration: count.nullable(),
+  appliedGeneration: count.nullable(),
+  state: z
+    .enum(NODE_STATES)
+    .describe('pending: it has not confirmed the wanted generation; refused: it could not load all of it'),
+  problems: z.array(z.object({ resource: z.string(), message: z.string() })).describe('of its last nack'),
+  report: nodeReportSchema.nullable(),
+});
+export type NodeView = Readonly<z.output<typeof nodeViewSchema>>;
+
+/** Reply to `GET /v1/nodes`. */
+export const nodesReplySchema = z.object({ nodes: z.array(nodeViewSchema) });
+
+const linkEndSchema = z.object({
+  node: z.string(),
+  online: z.boolean(),
+  path: z.enum(['direct', 'relay', 'none', 'unknown']).nullable().describe('null: it has not said'),
+  sinceMs: count.nullable(),
+  problem: z.string().nullable(),
+  directFailures: count,
+});
+
+export const linkViewSchema = z.object({
+  id: z.string(),
+  ends: z.tuple([linkEndSchema, linkEndSchema]),
+  registered: z.boolean().nullable().describe('both ends are at the mediator; null: the link has no mediated path'),
+  initiator: z.string().nullable(),
+});
+export type LinkView = Readonly<z.output<typeof linkViewSchema>>;
+
+/** Reply to `GET /v1/links`. */
+export const linksReplySchema = z.object({ links: z.array(linkViewSchema) });
+
+/** A line of `GET /v1/events`: what a node told, or (node null) what the coordinator did. */
+export const meshEventSchema = nodeEventSchema.extend({ id: count, node: z.string().nullable() });
+export type MeshEvent = Readonly<z.output<typeof meshEventSchema>>;
+
+/** Reply to `GET /v1/status`. */
+export const statusReplySchema = z.object({
+  version: z.string(),
+  mesh: z.string(),
+  epoch: z.string(),
+  revision: count.describe('0: no spec was applied yet'),
+  startedAtMs: count,
+  nodes: z.object({ inSpec: count, enrolled: count, online: count }),
+});
+export type StatusReply = Readonly<z.output<typeof statusReplySchema>>;

@@ -1,0 +1,133 @@
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { createServer, type Server } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
+import { WebSocketServer } from 'ws';
+import { FRAME_BYTES_MAX } from '../control/limits.ts';
+import type { Logger } from '../log.ts';
+import { admit } from './channel-admission.ts';
+import { ChannelConnection } from './channel-connection.ts';
+import type { ChannelHost } from './channel-host.ts';
+import { CHANNEL_LIMITS, type ChannelLimits } from './channel-limits.ts';
+import { remoteOf } from './channel-remote.ts';
+import { EnrolEndpoint } from './enrol-endpoint.ts';
+import { tlsOptions, type TlsIdentity } from './tls-options.ts';
+
+/** RFC 6455 7.4.1: the server goes down. */
+const GOING_AWAY = 1001;
+
+export interface ChannelServerOptions extends TlsIdentity {
+  /** Address to listen on. */
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  readonly logger: Logger;
+  readonly limits?: Partial<ChannelLimits>;
+}
+
+/** Disposal closes every channel and connection, and resolves when all are gone and no enrolment is under way. */
+export interface ChannelServer extends AsyncDisposable {
+  readonly port: number;
+}
+
+/**
+ * Opens the coordinator's TLS port: control channels of nodes at `/v1/channel`, enrolment at `POST /v1/enroll`.
+ * Rejects with Node's own error when the address cannot be listened on or the key and certificates do not fit.
+ */
+export async function openChannelServer(options: ChannelServerOptions, host: ChannelHost): Promise<ChannelServer> {
+  const port = new TlsPort(options, host);
+  await port.listen(options.host, options.port);
+  return port;
+}
+
+class TlsPort implements ChannelServer {
+  readonly #host: ChannelHost;
+  readonly #logger: Logger;
+  readonly #limits: ChannelLimits;
+  readonly #server: Server;
+  readonly #enrolments: EnrolEndpoint;
+  readonly #webSockets = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: false,
+    maxPayload: FRAME_BYTES_MAX,
+  });
+  readonly #channels = new Set<ChannelConnection>();
+  #port = 0;
+  #closed: Promise<void> | undefined;
+
+  constructor(options: ChannelServerOptions, host: ChannelHost) {
+    this.#host = host;
+    this.#logger = options.logger;
+    this.#limits = { ...CHANNEL_LIMITS, ...options.limits };
+    this.#enrolments = new EnrolEndpoint({ host, logger: this.#logger, limits: this.#limits });
+    this.#server = createServer({
+      ...tlsOptions(options),
+      handshakeTimeout: this.#limits.handshakeTimeoutMs,
+      headersTimeout: this.#limits.requestTimeoutMs,
+      requestTimeout: this.#limits.requestTimeoutMs,
+      connectionsCheckingInterval: Math.min(1000, this.#limits.requestTimeoutMs),
+    });
+    this.#server.maxConnections = this.#limits.connectionsMax;
+    this.#server.on('request', (request, response) => this.#enrolments.handle(request, response));
+    this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+    // Anyone can connect and talk nonsense; Node has closed such a connection already.
+    this.#server.on('tlsClientError', (error) => this.#logger.debug({ err: error }, 'TLS handshake failed'));
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  async listen(host: string, port: number): Promise<void> {
+    this.#server.listen(port, host);
+    await once(this.#server, 'listening');
+    this.#port = (this.#server.address() as AddressInfo).port;
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    // Until ws or the refusal below has taken over, a reset by the peer would be an unhandled error.
+    socket.on('error', () => socket.destroy());
+    if (this.#closed !== undefined) return refuseUpgrade(socket, 503);
+    if (request.url !== '/v1/channel') return refuseUpgrade(socket, 404);
+    if (!(socket instanceof TLSSocket)) return refuseUpgrade(socket, 401);
+    const remote = remoteOf(request);
+    const admission = admit(socket, this.#host);
+    if (!admission.ok) {
+      this.#logger.warn({ remote, reason: admission.reason }, 'control channel refused');
+      return refuseUpgrade(socket, admission.status);
+    }
+    const { node } = admission;
+    this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
+      const deps = { host: this.#host, logger: this.#logger, limits: this.#limits };
+      const channel = new ChannelConnection(webSocket, { node, remote }, deps);
+      this.#channels.add(channel);
+      void channel.ended.then(() => this.#channels.delete(channel));
+    });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    for (const channel of this.#channels) channel.close(GOING_AWAY, 'coordinator stops');
+    const timer = setTimeout(() => {
+      for (const channel of this.#channels) channel.terminate();
+    }, this.#limits.closeTimeoutMs);
+    await Promise.all([...this.#channels].map((channel) => channel.ended));
+    await this.#enrolments.settled();
+    this.#server.closeAllConnections();
+    await closed;
+    clearTimeout(timer);
+  }
+}
+
+function refuseUpgrade(socket: Duplex, status: 401 | 403 | 404 | 503): void {
+  socket.end(`HTTP/1.1 ${status} Refused\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy());
+}

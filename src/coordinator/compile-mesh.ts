@@ -1,0 +1,235 @@
+import type {
+  ChildConfig,
+  ChildName,
+  Connection,
+  ConnectionName,
+  IkeParameters,
+  LinkId,
+  NodeName,
+} from '../ike/connection.ts';
+import type { DesiredLink, DesiredState } from '../ike/desired-state.ts';
+import { mediationIdentity, mediationWildcard, tunnelIdentity } from '../identity/names.ts';
+import { fromSpokeName, MEDIATION_SERVER, mediationClientName, peerName, toHubName } from './connection-names.ts';
+import type { MeshSpec, NodeSpec } from './mesh-spec.ts';
+import { otherEnd, planTopology, type HubPair, type PlannedLink, type Topology } from './topology.ts';
+
+/** IPsec policy priorities: the lower one wins, so traffic takes the direct path as soon as it is installed. */
+const PRIORITY = { direct: 1000, relay: 2000 } as const;
+
+export interface MeshIdentity {
+  /** The mesh's name; tunnel identities end in it. */
+  readonly mesh: string;
+  /** What mediation identities begin with, `C=CN, O=Local Cluster`. */
+  readonly subject: string;
+}
+
+/**
+ * Every node's desired state, from a checked spec; pure, and equal specs give equal states. A link has a child of its
+ * own wherever it passes, so that adding or removing one never touches the child of another.
+ */
+export function compileMesh(spec: MeshSpec, identity: MeshIdentity): ReadonlyMap<NodeName, DesiredState> {
+  const compiler = new Compiler(spec, identity);
+  return new Map([...spec.nodes].map(([name, node]) => [name, compiler.stateOf(name, node)]));
+}
+
+/** What a node is told that is no longer part of the mesh: to let go of everything. */
+export function emptyState(mesh: string, node: NodeName): DesiredState {
+  return { version: 1, mesh, node, connections: [], links: [] };
+}
+
+class Compiler {
+  readonly #spec: MeshSpec;
+  readonly #identity: MeshIdentity;
+  readonly #topology: Topology;
+  readonly #linksOfNode: ReadonlyMap<NodeName, readonly PlannedLink[]>;
+
+  constructor(spec: MeshSpec, identity: MeshIdentity) {
+    this.#spec = spec;
+    this.#identity = identity;
+    this.#topology = planTopology(spec);
+    this.#linksOfNode = linksByNode(this.#topology.links);
+  }
+
+  stateOf(name: NodeName, node: NodeSpec): DesiredState {
+    const links = this.#linksOfNode.get(name) ?? [];
+    const ownLinks = links.filter(({ ends }) => ends.includes(name));
+    const connections = [
+      ...(node.roles.includes('mediator') ? [this.#mediationServer(name)] : []),
+      ...this.#mediationClients(name, ownLinks),
+      ...ownLinks.flatMap((link) => (link.mediator === undefined ? [] : [this.#peer(name, link, link.mediator)])),
+      ...this.#hubTunnels(name, links),
+    ].sort((a, b) => (a.name < b.name ? -1 : 1));
+    return {
+      ...emptyState(this.#identity.mesh, name),
+      connections,
+      links: ownLinks.map((link) => this.#desiredLink(name, link)),
+    };
+  }
+
+  #mediationServer(name: NodeName): Connection {
+    return {
+      kind: 'mediation-server',
+      name: MEDIATION_SERVER,
+      localId: this.#mediationId(name),
+      remoteId: mediationWildcard(this.#identity.subject),
+      ike: this.#ike(name, 'mediation'),
+    };
+  }
+
+  #mediationClients(name: NodeName, links: readonly PlannedLink[]): Connection[] {
+    const mediated = links.filter((link) => link.mediator !== undefined);
+    if (mediated.length === 0) return [];
+    const start = mediated.some((link) => this.#startOf(link) === 'start') ? 'start' : 'add';
+    return this.#topology.mediators.map((mediator) => ({
+      kind: 'mediation-client',
+      name: mediationClientName(mediator),
+      localId: this.#mediationId(name),
+      remoteId: this.#mediationId(mediator),
+      ike: this.#ike(name, 'mediation'),
+      mediator,
+      remoteAddresses: this.#node(mediator).endpoints,
+      virtualIps: this.#node(name).virtualIps,
+      start,
+    }));
+  }
+
+  #peer(name: NodeName, link: PlannedLink, mediator: NodeName): Connection {
+    const peer = otherEnd(link.ends, name);
+    return {
+      kind: 'mediated-peer',
+      name: peerName(peer),
+      localId: this.#mediationId(name),
+      remoteId: this.#mediationId(peer),
+      ike: this.#ike(name, 'mediation'),
+      peer,
+      mediatedBy: mediationClientName(mediator),
+      mediationPeer: this.#mediationId(peer),
+      children: [this.#child(link, name, 'direct', this.#startOf(link))],
+    };
+  }
+
+  /** This node's tunnels to hubs, and those of its spokes if it is one itself. */
+  #hubTunnels(name: NodeName, links: readonly PlannedLink[]): Connection[] {
+    const tunnels = new Map<ConnectionName, { readonly pair: HubPair; readonly links: PlannedLink[] }>();
+    for (const link of links) {
+      for (const pair of hubPairsOf(link)) {
+        if (pair.hub !== name && pair.spoke !== name) continue;
+        const connection = tunnelName(name, pair);
+        const tunnel = tunnels.get(connection) ?? { pair, links: [] };
+        tunnel.links.push(link);
+        tunnels.set(connection, tunnel);
+      }
+    }
+    return [...tunnels.values()].map((tunnel) => this.#hubTunnel(name, tunnel.pair, tunnel.links));
+  }
+
+  #hubTunnel(name: NodeName, { hub, spoke }: HubPair, links: readonly PlannedLink[]): Connection {
+    const answers = name === hub;
+    const peer = answers ? spoke : hub;
+    const common = {
+      name: tunnelName(name, { hub, spoke }),
+      localId: tunnelIdentity(this.#identity.mesh, name),
+      remoteId: tunnelIdentity(this.#identity.mesh, peer),
+      ike: this.#ike(name, 'tunnel'),
+      peer,
+      children: links.map((link) => {
+        const child = this.#child(link, spoke, link.hubPair === undefined ? 'relay' : 'direct', this.#startOf(link));
+        return answers ? mirrored(child) : child;
+      }),
+    };
+    if (answers) return { kind: 'hub', ...common };
+    return { kind: 'spoke', ...common, remoteAddresses: this.#node(hub).endpoints, virtualIps: [] };
+  }
+
+  #child(link: PlannedLink, local: NodeName, path: keyof typeof PRIORITY, start: ChildConfig['start']): ChildConfig {
+    const { lifetime, margin, proposals } = { ...this.#spec.defaults.child, ...link.spec.child };
+    return {
+      name: childNameOf(link.id),
+      link: link.id,
+      localSubnets: this.#node(local).subnets,
+      remoteSubnets: this.#node(otherEnd(link.ends, local)).subnets,
+      priority: PRIORITY[path],
+      proposals,
+      lifetimeSeconds: lifetime,
+      marginSeconds: margin,
+      start,
+    };
+  }
+
+  #desiredLink(name: NodeName, link: PlannedLink): DesiredLink {
+    const peer = otherEnd(link.ends, name);
+    const child = childNameOf(link.id);
+    const direct = link.mediator === undefined ? link.hubPair && tunnelName(name, link.hubPair) : peerName(peer);
+    const relay = link.relayHub && toHubName(link.relayHub);
+    return {
+      id: link.id,
+      peer,
+      localSubnets: this.#node(name).subnets,
+      remoteSubnets: this.#node(peer).subnets,
+      ...(direct !== undefined && { direct: { connection: direct, child } }),
+      ...(relay !== undefined && { relay: { connection: relay, child } }),
+    };
+  }
+
+  #ike(name: NodeName, use: 'mediation' | 'tunnel'): IkeParameters {
+    const parameters = { ...this.#spec.defaults.ike, ...this.#node(name).ike };
+    return {
+      proposals: parameters.proposals,
+      lifetimeSeconds: parameters.lifetime,
+      marginSeconds: parameters.margin,
+      keyingTries: parameters.keyingTries,
+      // charon's mediation extension does not work with MOBIKE.
+      mobike: use === 'tunnel' && parameters.mobike,
+      dpdDelaySeconds: parameters.dpdDelay,
+    };
+  }
+
+  #startOf(link: PlannedLink): ChildConfig['start'] {
+    return link.spec.start ?? this.#spec.defaults.start;
+  }
+
+  #mediationId(name: NodeName): string {
+    return mediationIdentity(this.#identity.subject, name);
+  }
+
+  #node(name: NodeName): NodeSpec {
+    const node = this.#spec.nodes.get(name);
+    if (node === undefined) throw new TypeError(`a checked spec links only its own nodes, not ${name}`);
+    return node;
+  }
+}
+
+/** The hub tunnels that a link passes: its own when an end is a hub, those of both ends when it is relayed. */
+function hubPairsOf(link: PlannedLink): readonly HubPair[] {
+  if (link.hubPair !== undefined) return [link.hubPair];
+  const hub = link.relayHub;
+  return hub === undefined ? [] : link.ends.map((spoke) => ({ hub, spoke }));
+}
+
+function tunnelName(name: NodeName, { hub, spoke }: HubPair): ConnectionName {
+  return name === hub ? fromSpokeName(spoke) : toHubName(hub);
+}
+
+/** The hub's side of a spoke's child: the selectors swapped, and never the one to initiate. */
+function mirrored(child: ChildConfig): ChildConfig {
+  return { ...child, localSubnets: child.remoteSubnets, remoteSubnets: child.localSubnets, start: 'add' };
+}
+
+/** Within the limits of a child's name: the spec's checks see to it. */
+function childNameOf(id: LinkId): ChildName {
+  return id as string as ChildName;
+}
+
+/** Each node's links: those that end at it, and those that a hub relays. Order is kept. */
+function linksByNode(links: readonly PlannedLink[]): ReadonlyMap<NodeName, readonly PlannedLink[]> {
+  const byNode = new Map<NodeName, PlannedLink[]>();
+  for (const link of links) {
+    const nodes = link.relayHub === undefined ? link.ends : [...link.ends, link.relayHub];
+    for (const node of nodes) {
+      const list = byNode.get(node);
+      if (list === undefined) byNode.set(node, [link]);
+      else list.push(link);
+    }
+  }
+  return byNode;
+}

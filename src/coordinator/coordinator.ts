@@ -1,0 +1,232 @@
+import type { Clock } from '../clock.ts';
+import { CLOSE_CODES, type AgentFrame, type CoordinatorFrame } from '../control/frames.ts';
+import { assertNever } from '../errors.ts';
+import type { EnrolmentReply, EnrolmentRequest } from '../identity/enrolment.ts';
+import type { MeshCa } from '../identity/mesh-ca.ts';
+import type { NodeName } from '../ike/connection.ts';
+import type { Logger } from '../log.ts';
+import { Admission } from './admission.ts';
+import type { ApplyReply, LinkView, NodeView, StatusReply, TokenReply } from './api.ts';
+import type { ChannelHost, NodeChannel } from './channel-host.ts';
+import { EventLog } from './event-log.ts';
+import { LinkBoard } from './link-board.ts';
+import type { SpecRevision } from './mesh-store.ts';
+import { NodeRegistry } from './node-registry.ts';
+import { snapshotFrame, SpecInForce, SpecRefused } from './spec-in-force.ts';
+import type { Store } from './store.ts';
+import { linkView, nodeView, type NodeKnowledge } from './views.ts';
+
+export interface CoordinatorDeps {
+  /** Stays the caller's to close, after the last `flush`. */
+  readonly store: Store;
+  readonly ca: MeshCa;
+  readonly version: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** The coordinator's core: what the TLS port and the operator's API both talk to. It opens nothing and has no timers. */
+export class Coordinator implements ChannelHost {
+  readonly #deps: CoordinatorDeps;
+  readonly #startedAtMs: number;
+  readonly #spec: SpecInForce;
+  readonly #registry: NodeRegistry;
+  readonly #board: LinkBoard;
+  readonly #admission: Admission;
+  readonly #log: EventLog;
+
+  constructor(deps: CoordinatorDeps) {
+    const { store, ca, clock } = deps;
+    this.#deps = deps;
+    this.#startedAtMs = clock.nowMs();
+    this.#registry = new NodeRegistry(store.observations.statuses());
+    this.#board = new LinkBoard((node) => this.#registry.factsOf(node));
+    this.#admission = new Admission(ca, store.admission);
+    this.#log = new EventLog(store.observations);
+    this.#spec = new SpecInForce(store.mesh, ca);
+    this.#resume();
+  }
+
+  // What the TLS port calls.
+
+  nodeOfChannelKey(spkiSha256: string): NodeName | undefined {
+    return this.#deps.store.admission.nodeOfChannelKey(spkiSha256);
+  }
+
+  opened(channel: NodeChannel, hello: Extract<AgentFrame, { type: 'hello' }>): void {
+    const { node } = channel;
+    this.#registry.open(channel, this.#now());
+    this.#note(node, 'channel', `control channel opened from ${channel.remote}, agent ${hello.agentVersion}`);
+    const answer = this.#answerTo(node, hello);
+    if (answer !== undefined) channel.send(answer);
+    this.#refreshHints([node, ...this.#board.changed(node)]);
+  }
+
+  received(channel: NodeChannel, frame: AgentFrame): void {
+    const { node } = channel;
+    if (!this.#registry.isCurrent(channel)) return;
+    switch (frame.type) {
+      case 'hello':
+        return channel.close(CLOSE_CODES.badFrame, 'a second hello');
+      case 'ack':
+      case 'nack':
+        return this.#applied(node, frame);
+      case 'report':
+        this.#registry.reported(node, frame.report, this.#now());
+        return this.#refreshHints(this.#board.changed(node));
+      case 'events':
+        this.#log.append(node, frame.events);
+        if (this.#log.isFull) this.flush();
+        return;
+      default:
+        return assertNever(frame);
+    }
+  }
+
+  closed(channel: NodeChannel): void {
+    if (!this.#registry.closed(channel, this.#now())) return;
+    this.#note(channel.node, 'channel', 'control channel closed');
+    this.#refreshHints(this.#board.changed(channel.node));
+  }
+
+  async enroll(request: EnrolmentRequest, remote: string): Promise<EnrolmentReply> {
+    const { reply, isNew } = await this.#admission.enroll(request, this.#now());
+    if (isNew) {
+      const node = reply.node as NodeName;
+      this.#note(node, 'enrol', `enrolled from ${remote}`);
+      // A channel that is open now was let in with the key of an earlier enrolment.
+      this.#registry.drop(node, CLOSE_CODES.unknownNode, 'this node was enrolled anew');
+      this.#refreshHints(this.#board.changed(node));
+    }
+    return reply;
+  }
+
+  // What the operator's API calls.
+
+  /** Puts a spec into force and tells the nodes that are here, or (dry run) says what that would do. Throws a SpecRefused. */
+  applySpec(text: string, { dryRun }: { readonly dryRun: boolean }): ApplyReply {
+    if (dryRun) return { revision: this.#spec.revision?.revision ?? 0, dryRun, changed: this.#spec.plan(text) };
+    const { revision, changed, changes } = this.#spec.apply(text, this.#now());
+    if (changed.length > 0) this.#note(null, 'spec', `mesh spec revision ${revision} changes ${changed.length} nodes`);
+    for (const node of changed) this.#registry.channelOf(node)?.send(this.#snapshotFor(node));
+    this.#board.use(this.#spec.mediatedLinks);
+    this.#refreshHints(this.#registry.online);
+    return { revision, dryRun, changed: changes };
+  }
+
+  get spec(): SpecRevision | undefined {
+    return this.#spec.revision;
+  }
+
+  issueToken(node: NodeName, ttlSeconds: number): TokenReply {
+    const { text, expiresAtMs } = this.#admission.issueToken(node, ttlSeconds, this.#now());
+    this.#note(node, 'token', 'enrolment token made');
+    return { node, token: text, expiresAtMs, inSpec: this.#spec.nodes.has(node) };
+  }
+
+  /** The spec's nodes and those that have enrolled, by name. */
+  nodes(): NodeView[] {
+    const records = new Map(this.#deps.store.admission.nodes().map((record) => [record.name, record]));
+    const names = [...new Set([...this.#spec.nodes, ...records.keys()])].sort();
+    return names.map((name) => nodeView({ record: records.get(name), ...this.#knowledgeOf(name) }, this.#now()));
+  }
+
+  links(): LinkView[] {
+    const knowledgeOf = (node: NodeName): Omit<NodeKnowledge, 'record'> => this.#knowledgeOf(node);
+    return this.#spec.links.map((link) => linkView(link, knowledgeOf, this.#board.view(link.id)));
+  }
+
+  status(): StatusReply {
+    return {
+      version: this.#deps.version,
+      mesh: this.#deps.ca.mesh,
+      epoch: this.#deps.store.epoch,
+      revision: this.#spec.revision?.revision ?? 0,
+      startedAtMs: this.#startedAtMs,
+      nodes: {
+        inSpec: this.#spec.nodes.size,
+        enrolled: this.#deps.store.admission.nodes().length,
+        online: this.#registry.online.length,
+      },
+    };
+  }
+
+  get events(): Pick<EventLog, 'after' | 'lastId' | 'more'> {
+    return this.#log;
+  }
+
+  /** Writes what nodes told since the last time. To be called every few seconds, and once after the last channel. */
+  flush(): void {
+    const statuses = this.#registry.takeUnwritten();
+    const events = this.#log.takeUnwritten();
+    if (statuses.size === 0 && events.length === 0) return;
+    try {
+      this.#deps.store.observations.write(statuses, events);
+    } catch (error) {
+      // A full disk must not close channels: tunnels depend on the desired states, not on what is observed.
+      this.#deps.logger.error({ err: error }, 'reports and events could not be written');
+    }
+  }
+
+  #resume(): void {
+    try {
+      this.#spec.recompile(this.#now());
+    } catch (error) {
+      if (!(error instanceof SpecRefused)) throw error;
+      this.#deps.logger.error({ mistakes: error.mistakes }, 'stored mesh spec is refused by this version');
+    }
+    this.#board.use(this.#spec.mediatedLinks);
+  }
+
+  /** Nothing for a node that no spec has ever named: it keeps what it has. */
+  #answerTo(node: NodeName, hello: Extract<AgentFrame, { type: 'hello' }>): CoordinatorFrame | undefined {
+    const { epoch } = this.#deps.store;
+    const wanted = this.#spec.versionOf(node);
+    if (wanted === undefined) return undefined;
+    const { generation, digest } = wanted;
+    const isCurrent = hello.epoch === epoch && hello.generation === generation && hello.digest === digest;
+    return isCurrent ? { type: 'unchanged', epoch, generation } : this.#snapshotFor(node);
+  }
+
+  #snapshotFor(node: NodeName): CoordinatorFrame {
+    const state = this.#spec.stateOf(node);
+    if (state === undefined) throw new TypeError(`no stored state for ${node}`);
+    return snapshotFrame(this.#deps.store.epoch, state);
+  }
+
+  #applied(node: NodeName, frame: Extract<AgentFrame, { type: 'ack' | 'nack' }>): void {
+    const { type, generation, outcomes } = frame;
+    const failed = outcomes.filter(({ ok }) => !ok);
+    this.#registry.applied(node, { generation, ok: type === 'ack', outcomes: failed }, this.#now());
+    const reasons = failed.map(({ resource, message }) => `${resource}: ${message ?? 'refused without a reason'}`);
+    const text = type === 'ack' ? `generation ${generation} is in charon` : reasons.join('; ');
+    this.#note(node, type, text);
+  }
+
+  #refreshHints(nodes: Iterable<NodeName>): void {
+    for (const node of nodes) {
+      if (this.#spec.versionOf(node) !== undefined) this.#registry.sendHints(node, this.#board.hintsFor(node));
+    }
+  }
+
+  #knowledgeOf(name: NodeName): Omit<NodeKnowledge, 'record'> {
+    return {
+      name,
+      inSpec: this.#spec.nodes.has(name),
+      wanted: this.#spec.versionOf(name),
+      status: this.#registry.statusOf(name),
+      channel: this.#registry.channelOf(name),
+    };
+  }
+
+  /** An event of the coordinator's own. */
+  #note(node: NodeName | null, kind: string, message: string): void {
+    const text = message.slice(0, 1024);
+    this.#log.append(node, [{ atMs: this.#now(), kind, connection: null, child: null, message: text }]);
+    if (this.#log.isFull) this.flush();
+  }
+
+  #now(): number {
+    return this.#deps.clock.nowMs();
+  }
+}

@@ -1,0 +1,111 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { enrolmentRequestSchema, type EnrolmentRequest } from '../identity/enrolment.ts';
+import type { Logger } from '../log.ts';
+import type { ChannelHost } from './channel-host.ts';
+import type { ChannelLimits } from './channel-limits.ts';
+import { EnrolmentRefused, type EnrolmentRefusedCode } from './enrol-refused.ts';
+import { remoteOf } from './channel-remote.ts';
+
+/** What an HTTP request is answered with; errors as `{ error: { code, message } }`. */
+export interface HttpAnswer {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+const REFUSED_STATUS: Readonly<Record<EnrolmentRefusedCode, number>> = {
+  'token-unknown': 403,
+  'token-used': 409,
+  'token-expired': 403,
+  'csr-invalid': 400,
+  'node-unknown': 403,
+};
+
+export interface EnrolEndpointDeps {
+  readonly host: Pick<ChannelHost, 'enroll'>;
+  readonly logger: Logger;
+  readonly limits: ChannelLimits;
+}
+
+/** `POST /v1/enroll`. Counts what is under way, so that a server that stops can wait for it. */
+export class EnrolEndpoint {
+  readonly #deps: EnrolEndpointDeps;
+  readonly #underWay = new Set<Promise<void>>();
+
+  constructor(deps: EnrolEndpointDeps) {
+    this.#deps = deps;
+  }
+
+  /** Answers any HTTP request of the port that is no upgrade. */
+  handle(request: IncomingMessage, response: ServerResponse): void {
+    const handling = this.#answer(request)
+      .then((answer) => send(response, answer))
+      // The peer went away, or was too slow: there is no one to answer.
+      .catch(() => void request.socket.destroy())
+      .finally(() => this.#underWay.delete(handling));
+    this.#underWay.add(handling);
+  }
+
+  /** Resolves when all that is under way now has been answered. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#underWay);
+  }
+
+  async #answer(request: IncomingMessage): Promise<HttpAnswer> {
+    if (request.url !== '/v1/enroll') return failure(404, 'not-found', 'nothing here');
+    if (request.method !== 'POST') return failure(405, 'bad-request', 'use POST');
+    if (this.#underWay.size >= this.#deps.limits.enrolmentsMax) {
+      return failure(503, 'busy', 'too many enrolments at once, try again in a minute');
+    }
+    const { enrolmentBytesMax } = this.#deps.limits;
+    const body = await readBody(request, enrolmentBytesMax);
+    if (body === undefined) return failure(413, 'too-large', `more than ${enrolmentBytesMax} bytes`);
+    const parsed = enrolmentRequestSchema.safeParse(parseJson(body));
+    if (parsed.success) return this.#enroll(parsed.data, remoteOf(request));
+    return failure(400, 'bad-request', `not an enrolment request: ${parsed.error.issues[0]?.path.join('.') ?? ''}`);
+  }
+
+  async #enroll(request: EnrolmentRequest, remote: string): Promise<HttpAnswer> {
+    const { host, logger } = this.#deps;
+    try {
+      return { status: 200, body: await host.enroll(request, remote) };
+    } catch (error) {
+      if (error instanceof EnrolmentRefused) {
+        logger.warn({ remote, code: error.code }, 'enrolment refused');
+        return failure(REFUSED_STATUS[error.code], error.code, error.message);
+      }
+      logger.error({ remote, err: error }, 'enrolment failed');
+      return failure(500, 'internal', 'the coordinator could not do it, see its log');
+    }
+  }
+}
+
+function failure(status: number, code: string, message: string): HttpAnswer {
+  return { status, body: { error: { code, message } } };
+}
+
+/** Undefined when there is more than `bytesMax`; the rest is not read. The server's request timeout ends a slow one. */
+async function readBody(request: IncomingMessage, bytesMax: number): Promise<string | undefined> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > bytesMax) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/** Undefined for what is not JSON, which no schema accepts. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** One request per connection: what a peer has left to send is not read. */
+function send(response: ServerResponse, { status, body }: HttpAnswer): void {
+  response.writeHead(status, { 'content-type': 'application/json', connection: 'close' });
+  response.end(JSON.stringify(body));
+}

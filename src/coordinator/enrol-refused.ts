@@ -1,0 +1,19 @@
+export type EnrolmentRefusedCode =
+  | 'token-unknown'
+  /** Used before, by other keys than this request's. */
+  | 'token-used'
+  | 'token-expired'
+  | 'csr-invalid'
+  /** The token's node is not in the mesh any more. */
+  | 'node-unknown';
+
+/** Why a node was not enrolled. The message is sent to the node, for its operator: it must not tell of other nodes. */
+export class EnrolmentRefused extends Error {
+  override readonly name = 'EnrolmentRefused';
+  readonly code: EnrolmentRefusedCode;
+
+  constructor(code: EnrolmentRefusedCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}

@@ -1,0 +1,106 @@
+import type { LinkHint } from '../control/frames.ts';
+import type { NodeReport } from '../control/report.ts';
+import type { LinkId, NodeName } from '../ike/connection.ts';
+import { MEDIATION_SERVER, mediationClientName } from './connection-names.ts';
+
+/** A link whose ends set up their direct path through a mediator. */
+export interface MediatedLink {
+  readonly id: LinkId;
+  /** In order of their names; the first begins. */
+  readonly ends: readonly [LinkEnd, LinkEnd];
+  readonly mediator: NodeName;
+}
+
+export interface LinkEnd {
+  readonly node: NodeName;
+  /** Its identity towards the mediator, as charon prints it. */
+  readonly mediationId: string;
+}
+
+/** What counts here of a node that has an open control channel. */
+export interface NodeFacts {
+  /** Connections that are up. */
+  readonly up: ReadonlySet<string>;
+  /** Links that this node sends through a direct tunnel; undefined while its charon cannot be asked. */
+  readonly direct: ReadonlySet<string> | undefined;
+  /** Set-ups of each link's direct path that came to nothing. */
+  readonly directFailures: ReadonlyMap<string, number>;
+  /** On a mediator: the identities of the nodes that are registered there. */
+  readonly clients: ReadonlySet<string>;
+}
+
+/** Whose turn it is to initiate, and how many of that end's tries had come to nothing when its turn began. */
+export interface Election {
+  readonly initiator: NodeName;
+  /** Undefined until it has reported: what failed before then is not held against it. */
+  readonly failures: number | undefined;
+}
+
+/** The facts in a report; undefined for a node that is offline or has not reported since its channel was opened. */
+export type FactsOf = (node: NodeName) => NodeFacts | undefined;
+
+export function factsOf(report: NodeReport): NodeFacts {
+  const server = report.connections.find(({ name }) => name === MEDIATION_SERVER);
+  const registered = server?.ikeSas.filter(({ state }) => state === 'ESTABLISHED') ?? [];
+  return {
+    up: new Set(report.connections.filter(({ status }) => status === 'up').map(({ name }) => name)),
+    direct: report.charon.connected
+      ? new Set(report.links.filter(({ path }) => path === 'direct').map(({ id }) => id))
+      : undefined,
+    directFailures: new Map(report.links.map(({ id, directFailures }) => [id, directFailures])),
+    clients: new Set(registered.map(({ remoteId }) => remoteId)),
+  };
+}
+
+/**
+ * Both ends are at the link's mediator now. The mediator's own word counts too when there is one: an end may still
+ * believe in a registration that the mediator has lost.
+ */
+export function isRegistered(link: MediatedLink, facts: FactsOf): boolean {
+  const mediator = facts(link.mediator);
+  return link.ends.every(
+    ({ node, mediationId }) =>
+      facts(node)?.up.has(mediationClientName(link.mediator)) === true &&
+      (mediator === undefined || mediator.clients.has(mediationId)),
+  );
+}
+
+export function firstElection(link: MediatedLink): Election {
+  return { initiator: link.ends[0].node, failures: undefined };
+}
+
+/**
+ * Hands the turn to the other end once a try of the initiator has come to nothing, for the other end alone can free a
+ * stuck pair; and to an end that has lost its tunnel while its peer still holds on to the dead one, because that peer has
+ * nothing to set up. Only while both are registered.
+ */
+export function nextElection(link: MediatedLink, election: Election, facts: FactsOf, registered: boolean): Election {
+  const deserted = registered ? desertedEnd(link, facts) : undefined;
+  if (deserted !== undefined && deserted !== election.initiator) {
+    return { initiator: deserted, failures: failuresOf(link, facts(deserted)) };
+  }
+  const now = failuresOf(link, facts(election.initiator));
+  if (now === undefined || now === election.failures) return election;
+  // Fewer than before: the path has worked since, and the count begins anew.
+  if (election.failures === undefined || now < election.failures) return { ...election, failures: now };
+  if (!registered) return election;
+  const [first, second] = link.ends;
+  const initiator = election.initiator === first.node ? second.node : first.node;
+  return { initiator, failures: failuresOf(link, facts(initiator)) };
+}
+
+/** The end without a direct tunnel whose peer shows one; undefined when the two agree. */
+function desertedEnd(link: MediatedLink, facts: FactsOf): NodeName | undefined {
+  const isDirect = (end: LinkEnd): boolean | undefined => facts(end.node)?.direct?.has(link.id);
+  const [first, second] = link.ends;
+  if (isDirect(first) === false && isDirect(second) === true) return first.node;
+  return isDirect(first) === true && isDirect(second) === false ? second.node : undefined;
+}
+
+function failuresOf(link: MediatedLink, facts: NodeFacts | undefined): number | undefined {
+  return facts && (facts.directFailures.get(link.id) ?? 0);
+}
+
+export function hintFor(node: NodeName, link: MediatedLink, election: Election, registered: boolean): LinkHint {
+  return { link: link.id, registered, initiate: election.initiator === node };
+}

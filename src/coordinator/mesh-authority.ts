@@ -1,0 +1,96 @@
+import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
+import { isIP } from 'node:net';
+import { join } from 'node:path';
+import { issueServerCertificate } from '../identity/certificates.ts';
+import { generatePrivateKey } from '../identity/keys.ts';
+import { caDn, createMeshCa, type MeshCa } from '../identity/mesh-ca.ts';
+import { formatDn } from '../identity/names.ts';
+import { readIfThere, writeDurably } from '../durable-file.ts';
+import type { TlsIdentity } from './tls-options.ts';
+
+/** The keys in the state directory cannot be used as they are; only a person can decide what to do. */
+export class AuthorityError extends Error {
+  override readonly name = 'AuthorityError';
+}
+
+export interface AuthorityOptions {
+  /** Exists, and is nobody else's to read. */
+  readonly stateDir: string;
+  readonly mesh: string;
+  readonly subject: string;
+  /** Wall-clock time, ms since the epoch. */
+  readonly nowMs: number;
+}
+
+/** The mesh's CA from `ca.key` and `ca.crt`; both are made when neither is there. Throws an AuthorityError. */
+export async function loadMeshCa({ stateDir, mesh, subject, nowMs }: AuthorityOptions): Promise<MeshCa> {
+  const keyPath = join(stateDir, 'ca.key');
+  const certificatePath = join(stateDir, 'ca.crt');
+  const [privateKeyPem, certificatePem] = [readIfThere(keyPath), readIfThere(certificatePath)];
+  if (privateKeyPem !== undefined && certificatePem !== undefined) {
+    checkCa(certificatePath, { mesh, subject, privateKeyPem, certificatePem });
+    return { mesh, subject, privateKeyPem, certificatePem };
+  }
+  // A new CA in place of a lost one would lock every enrolled node out.
+  if (privateKeyPem !== undefined || certificatePem !== undefined) {
+    const [lost, found] = privateKeyPem === undefined ? [keyPath, certificatePath] : [certificatePath, keyPath];
+    throw new AuthorityError(`${lost} is missing: restore it from a backup, or remove ${found} for a new mesh`);
+  }
+  const ca = await createMeshCa({ mesh, subject, nowMs });
+  writeDurably(keyPath, ca.privateKeyPem, 0o600);
+  writeDurably(certificatePath, ca.certificatePem, 0o644);
+  return ca;
+}
+
+function checkCa(path: string, ca: MeshCa): void {
+  const certificate = new X509Certificate(ca.certificatePem);
+  const name = certificate.subject.split('\n').join(', ');
+  const wanted = formatDn(caDn(ca));
+  if (name !== wanted) {
+    throw new AuthorityError(`${path} is of "${name}", and mesh and subject of the configuration make "${wanted}"`);
+  }
+  if (!certificate.checkPrivateKey(createPrivateKey(ca.privateKeyPem))) {
+    throw new AuthorityError(`${path} does not belong to ca.key`);
+  }
+}
+
+/**
+ * What the TLS port shows, from `server.key` and `server.crt`. Both are made anew when the names have changed, half of
+ * the certificate's life is over, or they do not fit the CA.
+ */
+export async function loadServerIdentity(
+  stateDir: string,
+  ca: MeshCa,
+  hosts: readonly string[],
+  nowMs: number,
+): Promise<TlsIdentity> {
+  const keyPath = join(stateDir, 'server.key');
+  const certificatePath = join(stateDir, 'server.crt');
+  let [key, certificate] = [readIfThere(keyPath), readIfThere(certificatePath)];
+  if (key === undefined || certificate === undefined || !isUsable({ key, certificate }, ca, hosts, nowMs)) {
+    key = await generatePrivateKey('ecdsa-p256');
+    const publicKey = createPublicKey(createPrivateKey(key));
+    certificate = await issueServerCertificate(ca, { hosts, publicKey, nowMs });
+    writeDurably(keyPath, key, 0o600);
+    writeDurably(certificatePath, certificate, 0o644);
+  }
+  return { key, certificateChain: certificate + ca.certificatePem, ca: ca.certificatePem };
+}
+
+interface ServerPair {
+  readonly key: string;
+  readonly certificate: string;
+}
+
+function isUsable(pair: ServerPair, ca: MeshCa, hosts: readonly string[], nowMs: number): boolean {
+  const certificate = new X509Certificate(pair.certificate);
+  const [fromMs, toMs] = [Date.parse(certificate.validFrom), Date.parse(certificate.validTo)];
+  return (
+    nowMs >= fromMs &&
+    nowMs < (fromMs + toMs) / 2 &&
+    certificate.verify(new X509Certificate(ca.certificatePem).publicKey) &&
+    certificate.checkPrivateKey(createPrivateKey(pair.key)) &&
+    certificate.subjectAltName?.split(', ').length === hosts.length &&
+    hosts.every((host) => (isIP(host) === 0 ? certificate.checkHost(host) : certificate.checkIP(host)) !== undefined)
+  );
+}

@@ -1,0 +1,99 @@
+import { z } from 'zod';
+import type { NodeName } from '../ike/connection.ts';
+import type { DesiredState } from '../ike/desired-state.ts';
+import { canonicalJson, digestOf } from '../json.ts';
+import type { Database } from './database.ts';
+
+/** Older texts of the spec are forgotten. */
+const REVISIONS_MAX = 100;
+
+const revisionRow = z.object({ revision: z.number(), text: z.string(), applied_at_ms: z.number() });
+const stateRow = z.object({ node: z.string(), generation: z.number(), digest: z.string(), state: z.string() });
+const versionRow = stateRow.omit({ state: true });
+
+/** One text of the mesh spec that was applied. */
+export interface SpecRevision {
+  readonly revision: number;
+  readonly text: string;
+  readonly appliedAtMs: number;
+}
+
+/** A desired state's place in the order of all that a node was ever told. */
+export interface StateVersion {
+  /** The spec revision that changed this node last. */
+  readonly generation: number;
+  readonly digest: string;
+}
+
+export interface VersionedState extends StateVersion {
+  /** A DesiredState as JSON; the node checks it. */
+  readonly state: unknown;
+}
+
+export interface ApplyOutcome {
+  readonly revision: number;
+  readonly changed: readonly NodeName[];
+}
+
+/** The spec and what was compiled from it. */
+export class MeshStore {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  currentSpec(): SpecRevision | undefined {
+    const row = this.#database.get(revisionRow, 'SELECT * FROM spec_revisions ORDER BY revision DESC LIMIT 1');
+    return row && { revision: row.revision, text: row.text, appliedAtMs: row.applied_at_ms };
+  }
+
+  /** Which version of its state each node is to have. */
+  versions(): ReadonlyMap<NodeName, StateVersion> {
+    const rows = this.#database.all(versionRow, 'SELECT node, generation, digest FROM node_states');
+    return new Map(rows.map(({ node, ...version }) => [node as NodeName, version]));
+  }
+
+  state(node: NodeName): VersionedState | undefined {
+    const row = this.#database.get(stateRow, 'SELECT * FROM node_states WHERE node = ?', node);
+    return row && { generation: row.generation, digest: row.digest, state: JSON.parse(row.state) as unknown };
+  }
+
+  /** The nodes whose stored state differs from the given one. */
+  changes(states: ReadonlyMap<NodeName, DesiredState>): readonly NodeName[] {
+    const versions = this.versions();
+    return [...states].filter(([node, state]) => versions.get(node)?.digest !== digestOf(state)).map(([node]) => node);
+  }
+
+  /**
+   * Makes this the spec in force, in one transaction. A node whose state changed gets the new revision as its
+   * generation, all others keep theirs. When neither text nor any state changed there is no new revision.
+   */
+  apply(text: string, states: ReadonlyMap<NodeName, DesiredState>, nowMs: number): ApplyOutcome {
+    return this.#database.transaction(() => {
+      const current = this.currentSpec();
+      const changed = this.changes(states);
+      if (current?.text === text && changed.length === 0) return { revision: current.revision, changed };
+      const revision = this.#insertRevision(text, nowMs);
+      for (const node of changed) this.#putState(node, revision, states.get(node));
+      return { revision, changed };
+    });
+  }
+
+  #insertRevision(text: string, nowMs: number): number {
+    this.#database.run('INSERT INTO spec_revisions (text, applied_at_ms) VALUES (?, ?)', text, nowMs);
+    const revision = this.currentSpec()?.revision ?? 0;
+    this.#database.run('DELETE FROM spec_revisions WHERE revision <= ?', revision - REVISIONS_MAX);
+    return revision;
+  }
+
+  #putState(node: NodeName, generation: number, state: DesiredState | undefined): void {
+    this.#database.run(
+      'INSERT OR REPLACE INTO node_states (node, generation, digest, state) VALUES (?, ?, ?, ?)',
+      node,
+      generation,
+      digestOf(state),
+      canonicalJson(state),
+    );
+  }
+}

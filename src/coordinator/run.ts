@@ -1,0 +1,68 @@
+import { chmodSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { pause, type Clock } from '../clock.ts';
+import type { Logger } from '../log.ts';
+import { openApiServer } from './api-server.ts';
+import { openChannelServer } from './channel-server.ts';
+import type { CoordinatorConfig } from './config.ts';
+import { Coordinator } from './coordinator.ts';
+import { loadMeshCa, loadServerIdentity } from './mesh-authority.ts';
+import { openStore, type Store } from './store.ts';
+
+/** How long what nodes told may wait in memory before it is written. */
+const FLUSH_INTERVAL_MS = 3000;
+
+export interface RunDeps {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly version: string;
+  /** Called once, when both the TLS port and the operator's socket answer. */
+  readonly onReady: (listening: { readonly port: number; readonly apiSocket: string }) => void;
+}
+
+/** The whole coordinator, until `signal` aborts. Rejects when it cannot begin; nothing is left open either way. */
+export async function runCoordinator(config: CoordinatorConfig, deps: RunDeps, signal: AbortSignal): Promise<void> {
+  mkdirSync(config.stateDir, { recursive: true, mode: 0o700 });
+  chmodSync(config.stateDir, 0o700);
+  const store = openStore(join(config.stateDir, 'coordinator.db'));
+  try {
+    await runWithStore(config, deps, store, signal);
+  } finally {
+    store.close();
+  }
+}
+
+async function runWithStore(
+  config: CoordinatorConfig,
+  { clock, logger, version, onReady }: RunDeps,
+  store: Store,
+  signal: AbortSignal,
+): Promise<void> {
+  const { stateDir, mesh, subject, advertise, listen } = config;
+  const ca = await loadMeshCa({ stateDir, mesh, subject, nowMs: clock.nowMs() });
+  const identity = await loadServerIdentity(stateDir, ca, advertise, clock.nowMs());
+  const coordinator = new Coordinator({
+    store,
+    ca,
+    version,
+    clock,
+    logger: logger.child({ component: 'coordinator' }),
+  });
+  try {
+    await using api = await openApiServer({
+      socketPath: config.apiSocket,
+      coordinator,
+      logger: logger.child({ component: 'api' }),
+    });
+    const channelLogger = logger.child({ component: 'channel' });
+    await using channels = await openChannelServer({ ...identity, ...listen, logger: channelLogger }, coordinator);
+    onReady({ port: channels.port, apiSocket: api.socketPath });
+    while (!signal.aborted) {
+      await pause(FLUSH_INTERVAL_MS, signal);
+      coordinator.flush();
+    }
+  } finally {
+    // After the last channel has closed.
+    coordinator.flush();
+  }
+}

@@ -1,0 +1,150 @@
+import { encodeFrame } from '../control/codec.ts';
+import { FrameError } from '../control/frame-error.ts';
+import type { CoordinatorFrame } from '../control/frames.ts';
+import { mediationIdentity } from '../identity/names.ts';
+import type { NodeName } from '../ike/connection.ts';
+import type { DesiredState } from '../ike/desired-state.ts';
+import { digestOf } from '../json.ts';
+import { formatMistake } from '../yaml-document.ts';
+import type { ApplyReply } from './api.ts';
+import { compileMesh, emptyState, type MeshIdentity } from './compile-mesh.ts';
+import type { MediatedLink } from './link-hints.ts';
+import { changeOf } from './mesh-changes.ts';
+import type { MeshSpec } from './mesh-spec.ts';
+import type { ApplyOutcome, MeshStore, SpecRevision, StateVersion, VersionedState } from './mesh-store.ts';
+import { parseMeshSpec } from './parse-mesh-spec.ts';
+import { planTopology, type PlannedLink } from './topology.ts';
+
+/** A text that is no mesh spec, or one that cannot be carried out. Nothing was changed. */
+export class SpecRefused extends Error {
+  override readonly name = 'SpecRefused';
+  /** One line each: `line 12: links[1]: unknown node "egde1"`. */
+  readonly mistakes: readonly string[];
+
+  constructor(mistakes: readonly string[]) {
+    super('the mesh spec was refused');
+    this.mistakes = mistakes;
+  }
+}
+
+/** A spec with everything that follows from it. */
+interface Draft {
+  readonly text: string;
+  readonly spec: MeshSpec;
+  readonly states: ReadonlyMap<NodeName, DesiredState>;
+}
+
+/** The mesh spec that the coordinator works by, and each node's state in its current version. */
+export class SpecInForce {
+  readonly #store: MeshStore;
+  readonly #identity: MeshIdentity;
+  #revision: SpecRevision | undefined;
+  #versions: ReadonlyMap<NodeName, StateVersion>;
+  #nodes: ReadonlySet<NodeName> = new Set();
+  #links: readonly PlannedLink[] = [];
+
+  /** With the stored spec, if there is one: see {@link recompile}. */
+  constructor(store: MeshStore, identity: MeshIdentity) {
+    this.#store = store;
+    this.#identity = identity;
+    this.#revision = store.currentSpec();
+    this.#versions = store.versions();
+  }
+
+  /** Undefined until a spec was applied. */
+  get revision(): SpecRevision | undefined {
+    return this.#revision;
+  }
+
+  get nodes(): ReadonlySet<NodeName> {
+    return this.#nodes;
+  }
+
+  get links(): readonly PlannedLink[] {
+    return this.#links;
+  }
+
+  get mediatedLinks(): readonly MediatedLink[] {
+    const endOf = (node: NodeName): MediatedLink['ends'][0] => ({
+      node,
+      mediationId: mediationIdentity(this.#identity.subject, node),
+    });
+    return this.#links.flatMap(({ id, ends, mediator }) =>
+      mediator === undefined ? [] : [{ id, ends: [endOf(ends[0]), endOf(ends[1])], mediator } as const],
+    );
+  }
+
+  /** Undefined for a node that was never part of a spec: there is nothing to tell it. */
+  versionOf(node: NodeName): StateVersion | undefined {
+    return this.#versions.get(node);
+  }
+
+  stateOf(node: NodeName): VersionedState | undefined {
+    return this.#store.state(node);
+  }
+
+  /** What {@link apply} would change. Throws a SpecRefused. */
+  plan(text: string): ApplyReply['changed'] {
+    const { states } = this.#draft(text);
+    return this.#changes(states, this.#store.changes(states));
+  }
+
+  /** Puts a spec into force. Throws a SpecRefused. */
+  apply(text: string, nowMs: number): ApplyOutcome & { readonly changes: ApplyReply['changed'] } {
+    const draft = this.#draft(text);
+    const changes = this.#changes(draft.states, this.#store.changes(draft.states));
+    return { ...this.#putIntoForce(draft, nowMs), changes };
+  }
+
+  /**
+   * Compiles the stored spec again, at start: another version of the compiler may make something else of it. Throws a
+   * SpecRefused when it is no longer a spec; nodes then still get the states that are stored.
+   */
+  recompile(nowMs: number): void {
+    if (this.#revision !== undefined) this.#putIntoForce(this.#draft(this.#revision.text), nowMs);
+  }
+
+  #draft(text: string): Draft {
+    const parsed = parseMeshSpec(text);
+    if (!parsed.ok) throw new SpecRefused(parsed.mistakes.map(formatMistake));
+    const states = new Map(compileMesh(parsed.spec, this.#identity));
+    for (const node of this.#versions.keys()) {
+      if (!states.has(node)) states.set(node, emptyState(this.#identity.mesh, node));
+    }
+    const tooLarge = [...states.values()].flatMap((state) => transportProblem(state));
+    if (tooLarge.length > 0) throw new SpecRefused(tooLarge);
+    return { text, spec: parsed.spec, states };
+  }
+
+  #changes(states: Draft['states'], nodes: readonly NodeName[]): ApplyReply['changed'] {
+    return nodes.flatMap((node) => {
+      const state = states.get(node);
+      return state === undefined ? [] : [changeOf(this.#store.state(node)?.state, state)];
+    });
+  }
+
+  #putIntoForce({ text, spec, states }: Draft, nowMs: number): ApplyOutcome {
+    const outcome = this.#store.apply(text, states, nowMs);
+    this.#revision = this.#store.currentSpec();
+    this.#versions = this.#store.versions();
+    this.#nodes = new Set(spec.nodes.keys());
+    this.#links = planTopology(spec).links;
+    return outcome;
+  }
+}
+
+/** The frame that carries a state to its node. */
+export function snapshotFrame(epoch: string, { generation, digest, state }: VersionedState): CoordinatorFrame {
+  return { type: 'snapshot', epoch, generation, digest, state };
+}
+
+/** A state that no frame can carry must not get into force: the node would never learn of any later one either. */
+function transportProblem(state: DesiredState): string[] {
+  try {
+    encodeFrame(snapshotFrame('0'.repeat(64), { generation: Number.MAX_SAFE_INTEGER, digest: digestOf(''), state }));
+    return [];
+  } catch (error) {
+    if (!(error instanceof FrameError)) throw error;
+    return [`nodes.${state.node}: its part of the mesh is more than one frame can carry: ${error.message}`];
+  }
+}

@@ -1,0 +1,75 @@
+import type { LinkReport } from '../control/report.ts';
+import type { NodeName } from '../ike/connection.ts';
+import type { NodeRecord } from './admission-store.ts';
+import type { LinkView, NodeView } from './api.ts';
+import type { NodeChannel } from './channel-host.ts';
+import type { StateVersion } from './mesh-store.ts';
+import type { NodeStatus } from './observation-store.ts';
+import type { PlannedLink } from './topology.ts';
+
+/** All that the coordinator knows of a node. */
+export interface NodeKnowledge {
+  readonly name: NodeName;
+  readonly inSpec: boolean;
+  readonly record: NodeRecord | undefined;
+  readonly wanted: StateVersion | undefined;
+  readonly status: NodeStatus | undefined;
+  readonly channel: NodeChannel | undefined;
+}
+
+export function nodeView(knowledge: NodeKnowledge, nowMs: number): NodeView {
+  const { name, inSpec, record, wanted, status, channel } = knowledge;
+  const failed = status?.outcome?.outcomes ?? [];
+  return {
+    name,
+    inSpec,
+    enrolledAtMs: record?.enrolledAtMs ?? null,
+    online: channel !== undefined,
+    remote: channel?.remote ?? null,
+    lastSeenMs: channel === undefined ? (status?.lastSeenMs ?? null) : nowMs,
+    wantedGeneration: wanted?.generation ?? null,
+    appliedGeneration: appliedGeneration(status),
+    state: stateOf(knowledge),
+    problems: failed.map(({ resource, message }) => ({ resource, message: message ?? 'refused without a reason' })),
+    report: status?.report ?? null,
+  };
+}
+
+function appliedGeneration(status: NodeStatus | undefined): number | null {
+  if (status?.outcome?.ok === true) return status.outcome.generation;
+  return status?.report?.generation ?? null;
+}
+
+function stateOf(knowledge: NodeKnowledge): NodeView['state'] {
+  const { inSpec, record, wanted, status, channel } = knowledge;
+  if (record === undefined) return 'not-enrolled';
+  if (!inSpec) return 'not-in-spec';
+  if (status === undefined) return 'never-seen';
+  if (channel === undefined) return 'offline';
+  if (status.outcome?.ok === false && status.outcome.generation === wanted?.generation) return 'refused';
+  return appliedGeneration(status) === wanted?.generation ? 'ok' : 'pending';
+}
+
+/** A link as both of its ends see it; an end that is offline has no say. */
+export function linkView(
+  link: PlannedLink,
+  knowledgeOf: (node: NodeName) => Pick<NodeKnowledge, 'status' | 'channel'>,
+  mediated: { readonly registered: boolean; readonly initiator: NodeName } | undefined,
+): LinkView {
+  const endOf = (node: NodeName): LinkView['ends'][number] => {
+    const { status, channel } = knowledgeOf(node);
+    const online = channel !== undefined;
+    return { node, online, ...seenBy(online ? status?.report?.links.find(({ id }) => id === link.id) : undefined) };
+  };
+  return {
+    id: link.id,
+    ends: [endOf(link.ends[0]), endOf(link.ends[1])],
+    registered: mediated?.registered ?? null,
+    initiator: mediated?.initiator ?? null,
+  };
+}
+
+function seenBy(report: LinkReport | undefined): Omit<LinkView['ends'][number], 'node' | 'online'> {
+  const { path = null, sinceMs = null, problem = null, directFailures = 0 } = report ?? {};
+  return { path, sinceMs, problem, directFailures };
+}

@@ -1,0 +1,61 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { readCoordinatorConfig, type CoordinatorConfig } from '../../src/coordinator/config.ts';
+
+let folder: string;
+let path: string;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'cygnet-config-'));
+  path = join(folder, 'coordinator.yaml');
+});
+
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function read(text: string): CoordinatorConfig {
+  writeFileSync(path, text);
+  return readCoordinatorConfig(path);
+}
+
+const MINIMAL = 'mesh: seed\nsubject: C=CN, O=Local Cluster\nadvertise: [203.0.113.10, coordinator.example]\n';
+
+it('needs the mesh, its subject and where nodes find it; all else has a default', () => {
+  expect(read(MINIMAL)).toEqual({
+    mesh: 'seed',
+    subject: 'C=CN, O=Local Cluster',
+    listen: { host: '0.0.0.0', port: 7443 },
+    advertise: ['203.0.113.10', 'coordinator.example'],
+    stateDir: '/var/lib/cygnet-coordinator',
+    apiSocket: '/run/cygnet-coordinator/api.sock',
+    logLevel: 'info',
+  });
+});
+
+it('listens on IPv6 too', () => {
+  expect(read(`${MINIMAL}listen: "[::]:443"\n`).listen).toEqual({ host: '::', port: 443 });
+});
+
+it.each([
+  ['mesh: Seed!', 'line 1: mesh: mesh name "Seed!"'],
+  ['subject: Local', 'line 1: subject: subject: "Local" is not TYPE=value'],
+  ['listen: 7443', 'line 1: listen: expected string'],
+  ['listen: "*:7443"', 'line 1: listen: not ADDRESS:PORT'],
+  ['listen: 0.0.0.0:70000', 'line 1: listen: not ADDRESS:PORT'],
+  ['listen: ::1:7443', 'line 1: listen: not ADDRESS:PORT'],
+  ['advertise: []', 'line 1: advertise: Too small'],
+  ['advertise: [https://x]', 'line 1: advertise[0]: neither an address nor a host name'],
+  ['stateDir: state', 'line 1: stateDir: must be an absolute path'],
+  [`apiSocket: /${'x'.repeat(120)}`, 'line 1: apiSocket: a socket path has at most 107 bytes'],
+  ['logLevel: loud', 'line 1: logLevel: Invalid option'],
+  ['statedir: /x', 'line 1: statedir: there is no such field'],
+])('refuses "%s" and names file and line', (line, expected) => {
+  const [field = ''] = line.split(':');
+  const rest = MINIMAL.split('\n').filter((other) => !other.startsWith(`${field}:`));
+  expect(() => read([line, ...rest].join('\n'))).toThrow(`${path}: ${expected}`);
+});
+
+it('says so when there is no such file', () => {
+  expect(() => readCoordinatorConfig('/nowhere/c.yaml')).toThrow('/nowhere/c.yaml: there is no such file');
+});

@@ -1,0 +1,342 @@
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { CLOSE_CODES, type AgentFrame } from '../../src/control/frames.ts';
+import { SpecRefused } from '../../src/coordinator/spec-in-force.ts';
+import { verifyCsr } from '../../src/identity/csr.ts';
+import type { MeshCa } from '../../src/identity/mesh-ca.ts';
+import type { NodeName } from '../../src/ike/connection.ts';
+import { desiredStateSchema } from '../../src/ike/desired-state.ts';
+import { digestOf } from '../../src/json.ts';
+import { meshCa } from '../identity/mesh.ts';
+import { CoreFixture, enrolmentRequest, type FakeChannel } from './core-fixture.ts';
+import { edgeReport, reportOf } from './report-builders.ts';
+import { SEED_SPEC } from './spec-builders.ts';
+
+const WITH_THIRD = `${SEED_SPEC.replace('links:', '  third: { subnets: [7.7.9.0/24] }\nlinks:')}  - [third, edge1]\n`;
+const WITHOUT_REMOTE = `nodes:
+  master1: { roles: [mediator, hub], endpoint: 203.0.113.10, subnets: [10.233.97.0/24] }
+  edge1:   { subnets: [7.7.7.0/24] }
+links: [[edge1, master1]]
+`;
+
+let ca: MeshCa;
+let mesh: CoreFixture;
+
+beforeAll(async () => {
+  ca = await meshCa();
+});
+
+beforeEach(async () => {
+  mesh = new CoreFixture(ca);
+  for (const node of ['master1', 'edge1', 'remote']) await mesh.enrol(node);
+});
+
+afterEach(() => mesh[Symbol.dispose]());
+
+const apply = (text: string): string[] =>
+  mesh.core
+    .applySpec(text, { dryRun: false })
+    .changed.map(({ node }) => node)
+    .sort();
+
+const view = (name: string) => mesh.core.nodes().find((node) => node.name === name);
+
+describe('after a hello', () => {
+  it('a node that holds nothing gets its state, then its hints', () => {
+    apply(SEED_SPEC);
+    const channel = mesh.connect('edge1');
+    const [snapshot, links] = channel.sent;
+    expect(snapshot).toMatchObject({ type: 'snapshot', epoch: mesh.store.epoch, generation: 1 });
+    expect(links).toEqual({
+      type: 'links',
+      hints: [{ link: 'edge1--remote', registered: false, initiate: true }],
+    });
+  });
+
+  it('the state passes the agent’s own check and has the digest that comes with it', () => {
+    apply(SEED_SPEC);
+    const snapshot = mesh.connect('edge1').last('snapshot');
+    expect(desiredStateSchema.parse(snapshot?.state)).toMatchObject({ node: 'edge1' });
+    expect(digestOf(snapshot?.state)).toBe(snapshot?.digest);
+  });
+
+  it('a node that holds this very state is told that nothing changed', () => {
+    apply(SEED_SPEC);
+    const { epoch, generation, digest } = mesh.connect('edge1').last('snapshot') ?? expect.fail();
+    expect(mesh.connect('edge1', { epoch, generation, digest }).take()).toEqual(['unchanged', 'links']);
+    expect(mesh.connect('edge1', { epoch: 'other', generation, digest }).take()).toEqual(['snapshot', 'links']);
+    expect(mesh.connect('edge1', { epoch, generation, digest: digestOf('x') }).take()).toEqual(['snapshot', 'links']);
+  });
+
+  it('a node that no spec has named is told nothing, until one does', async () => {
+    await mesh.enrol('third');
+    const channel = mesh.connect('third');
+    apply(SEED_SPEC);
+    expect(channel.take()).toEqual([]);
+    apply(WITH_THIRD);
+    expect(channel.take()).toEqual(['snapshot', 'links']);
+  });
+
+  it('a node that was removed from the spec is told to let go of everything', () => {
+    apply(SEED_SPEC);
+    apply(WITHOUT_REMOTE);
+    const snapshot = mesh.connect('remote').last('snapshot');
+    expect(snapshot).toMatchObject({ generation: 2, state: { node: 'remote', connections: [], links: [] } });
+  });
+
+  it('an older channel of the node is closed, and no longer listened to', () => {
+    apply(SEED_SPEC);
+    const first = mesh.connect('edge1');
+    const second = mesh.connect('edge1');
+    expect([first.closedWith, second.closedWith]).toEqual([CLOSE_CODES.replaced, undefined]);
+    mesh.core.received(first, { type: 'report', report: reportOf({ generation: 77 }) });
+    mesh.core.closed(first);
+    expect(view('edge1')).toMatchObject({ online: true, report: null });
+  });
+});
+
+describe('an apply', () => {
+  it('goes to the nodes that it changes, and to no other', async () => {
+    await mesh.enrol('third');
+    apply(SEED_SPEC);
+    const [edge1, remote, third] = ['edge1', 'remote', 'third'].map((node) => mesh.connect(node)) as [
+      FakeChannel,
+      FakeChannel,
+      FakeChannel,
+    ];
+    for (const channel of [edge1, remote, third]) channel.take();
+    expect(apply(WITH_THIRD)).toEqual(['edge1', 'master1', 'third']);
+    expect([edge1.take(), remote.take(), third.take()]).toEqual([['snapshot', 'links'], [], ['snapshot', 'links']]);
+  });
+
+  it('of the same spec again changes nothing', () => {
+    apply(SEED_SPEC);
+    expect(mesh.core.applySpec(SEED_SPEC, { dryRun: false })).toEqual({ revision: 1, dryRun: false, changed: [] });
+  });
+
+  it('tried dry says what it would do and does nothing', () => {
+    apply(SEED_SPEC);
+    const channel = mesh.connect('remote');
+    channel.take();
+    const plan = mesh.core.applySpec(WITHOUT_REMOTE, { dryRun: true });
+    expect(plan).toMatchObject({ revision: 1, dryRun: true });
+    expect(plan.changed).toContainEqual({
+      node: 'remote',
+      added: [],
+      changed: [],
+      removed: ['cygnet-hub-master1', 'cygnet-medsrv-master1', 'cygnet-peer-edge1'],
+    });
+    expect(channel.take()).toEqual([]);
+    expect(mesh.core.spec?.text).toBe(SEED_SPEC);
+  });
+
+  it('that is refused leaves everything as it was', () => {
+    apply(SEED_SPEC);
+    expect(() => apply(SEED_SPEC.replace('[edge1, remote]', '[edge1, rmeote]'))).toThrow(SpecRefused);
+    expect(mesh.core.status().revision).toBe(1);
+  });
+
+  it('is refused when a node’s part would not fit into a frame', () => {
+    const edges = Array.from({ length: 600 }, (_, index) => `e${index}`);
+    const text = [
+      'nodes:',
+      '  hub: { roles: [hub], endpoint: 192.0.2.1, subnets: [192.168.0.0/16] }',
+      ...edges.map((edge, index) => `  ${edge}: { subnets: [10.${index >> 8}.${index & 255}.0/24] }`),
+      'links:',
+      ...edges.map((edge) => `  - [${edge}, hub]`),
+      `defaults: { child: { proposals: [${Array.from({ length: 16 }, () => 'x'.repeat(120)).join(', ')}] } }`,
+    ].join('\n');
+    expect(() => apply(text)).toThrow(
+      expect.objectContaining({ mistakes: [expect.stringMatching(/^nodes\.hub: .*one frame can carry/)] }),
+    );
+  });
+
+  it('outlives a restart, which sends nothing new', () => {
+    apply(SEED_SPEC);
+    const { epoch, generation, digest } = mesh.connect('edge1').last('snapshot') ?? expect.fail();
+    mesh.restart();
+    expect(mesh.connect('edge1', { epoch, generation, digest }).take()).toEqual(['unchanged', 'links']);
+    expect(mesh.core.links().map(({ id }) => id)).toEqual(['edge1--master1', 'edge1--remote', 'master1--remote']);
+  });
+});
+
+describe('hints', () => {
+  const hint = (channel: FakeChannel) => channel.last('links')?.hints[0];
+
+  it('follow the reports, and are sent only when they change', () => {
+    apply(SEED_SPEC);
+    const [edge1, remote] = [mesh.connect('edge1'), mesh.connect('remote')];
+    const report = (channel: FakeChannel): void =>
+      mesh.core.received(channel, { type: 'report', report: edgeReport(true) });
+    report(edge1);
+    report(edge1);
+    edge1.take();
+    report(remote);
+    expect([hint(edge1), hint(remote)]).toMatchObject([
+      { registered: true, initiate: true },
+      { registered: true, initiate: false },
+    ]);
+    edge1.take();
+    report(remote);
+    expect(edge1.take()).toEqual([]);
+    mesh.core.closed(remote);
+    expect(hint(edge1)).toMatchObject({ registered: false });
+  });
+
+  it('do not believe a report from before the channel was opened', () => {
+    apply(SEED_SPEC);
+    const [edge1, remote] = [mesh.connect('edge1'), mesh.connect('remote')];
+    for (const channel of [edge1, remote]) {
+      mesh.core.received(channel, { type: 'report', report: edgeReport(true) });
+    }
+    mesh.connect('remote');
+    expect(hint(edge1)).toMatchObject({ registered: false });
+  });
+});
+
+describe('what a node tells', () => {
+  const nack: AgentFrame = {
+    type: 'nack',
+    generation: 1,
+    outcomes: [
+      { resource: 'cygnet-peer-remote', ok: false, message: 'unknown option: mediation' },
+      { resource: 'credentials', ok: true, message: null },
+    ],
+  };
+
+  it('shows: a nack with its reasons, an ack that everything is well', () => {
+    apply(SEED_SPEC);
+    const channel = mesh.connect('edge1');
+    expect(view('edge1')).toMatchObject({ state: 'pending', wantedGeneration: 1, appliedGeneration: null });
+    mesh.core.received(channel, nack);
+    expect(view('edge1')).toMatchObject({
+      state: 'refused',
+      problems: [{ resource: 'cygnet-peer-remote', message: 'unknown option: mediation' }],
+    });
+    mesh.core.received(channel, { type: 'ack', generation: 1, outcomes: [] });
+    expect(view('edge1')).toMatchObject({ state: 'ok', appliedGeneration: 1, problems: [] });
+    apply(WITH_THIRD);
+    expect(view('edge1')).toMatchObject({ state: 'pending', wantedGeneration: 2, appliedGeneration: 1 });
+  });
+
+  it('outlives a restart: the last report and outcome, and when it was seen', () => {
+    apply(SEED_SPEC);
+    const channel = mesh.connect('edge1');
+    mesh.nowMs += 5000;
+    mesh.core.received(channel, { type: 'report', report: reportOf({ generation: 1 }) });
+    mesh.core.received(channel, nack);
+    mesh.restart();
+    expect(view('edge1')).toMatchObject({
+      online: false,
+      state: 'offline',
+      lastSeenMs: mesh.nowMs,
+      report: { agentVersion: '1.2.3' },
+      problems: [{ resource: 'cygnet-peer-remote' }],
+    });
+  });
+
+  it('becomes events, in one order with the coordinator’s own', () => {
+    apply(SEED_SPEC);
+    const channel = mesh.connect('edge1');
+    const event = { atMs: 1, kind: 'ike-up', connection: 'cygnet-peer-remote', child: null, message: 'up' };
+    mesh.core.received(channel, { type: 'events', events: [event] });
+    mesh.core.flush();
+    mesh.core.received(channel, nack);
+    const kinds = mesh.core.events.after(0, 1000).map(({ node, kind }) => `${node ?? '-'} ${kind}`);
+    expect(kinds.slice(-4)).toEqual(['- spec', 'edge1 channel', 'edge1 ike-up', 'edge1 nack']);
+    const ids = mesh.core.events.after(0, 1000).map(({ id }) => id);
+    expect(ids).toEqual(ids.map((_, index) => index + 1));
+  });
+
+  it('does not pile up in memory between two flushes', () => {
+    const channel = mesh.connect('edge1');
+    const event = { atMs: 1, kind: 'ike-up', connection: null, child: null, message: 'up' };
+    const events = Array.from({ length: 1000 }, () => event);
+    for (let batch = 0; batch < 6; batch += 1) mesh.core.received(channel, { type: 'events', events });
+    expect(mesh.store.observations.lastEventId()).toBeGreaterThanOrEqual(5000);
+    expect(mesh.core.events.after(4990, 10)).toHaveLength(10);
+  });
+
+  it('a second hello ends the channel', () => {
+    const channel = mesh.connect('edge1');
+    const hello = { protocol: 1, agentVersion: 'x', epoch: null, generation: 0, digest: null };
+    mesh.core.received(channel, { type: 'hello', ...hello });
+    expect(channel.closedWith).toBe(CLOSE_CODES.badFrame);
+  });
+
+  it('shows on its links, while it is online', () => {
+    apply(SEED_SPEC);
+    const channel = mesh.connect('edge1');
+    mesh.core.received(channel, { type: 'report', report: edgeReport(true, { 'edge1--remote': 3 }) });
+    const link = (): unknown => mesh.core.links().find(({ id }) => id === 'edge1--remote');
+    expect(link()).toMatchObject({
+      ends: [
+        { node: 'edge1', online: true, path: 'relay', sinceMs: 5, problem: 'symmetric NAT', directFailures: 3 },
+        { node: 'remote', online: false, path: null },
+      ],
+      registered: false,
+      initiator: 'edge1',
+    });
+    mesh.core.closed(channel);
+    expect(link()).toMatchObject({ ends: [{ path: null }, {}] });
+  });
+});
+
+describe('the nodes', () => {
+  it('are those of the spec and those that have enrolled', async () => {
+    await mesh.enrol('guest');
+    apply(WITH_THIRD);
+    mesh.connect('master1');
+    expect(mesh.core.nodes().map(({ name, state }) => `${name} ${state}`)).toEqual([
+      'edge1 never-seen',
+      'guest not-in-spec',
+      'master1 pending',
+      'remote never-seen',
+      'third not-enrolled',
+    ]);
+    expect(mesh.core.status().nodes).toEqual({ inSpec: 4, enrolled: 4, online: 1 });
+  });
+});
+
+describe('enrolment', () => {
+  const refusal = (code: string) => expect.objectContaining({ name: 'EnrolmentRefused', code });
+
+  it('gives certificates for the node that the token names', async () => {
+    const { token } = mesh.core.issueToken('third' as NodeName, 60);
+    const request = await enrolmentRequest(token);
+    expect(await mesh.core.enroll(request, '192.0.2.7')).toMatchObject({ node: 'third', ca: ca.certificatePem });
+    const { spkiSha256 } = await verifyCsr(request.channelCsr);
+    expect(mesh.core.nodeOfChannelKey(spkiSha256)).toBe('third');
+  });
+
+  it('repeats its answer for the same keys, and refuses others', async () => {
+    const { token } = mesh.core.issueToken('third' as NodeName, 60);
+    const request = await enrolmentRequest(token);
+    const [first, second] = await Promise.all([mesh.core.enroll(request, 'a'), mesh.core.enroll(request, 'b')]);
+    expect(second).toEqual(first);
+    expect(await mesh.core.enroll(request, 'c')).toEqual(first);
+    await expect(mesh.core.enroll(await enrolmentRequest(token), 'd')).rejects.toThrow(refusal('token-used'));
+  });
+
+  it('lets one of two thieves of a token in, not both', async () => {
+    const { token } = mesh.core.issueToken('third' as NodeName, 60);
+    const [one, other] = [await enrolmentRequest(token), await enrolmentRequest(token)];
+    const outcomes = await Promise.allSettled([mesh.core.enroll(one, 'a'), mesh.core.enroll(other, 'b')]);
+    expect(outcomes.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+  });
+
+  it('refuses what is expired, unknown, or not a CSR', async () => {
+    const { token } = mesh.core.issueToken('third' as NodeName, 60);
+    const request = await enrolmentRequest(token);
+    await expect(mesh.core.enroll({ ...request, ikeCsr: 'x' }, 'a')).rejects.toThrow(refusal('csr-invalid'));
+    await expect(mesh.core.enroll({ ...request, secret: 'x' }, 'a')).rejects.toThrow(refusal('token-unknown'));
+    mesh.nowMs += 60_000;
+    await expect(mesh.core.enroll(request, 'a')).rejects.toThrow(refusal('token-expired'));
+  });
+
+  it('anew ends the channel that the old key opened', async () => {
+    const channel = mesh.connect('edge1');
+    await mesh.enrol('edge1');
+    expect(channel.closedWith).toBe(CLOSE_CODES.unknownNode);
+    expect(view('edge1')?.online).toBe(false);
+  });
+});

@@ -1,0 +1,164 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { LinkReport, NodeReport } from '../../src/control/report.ts';
+import type { LinkId, NodeName } from '../../src/ike/connection.ts';
+import { LinkBoard } from '../../src/coordinator/link-board.ts';
+import { factsOf, type MediatedLink, type NodeFacts } from '../../src/coordinator/link-hints.ts';
+import { edgeReport, mediatorReport } from './report-builders.ts';
+
+const ID = 'edge1--remote' as LinkId;
+const [EDGE1, REMOTE, MASTER1] = ['edge1', 'remote', 'master1'] as NodeName[] as [NodeName, NodeName, NodeName];
+const end = (node: NodeName): MediatedLink['ends'][0] => ({ node, mediationId: `C=CN, O=Local Cluster, CN=${node}` });
+const LINK: MediatedLink = { id: ID, ends: [end(EDGE1), end(REMOTE)], mediator: MASTER1 };
+
+let facts: Map<NodeName, NodeFacts>;
+let board: LinkBoard;
+
+beforeEach(() => {
+  facts = new Map();
+  board = new LinkBoard((node) => facts.get(node));
+  board.use([LINK]);
+});
+
+function report(node: NodeName, told: NodeReport): NodeName[] {
+  facts.set(node, factsOf(told));
+  return [...board.changed(node)];
+}
+
+function gone(node: NodeName): NodeName[] {
+  facts.delete(node);
+  return [...board.changed(node)];
+}
+
+const hints = (): unknown[] => [EDGE1, REMOTE].flatMap((node) => board.hintsFor(node));
+
+describe('a link is registered', () => {
+  it('when both ends say so, and that is news for both', () => {
+    expect(report(EDGE1, edgeReport(true))).toEqual([]);
+    expect(report(REMOTE, edgeReport(true))).toEqual([EDGE1, REMOTE]);
+    expect(hints()).toEqual([
+      { link: ID, registered: true, initiate: true },
+      { link: ID, registered: true, initiate: false },
+    ]);
+  });
+
+  it('no longer when an end is gone, or says that its registration is not up', () => {
+    report(EDGE1, edgeReport(true));
+    report(REMOTE, edgeReport(true));
+    expect(gone(REMOTE)).toEqual([EDGE1, REMOTE]);
+    report(REMOTE, edgeReport(true));
+    expect(report(EDGE1, edgeReport(false))).toEqual([EDGE1, REMOTE]);
+    expect(hints()).toContainEqual({ link: ID, registered: false, initiate: true });
+  });
+
+  it('only when the mediator agrees, if it is here and has reported', () => {
+    report(EDGE1, edgeReport(true));
+    report(REMOTE, edgeReport(true));
+    expect(report(MASTER1, mediatorReport('edge1'))).toEqual([EDGE1, REMOTE]);
+    expect(board.view(ID)?.registered).toBe(false);
+    report(MASTER1, mediatorReport('edge1', 'remote'));
+    expect(board.view(ID)?.registered).toBe(true);
+    expect(gone(MASTER1)).toEqual([]);
+  });
+});
+
+describe('the initiator', () => {
+  const failures = (count: number): NodeReport => edgeReport(true, { [ID]: count });
+  const onPath = (path: LinkReport['path']): NodeReport => {
+    const told = failures(0);
+    return { ...told, links: told.links.map((link) => ({ ...link, path })) };
+  };
+
+  /** Both ends tell something new at the same time. */
+  function bothReport(reportOf: (node: NodeName) => NodeReport): NodeName[] {
+    for (const node of [EDGE1, REMOTE]) facts.set(node, factsOf(reportOf(node)));
+    return [EDGE1, REMOTE].flatMap((node) => [...board.changed(node)]);
+  }
+
+  function startWith(initiator: NodeName): void {
+    if (initiator === REMOTE) report(EDGE1, failures(2));
+    bothReport(() => failures(0));
+    expect(board.view(ID)?.initiator).toBe(initiator);
+  }
+
+  beforeEach(() => {
+    report(EDGE1, edgeReport(true));
+    report(REMOTE, edgeReport(true));
+  });
+
+  it('is the other end after every failure of the one whose turn it is', () => {
+    expect(report(EDGE1, failures(1))).toEqual([EDGE1, REMOTE]);
+    expect(board.view(ID)?.initiator).toBe(REMOTE);
+    report(EDGE1, failures(2));
+    expect(board.view(ID)?.initiator).toBe(REMOTE);
+    report(REMOTE, failures(1));
+    expect(board.view(ID)?.initiator).toBe(EDGE1);
+    report(EDGE1, failures(2));
+    expect(board.view(ID)?.initiator).toBe(EDGE1);
+    report(EDGE1, failures(3));
+    expect(board.view(ID)?.initiator).toBe(REMOTE);
+  });
+
+  it('stays while not both ends are registered', () => {
+    report(REMOTE, edgeReport(false));
+    expect(report(EDGE1, failures(4))).toEqual([]);
+    expect(board.view(ID)?.initiator).toBe(EDGE1);
+  });
+
+  it('begins to count anew after a success', () => {
+    report(EDGE1, failures(2));
+    report(REMOTE, failures(1));
+    expect(board.view(ID)?.initiator).toBe(EDGE1);
+    report(EDGE1, failures(0));
+    expect(board.view(ID)?.initiator).toBe(EDGE1);
+    report(EDGE1, failures(1));
+    expect(board.view(ID)?.initiator).toBe(REMOTE);
+  });
+
+  it('does not change for what had failed before the coordinator was there', () => {
+    board.use([]);
+    facts.clear();
+    board.use([LINK]);
+    report(REMOTE, edgeReport(true));
+    expect(report(EDGE1, failures(7))).toEqual([EDGE1, REMOTE]);
+    expect(board.view(ID)).toEqual({ registered: true, initiator: EDGE1 });
+    report(EDGE1, failures(8));
+    expect(board.view(ID)?.initiator).toBe(REMOTE);
+  });
+
+  it.each([
+    [EDGE1, REMOTE],
+    [REMOTE, EDGE1],
+  ])('is the end that has lost the tunnel which %s still shows', (holds, deserted) => {
+    startWith(holds);
+    const touched = bothReport((node) => onPath(node === holds ? 'direct' : 'relay'));
+    expect(new Set(touched)).toEqual(new Set([EDGE1, REMOTE]));
+    expect(board.view(ID)?.initiator).toBe(deserted);
+  });
+
+  it.each([
+    [EDGE1, REMOTE],
+    [REMOTE, EDGE1],
+  ])('stays %s while nobody is known to have lost a tunnel alone', (initiator, other) => {
+    startWith(initiator);
+    const charonless = { ...onPath('unknown'), charon: { ...onPath('unknown').charon, connected: false } };
+    const unregistered = { ...onPath('relay'), connections: edgeReport(false).connections };
+    bothReport(() => onPath('direct'));
+    expect(board.view(ID)?.initiator, 'both show it').toBe(initiator);
+    bothReport(() => onPath('relay'));
+    expect(board.view(ID)?.initiator, 'neither shows it').toBe(initiator);
+    bothReport((node) => (node === other ? charonless : onPath('direct')));
+    expect(board.view(ID)?.initiator, 'the charon cannot be asked').toBe(initiator);
+    bothReport((node) => (node === other ? unregistered : onPath('direct')));
+    expect(board.view(ID), 'not registered').toEqual({ registered: false, initiator });
+  });
+
+  it('stays the same over an apply that keeps the link, and is forgotten with it', () => {
+    report(EDGE1, failures(2));
+    board.use([LINK]);
+    expect(board.view(ID)?.initiator).toBe(REMOTE);
+    board.use([]);
+    expect([board.view(ID), board.hintsFor(EDGE1)]).toEqual([undefined, []]);
+    board.use([LINK]);
+    expect(board.view(ID)?.initiator).toBe(EDGE1);
+  });
+});

@@ -1,0 +1,79 @@
+import { X509Certificate } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { AuthorityError, loadMeshCa, loadServerIdentity } from '../../src/coordinator/mesh-authority.ts';
+import type { MeshCa } from '../../src/identity/mesh-ca.ts';
+
+const DAY_MS = 86_400_000;
+const NOW = Date.UTC(2030, 0, 1);
+const HOSTS = ['203.0.113.10', '2001:db8::1', 'coordinator.example'];
+
+let stateDir: string;
+
+beforeEach(() => {
+  stateDir = mkdtempSync(join(tmpdir(), 'cygnet-authority-'));
+});
+
+afterEach(() => rmSync(stateDir, { recursive: true }));
+
+const load = (mesh = 'seed'): Promise<MeshCa> =>
+  loadMeshCa({ stateDir, mesh, subject: 'C=CN, O=Local Cluster', nowMs: NOW });
+
+describe('the CA', () => {
+  it('is made at the first start, and is the same ever after', async () => {
+    const made = await load();
+    expect(await load()).toEqual(made);
+    expect(statSync(join(stateDir, 'ca.key')).mode & 0o777).toBe(0o600);
+  });
+
+  it('is not used for another mesh', async () => {
+    await load();
+    await expect(load('other')).rejects.toThrow(/ca\.crt is of "C=CN, O=Local Cluster, CN=seed CA"/);
+  });
+
+  it.each(['ca.key', 'ca.crt'])('is not made anew when %s was lost', async (name) => {
+    await load();
+    rmSync(join(stateDir, name));
+    await expect(load()).rejects.toThrow(AuthorityError);
+  });
+});
+
+describe('the server certificate', () => {
+  const serial = async (hosts: readonly string[], nowMs: number): Promise<string> => {
+    await loadServerIdentity(stateDir, await load(), hosts, nowMs);
+    return new X509Certificate(readFileSync(join(stateDir, 'server.crt'))).serialNumber;
+  };
+
+  it('carries the advertised names, and comes with the CA', async () => {
+    const ca = await load();
+    const identity = await loadServerIdentity(stateDir, ca, HOSTS, NOW);
+    const certificate = new X509Certificate(identity.certificateChain);
+    expect(certificate.checkIP('2001:db8::1')).toBeDefined();
+    expect(certificate.checkHost('coordinator.example')).toBeDefined();
+    expect(identity.certificateChain.endsWith(ca.certificatePem)).toBe(true);
+    expect(statSync(join(stateDir, 'server.key')).mode & 0o777).toBe(0o600);
+  });
+
+  it('is kept for half of its life, while the names stay', async () => {
+    const first = await serial(HOSTS, NOW);
+    expect(await serial(HOSTS, NOW + 150 * DAY_MS)).toBe(first);
+    expect(await serial(HOSTS, NOW + 190 * DAY_MS)).not.toBe(first);
+  });
+
+  it.each([
+    ['a name more', [...HOSTS, 'new.example']],
+    ['a name less', HOSTS.slice(1)],
+    ['another name', ['203.0.113.11', ...HOSTS.slice(1)]],
+  ])('is made anew for %s', async (_what, hosts) => {
+    const first = await serial(HOSTS, NOW);
+    expect(await serial(hosts, NOW)).not.toBe(first);
+  });
+
+  it('is made anew when its key was lost', async () => {
+    const first = await serial(HOSTS, NOW);
+    rmSync(join(stateDir, 'server.key'));
+    expect(await serial(HOSTS, NOW)).not.toBe(first);
+  });
+});
