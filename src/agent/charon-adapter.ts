@@ -1,0 +1,144 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import type { Clock } from '../clock.ts';
+import { CONNECTION_PREFIX, type Connection } from '../ike/connection.ts';
+import { ikeSasOf, type IkeSa } from '../ike/sa.ts';
+import { loadConnRequest, plainOf, section, type ConnectionCertificates } from '../ike/sections.ts';
+import { StepRefused, type Charon, type Executors, type ObservedState } from '../reconcile/charon.ts';
+import { ViciError, type ViciCallCommand, type ViciSection, type ViciSession } from '../vici/index.ts';
+
+/** The node's credentials in the form that charon takes. All DER. */
+export interface CharonCredentials extends ConnectionCertificates {
+  /** PKCS#8. Goes to charon and nowhere else. */
+  readonly privateKey: Uint8Array;
+  /** Stands for all three in the ledger. */
+  readonly digest: string;
+}
+
+/** `digest` is a hash over the three, so that a new key, certificate or CA is loaded. */
+export function charonCredentials(
+  parts: ConnectionCertificates & { readonly privateKey: Uint8Array },
+): CharonCredentials {
+  const hash = createHash('sha256');
+  for (const part of [parts.privateKey, parts.own, parts.ca]) hash.update(createHash('sha256').update(part).digest());
+  return { ...parts, digest: hash.digest('hex') };
+}
+
+/** Digest of the load-conn request of a connection. */
+export function requestDigest(connection: Connection, credentials: CharonCredentials): string {
+  const request = plainOf(loadConnRequest(connection, credentials));
+  return createHash('sha256').update(JSON.stringify(request)).digest('hex');
+}
+
+const statsFields = z.object({
+  uptime: z.object({ since: z.string() }),
+  workers: z.object({ idle: z.coerce.number() }),
+});
+
+export interface ViciCharonDeps {
+  readonly session: ViciSession;
+  readonly clock: Clock;
+  /** Ms since the machine booted. */
+  readonly bootMs: () => number;
+  /** Undefined before enrolment: then nothing can be loaded. */
+  readonly credentials: () => CharonCredentials | undefined;
+}
+
+/** The reconciler's view of a charon, over one VICI session. Ends with the session. */
+export class ViciCharon implements Charon {
+  readonly executors: Executors;
+  readonly #deps: ViciCharonDeps;
+  #version: string | undefined;
+
+  constructor(deps: ViciCharonDeps) {
+    this.#deps = deps;
+    this.executors = this.#makeExecutors();
+  }
+
+  async observe(signal: AbortSignal): Promise<ObservedState> {
+    const { session, clock, bootMs } = this.#deps;
+    const [stats, connections, keys, ikeSas] = await Promise.all([
+      session.call('stats', undefined, { signal }),
+      session.call('get-conns', undefined, { signal }),
+      session.call('get-keys', undefined, { signal }),
+      this.#ikeSas(signal),
+    ]);
+    const version = (this.#version ??= (await session.call('version', undefined, { signal })).version);
+    const { uptime, workers } = statsFields.parse(stats);
+    const charonSinceMs = Date.parse(uptime.since);
+    return {
+      charonSinceMs,
+      // charon derives the date from its uptime and the wall clock; the wall clock cancels out here.
+      charonStartMs: bootMs() - (clock.nowMs() - charonSinceMs),
+      charonVersion: version,
+      idleWorkers: workers.idle,
+      connections: new Set(connections.conns.filter((name) => name.startsWith(CONNECTION_PREFIX))),
+      keyIds: new Set(keys.keys),
+      ikeSas,
+    };
+  }
+
+  async #ikeSas(signal: AbortSignal): Promise<readonly IkeSa[]> {
+    const ikeSas: IkeSa[] = [];
+    for await (const body of this.#deps.session.stream('list-sas', undefined, { signal }))
+      ikeSas.push(...ikeSasOf(ours(body)));
+    return ikeSas;
+  }
+
+  #makeExecutors(): Executors {
+    return {
+      'load-credentials': (_step, signal) => this.#loadCredentials(signal),
+      'load-conn': ({ connection }, signal) =>
+        this.#ask('load-conn', loadConnRequest(connection, this.#credentials()), signal),
+      'unload-conn': ({ connection }, signal) => this.#ask('unload-conn', section({ name: connection }), signal),
+      // timeout -1: charon queues it and answers; what comes of it is seen in the next observation.
+      'terminate-ike': ({ ikeSaId }, signal) =>
+        this.#ask('terminate', section({ 'ike-id': String(ikeSaId), timeout: '-1' }), signal),
+      'terminate-child': ({ childSaId }, signal) =>
+        this.#ask('terminate', section({ 'child-id': String(childSaId), timeout: '-1' }), signal),
+      'initiate-ike': ({ connection }, signal) =>
+        this.#ask('initiate', section({ ike: connection, timeout: '-1' }), signal),
+      'initiate-child': ({ connection, child }, signal) =>
+        this.#ask('initiate', section({ ike: connection, child, timeout: '-1' }), signal),
+    };
+  }
+
+  async #loadCredentials(signal: AbortSignal): Promise<string> {
+    const { own, ca, privateKey } = this.#credentials();
+    await this.#ask('load-cert', section({ type: 'X509', flag: 'CA', data: ca }), signal);
+    await this.#ask('load-cert', section({ type: 'X509', flag: 'NONE', data: own }), signal);
+    const request = section({ type: 'any', data: privateKey });
+    const { id } = await refusable(this.#deps.session.call('load-key', request, { signal }));
+    return id;
+  }
+
+  async #ask(command: ViciCallCommand, request: ViciSection, signal: AbortSignal): Promise<undefined> {
+    await refusable(this.#deps.session.call(command, request, { signal }));
+    return undefined;
+  }
+
+  #credentials(): CharonCredentials {
+    const credentials = this.#deps.credentials();
+    if (credentials === undefined) throw new StepRefused('the node has no certificate yet: run agentctl enroll');
+    return credentials;
+  }
+}
+
+/** Others' SAs are not even read: whatever is in them is no concern of this agent. */
+function ours(listSa: ViciSection): ViciSection {
+  return new Map([...listSa].filter(([name]) => name.startsWith(CONNECTION_PREFIX)));
+}
+
+/** Characters of charon's words that are kept: reports and frames have room for no more. */
+const REFUSAL_MAX = 1000;
+
+/** charon's "no" is for the reconciler to remember; a lost connection is not. */
+async function refusable<T>(reply: Promise<T>): Promise<T> {
+  try {
+    return await reply;
+  } catch (cause) {
+    if (cause instanceof ViciError && cause.code === 'command-failed')
+      throw new StepRefused(cause.detail.slice(0, REFUSAL_MAX), { cause });
+    throw cause;
+  }
+}

@@ -1,0 +1,165 @@
+import { backoffMs, type BackoffPolicy } from '../backoff.ts';
+import { pause, type Clock } from '../clock.ts';
+import type { NodeEvent } from '../control/report.ts';
+import { messageOf, systemCodeOf } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import type { Gate, Reconciler, RoundResult, Target } from '../reconcile/loop.ts';
+import { ViciError, ViciSession, type ViciSubscription } from '../vici/index.ts';
+import { ViciCharon, type CharonCredentials } from './charon-adapter.ts';
+import { CHARON_EVENTS, nodeEventsOf } from './charon-events.ts';
+
+/** charon starts within a second, so a node is not kept waiting for it longer than that. */
+const RECONNECT: BackoffPolicy = { baseMs: 250, maxMs: 2000 };
+/** Rounds are at least this far apart, whatever the events: a burst of them is looked at once. */
+const ROUND_GAP_MS = 50;
+/** After a set-up the next look comes soon: an SA takes a moment to appear. What was loaded is set up at once. */
+const AFTER_INITIATE_MS = 300;
+/** While something waits for its turn. */
+const WAITING_MS = 1000;
+
+export interface CharonLoopDeps {
+  readonly viciSocket: string;
+  readonly resyncMs: number;
+  readonly clock: Clock;
+  readonly bootMs: () => number;
+  readonly random: () => number;
+  readonly logger: Logger;
+  readonly reconciler: Reconciler;
+  readonly credentials: () => CharonCredentials | undefined;
+  readonly target: () => Target | undefined;
+  readonly gate: Gate;
+  readonly onRound: (result: RoundResult) => void;
+  /** charon cannot be reached; with the reason for people. */
+  readonly onLost: (problem: string) => void;
+  readonly onEvent: (event: NodeEvent) => void;
+}
+
+/** Holds the session with charon, through its restarts, and reconciles it whenever something may have changed. */
+export class CharonLoop {
+  readonly #deps: CharonLoopDeps;
+  readonly #waiters = new Set<() => void>();
+  /** Connections to charon since the last one that served a whole round. */
+  #attempt = 0;
+  #isTriggered = false;
+  #wake: () => void = () => undefined;
+
+  constructor(deps: CharonLoopDeps) {
+    this.#deps = deps;
+  }
+
+  /** Something may have changed: look soon. */
+  trigger(): void {
+    this.#isTriggered = true;
+    this.#wake();
+  }
+
+  /** Looks now; resolves when that is done, or after `timeoutMs` when charon does not answer. */
+  async refresh(timeoutMs: number): Promise<void> {
+    const done = new AbortController();
+    const waiter = (): void => done.abort();
+    this.#waiters.add(waiter);
+    this.trigger();
+    await pause(timeoutMs, done.signal);
+    this.#waiters.delete(waiter);
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { random, logger, onLost } = this.#deps;
+    while (!signal.aborted) {
+      this.#attempt += 1;
+      try {
+        await using session = await ViciSession.connect({ socketPath: this.#deps.viciSocket, signal });
+        await this.#serve(session, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        const problem = explain(error, this.#deps.viciSocket);
+        logger.warn({ err: error, attempt: this.#attempt }, 'charon not reachable');
+        onLost(problem);
+        await pause(
+          backoffMs(this.#attempt, RECONNECT, () => 0.5 + random() / 2),
+          signal,
+        );
+      }
+    }
+  }
+
+  /** Rejects when the session ends; returns when the signal aborts. */
+  async #serve(session: ViciSession, signal: AbortSignal): Promise<void> {
+    const stop = new AbortController();
+    const ended = AbortSignal.any([signal, stop.signal]);
+    // Subscribed before the first look, so that nothing falls between the two.
+    await using events = await subscribe(session, ended);
+    this.#deps.onEvent(this.#event('charon', 'connected to charon'));
+    const { clock, bootMs, credentials } = this.#deps;
+    const charon = new ViciCharon({ session, clock, bootMs, credentials });
+    try {
+      await Promise.race([this.#readEvents(events), this.#reconcile(charon, ended)]);
+    } finally {
+      stop.abort();
+    }
+  }
+
+  /** An end of the events is an end of the session: without them every change would be seen late. */
+  async #readEvents(events: ViciSubscription): Promise<void> {
+    for await (const { name, body } of events) {
+      for (const event of nodeEventsOf(name, body, this.#deps.clock.nowMs())) this.#deps.onEvent(event);
+      this.trigger();
+    }
+  }
+
+  async #reconcile(charon: ViciCharon, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      this.#isTriggered = false;
+      const waiters = [...this.#waiters];
+      const { reconciler, target, gate, onRound } = this.#deps;
+      const result = await reconciler.round(charon, target(), gate, signal);
+      this.#attempt = 0;
+      onRound(result);
+      for (const waiter of waiters) waiter();
+      await pause(ROUND_GAP_MS, signal);
+      await this.#untilNext(this.#waitMs(result), signal);
+    }
+  }
+
+  #waitMs({ done, nextAttemptInMs }: RoundResult): number {
+    if (done.some(({ kind }) => kind.startsWith('load'))) return 0;
+    if (done.length > 0) return AFTER_INITIATE_MS;
+    const { resyncMs } = this.#deps;
+    return nextAttemptInMs === undefined ? resyncMs : Math.min(resyncMs, Math.max(WAITING_MS, nextAttemptInMs));
+  }
+
+  #untilNext(ms: number, signal: AbortSignal): Promise<void> {
+    if (this.#isTriggered) return Promise.resolve();
+    const woken = new AbortController();
+    this.#wake = () => woken.abort();
+    return pause(ms, AbortSignal.any([signal, woken.signal]));
+  }
+
+  #event(kind: string, message: string): NodeEvent {
+    return { atMs: this.#deps.clock.nowMs(), kind, connection: null, child: null, message };
+  }
+}
+
+/** `alert` exists only from strongSwan 6.0.3 on, and asking is the only way to know. */
+async function subscribe(session: ViciSession, signal: AbortSignal): Promise<ViciSubscription> {
+  try {
+    return await session.subscribe([...CHARON_EVENTS, 'alert'], { signal });
+  } catch (error) {
+    if (!(error instanceof ViciError) || error.code !== 'unknown-event') throw error;
+    return await session.subscribe(CHARON_EVENTS, { signal });
+  }
+}
+
+function explain(error: unknown, socket: string): string {
+  const code = systemCodeOf(error instanceof ViciError ? error.cause : error);
+  if (code === 'ENOENT' || code === 'ECONNREFUSED') {
+    return `charon does not run, or its VICI socket is elsewhere than ${socket}: see systemctl status strongswan`;
+  }
+  if (code === 'EACCES') {
+    return `no permission for charon's VICI socket ${socket}: is Cygnet's strongSwan snippet installed, and strongswan restarted since?`;
+  }
+  if (error instanceof ViciError && error.code === 'deadline-passed') {
+    return 'charon does not answer: it may be frozen; its tunnels may still work';
+  }
+  return messageOf(error);
+}

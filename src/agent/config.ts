@@ -1,0 +1,27 @@
+import { z } from 'zod';
+import { absolutePathSchema, readConfigFile, socketPathSchema } from '../config-file.ts';
+import { KEY_KINDS } from '../identity/keys.ts';
+import { LOG_LEVELS } from '../log.ts';
+import { AGENT_SOCKET_DEFAULT } from './api.ts';
+
+export const AGENT_CONFIG_DEFAULT = '/etc/cygnet/agent.yaml';
+
+const configSchema = z.strictObject({
+  /** charon's VICI socket. */
+  viciSocket: socketPathSchema.default('/var/run/charon.vici'),
+  /** Keys, desired state and ledger; mode 0700. */
+  stateDir: absolutePathSchema.default('/var/lib/cygnet-agent'),
+  /** The agent's own socket, for agentctl. */
+  socket: socketPathSchema.default(AGENT_SOCKET_DEFAULT),
+  logLevel: z.enum(LOG_LEVELS).default('info'),
+  /** Kind of the node's keys, made at enrolment. */
+  keyType: z.enum(KEY_KINDS).default('ecdsa-p256'),
+  /** Seconds between full looks at charon when nothing else causes one. */
+  resyncSeconds: z.number().int().min(1).max(3600).default(10),
+});
+export type AgentConfig = Readonly<z.output<typeof configSchema>>;
+
+/** Reads and checks the file. Throws a ConfigError. */
+export function readAgentConfig(path: string): AgentConfig {
+  return readConfigFile(path, configSchema);
+}

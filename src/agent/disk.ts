@@ -1,0 +1,75 @@
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { z } from 'zod';
+import { writeDurably } from '../durable-file.ts';
+import { messageOf, systemCodeOf } from '../errors.ts';
+import { digestOf } from '../json.ts';
+
+/** A file of the agent's is there but cannot be used, or cannot be written. */
+export class StateFileError extends Error {
+  override readonly name = 'StateFileError';
+}
+
+/** More than any state within the limits of the control channel. */
+const FILE_BYTES_MAX = 16 * 1024 * 1024;
+
+/** A JSON file with a checksum that is replaced whole: after a crash there is the old or the new one, never neither. */
+export class StateFile<T> {
+  readonly #path: string;
+  readonly #schema: z.ZodType<T>;
+
+  constructor(path: string, schema: z.ZodType<T>) {
+    this.#path = path;
+    this.#schema = schema;
+  }
+
+  /** The value, or undefined when the file is not there. Throws a StateFileError when it is unreadable or altered. */
+  read(): T | undefined {
+    try {
+      const bytes = readFileSync(this.#path);
+      if (bytes.length > FILE_BYTES_MAX)
+        throw new StateFileError(`${this.#path} is larger than ${FILE_BYTES_MAX} bytes`);
+      return this.#parse(bytes.toString('utf8'));
+    } catch (cause) {
+      if (systemCodeOf(cause) === 'ENOENT') return undefined;
+      if (cause instanceof StateFileError) throw cause;
+      throw new StateFileError(`${this.#path}: ${messageOf(cause)}`, { cause });
+    }
+  }
+
+  /** Like `read`, for a value that can be had again: one that cannot be used is as good as none, and is told of. */
+  readIfUsable(onUnusable: (error: StateFileError) => void): T | undefined {
+    try {
+      return this.read();
+    } catch (error) {
+      if (!(error instanceof StateFileError)) throw error;
+      onUnusable(error);
+      return undefined;
+    }
+  }
+
+  /** Returns when the value is on disk (mode 0600). Throws a StateFileError; then the old value is still there. */
+  write(value: T): void {
+    try {
+      mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
+      writeDurably(this.#path, `${JSON.stringify({ sha256: digestOf(value), value })}\n`, 0o600);
+    } catch (cause) {
+      throw new StateFileError(`${this.#path}: ${messageOf(cause)}`, { cause });
+    }
+  }
+
+  /** Removes the file; nothing when there is none. */
+  remove(): void {
+    rmSync(this.#path, { force: true });
+  }
+
+  #parse(text: string): T {
+    const file: unknown = JSON.parse(text);
+    if (file === null || typeof file !== 'object' || !('sha256' in file) || !('value' in file)) {
+      throw new StateFileError(`${this.#path} is no file of this agent's`);
+    }
+    if (digestOf(file.value) !== file.sha256)
+      throw new StateFileError(`${this.#path} is damaged: its checksum does not fit`);
+    return this.#schema.parse(file.value);
+  }
+}

@@ -1,0 +1,66 @@
+import { enroll } from '../identity/enroll.ts';
+import { createCsr } from '../identity/csr.ts';
+import { IdentityError } from '../identity/identity-error.ts';
+import { generatePrivateKey, type KeyKind } from '../identity/keys.ts';
+import { LocalRefusal } from './local-server.ts';
+import type { NodeIdentity, PendingKeys, Stored } from './stored.ts';
+
+const TIMEOUT_MS = 30_000;
+
+/**
+ * Makes this node's keys, has the coordinator certify them, and stores the identity. The keys are on disk before they
+ * are used, so that a retry after a crash or a lost reply comes with the same ones and gets the same certificates.
+ * Rejects with a LocalRefusal that says what to do.
+ */
+export async function enrolNode(
+  stored: Stored,
+  keyType: KeyKind,
+  request: { readonly coordinator: string; readonly token: string },
+  signal: AbortSignal,
+): Promise<NodeIdentity> {
+  try {
+    const keys = await pendingKeys(stored, keyType);
+    const reply = await enroll({
+      coordinatorUrl: request.coordinator,
+      token: request.token,
+      channelCsr: await createCsr(keys.channelKey),
+      ikeCsr: await createCsr(keys.ikeKey),
+      signal,
+      timeoutMs: TIMEOUT_MS,
+    });
+    const { node, mesh, ca, channelCertificate, ikeCertificate } = reply;
+    const identity: NodeIdentity = {
+      node,
+      mesh,
+      coordinatorUrl: new URL(request.coordinator).origin,
+      ca,
+      channelCertificate,
+      ikeCertificate,
+      channelKey: keys.channelKey,
+      ikeKey: keys.ikeKey,
+    };
+    stored.identity.write(identity);
+    stored.pendingKeys.remove();
+    return identity;
+  } catch (error) {
+    if (error instanceof IdentityError) throw refusalOf(error);
+    throw error;
+  }
+}
+
+async function pendingKeys(stored: Stored, keyType: KeyKind): Promise<PendingKeys> {
+  const kept = stored.pendingKeys.read();
+  if (kept?.keyType === keyType) return kept;
+  const keys: PendingKeys = {
+    keyType,
+    channelKey: await generatePrivateKey('ecdsa-p256'),
+    ikeKey: await generatePrivateKey(keyType),
+  };
+  stored.pendingKeys.write(keys);
+  return keys;
+}
+
+function refusalOf(error: IdentityError): LocalRefusal {
+  const isOurs = error.code === 'bad-token' || error.code === 'bad-url';
+  return new LocalRefusal(isOurs ? 400 : 502, error.code, error.message, { cause: error });
+}

@@ -1,0 +1,289 @@
+import type { Clock } from '../clock.ts';
+import type { AgentFrame, CoordinatorFrame, LinkHint, ResourceOutcome } from '../control/frames.ts';
+import type { LinkReport, NodeEvent, NodeReport } from '../control/report.ts';
+import { messageOf } from '../errors.ts';
+import { desiredStateSchema, type DesiredState } from '../ike/desired-state.ts';
+import { canonicalJson, digestOf } from '../json.ts';
+import type { ObservedState, Step } from '../reconcile/charon.ts';
+import type { Gate, RoundResult } from '../reconcile/loop.ts';
+import type { DirectPaths } from './direct-paths.ts';
+import { effectiveHints, mediatedLinks } from './hints.ts';
+import { connectionReports, linkReports, type ReportInput } from './report.ts';
+import type { HeldState, NodeIdentity } from './stored.ts';
+import type { StateFile } from './disk.ts';
+
+/** A report without news is sent this often all the same, for the byte counts. */
+const REPORT_EVERY_MS = 30_000;
+
+export interface NodeDeps {
+  readonly clock: Clock;
+  readonly agentVersion: string;
+  /** Takes each new desired state before it counts. */
+  readonly desiredFile: Pick<StateFile<HeldState>, 'write'>;
+  /** What was on disk at the start. */
+  readonly held: HeldState | undefined;
+  readonly directPaths: DirectPaths;
+  readonly identity: () => NodeIdentity | undefined;
+  /** How long the control channel has been down, in ms. */
+  readonly channelDownMs: () => number;
+  /** Sends on the control channel when it is open. */
+  readonly send: (frame: AgentFrame) => boolean;
+  readonly onEvent: (event: NodeEvent) => void;
+  /** The desired state or the hints have changed. */
+  readonly changed: () => void;
+}
+
+/** What this node knows: the desired state it holds, what charon showed last, and what it tells the coordinator. */
+export class NodeState {
+  readonly #deps: NodeDeps;
+  #held: HeldState | undefined;
+  #hints: readonly LinkHint[] | undefined;
+  #round: RoundResult | undefined;
+  #charonProblem: string | null = 'not connected to charon yet';
+  #paths = new Map<string, Pick<LinkReport, 'path' | 'sinceMs'>>();
+  #appliedGeneration: number | null = null;
+  #sentOutcome = '';
+  #sentReport = { digest: '', atMs: Number.NEGATIVE_INFINITY };
+
+  constructor(deps: NodeDeps) {
+    this.#deps = deps;
+    this.#held = deps.held;
+  }
+
+  get desired(): DesiredState | undefined {
+    return this.#held?.state;
+  }
+
+  /** False until charon was seen, and again when it is lost. */
+  get isCharonThere(): boolean {
+    return this.#round !== undefined;
+  }
+
+  get generations(): { readonly generation: number | null; readonly applied: number | null } {
+    return { generation: this.#held?.generation ?? null, applied: this.#appliedGeneration };
+  }
+
+  /** Which set-ups the paths want, given what charon shows. Mediated children wait for their turn; others need none. */
+  readonly gate: Gate = (observed: ObservedState) => {
+    const { desired } = this;
+    if (desired === undefined) return () => false;
+    const turns = this.#deps.directPaths.observed(desired, observed.ikeSas, this.#effectiveHints(desired));
+    const mediated = new Set<string>(mediatedLinks(desired).map(({ connection }) => connection));
+    return (key) =>
+      turns.has(key) ||
+      !key.startsWith('initiate ') ||
+      !mediated.has(key.slice('initiate '.length).split('/')[0] ?? '');
+  };
+
+  /** Takes in a finished round and tells the coordinator what is new. */
+  roundDone(round: RoundResult): void {
+    this.#round = round;
+    this.#charonProblem = null;
+    for (const step of round.done) this.#noteStep(step);
+    this.#notePaths();
+    this.#sendOutcomes(round);
+    this.sendReport();
+  }
+
+  charonLost(problem: string): void {
+    if (this.#charonProblem !== problem) this.#event('charon', problem);
+    this.#charonProblem = problem;
+    this.#round = undefined;
+    this.sendReport();
+  }
+
+  hello(): AgentFrame {
+    const { epoch = null, generation = 0, digest = null } = this.#held ?? {};
+    return { type: 'hello', protocol: 1, agentVersion: this.#deps.agentVersion, epoch, generation, digest };
+  }
+
+  /** After each hello: the coordinator starts from nothing. */
+  channelOpened(): void {
+    this.#hints = undefined;
+    this.#sentOutcome = '';
+    this.#sentReport = { digest: '', atMs: Number.NEGATIVE_INFINITY };
+    if (this.#round !== undefined) this.#sendOutcomes(this.#round);
+    this.sendReport();
+  }
+
+  received(frame: CoordinatorFrame): void {
+    switch (frame.type) {
+      case 'unchanged':
+        return;
+      case 'links':
+        this.#hints = frame.hints;
+        return this.#deps.changed();
+      case 'snapshot':
+        return this.#take(frame);
+    }
+  }
+
+  report(): NodeReport {
+    const { clock, agentVersion } = this.#deps;
+    const input = this.#reportInput();
+    const observed = this.#round?.observed;
+    return {
+      agentVersion,
+      atMs: clock.nowMs(),
+      charon: {
+        connected: observed !== undefined,
+        version: observed?.charonVersion ?? null,
+        sinceMs: observed?.charonSinceMs ?? null,
+        idleWorkers: observed?.idleWorkers ?? null,
+        problem: this.#charonProblem,
+      },
+      generation: this.#appliedGeneration,
+      connections: input === undefined ? [] : connectionReports(input),
+      links:
+        input === undefined
+          ? []
+          : linkReports(input).map((link) => ({ ...link, sinceMs: this.#paths.get(link.id)?.sinceMs ?? null })),
+    };
+  }
+
+  /** Sends a report when it says something new, or when the last one is old. */
+  sendReport(): void {
+    const report = this.report();
+    const digest = digestOf(withoutCounters(report));
+    const nowMs = this.#deps.clock.monotonicMs();
+    if (digest === this.#sentReport.digest && nowMs - this.#sentReport.atMs < REPORT_EVERY_MS) return;
+    if (this.#deps.send({ type: 'report', report: fitted(report) })) this.#sentReport = { digest, atMs: nowMs };
+  }
+
+  /** All or nothing: a state that is not for this node, older, altered or not understood changes nothing. */
+  #take(frame: Extract<CoordinatorFrame, { type: 'snapshot' }>): void {
+    try {
+      const state = this.#checked(frame);
+      const held: HeldState = { epoch: frame.epoch, generation: frame.generation, digest: frame.digest, state };
+      this.#deps.desiredFile.write(held);
+      this.#held = held;
+    } catch (error) {
+      const message = messageOf(error).slice(0, 1000);
+      this.#event('channel', `desired state ${frame.generation} refused: ${message}`);
+      this.#deps.send({
+        type: 'nack',
+        generation: frame.generation,
+        outcomes: [{ resource: 'state', ok: false, message }],
+      });
+      return;
+    }
+    this.#appliedGeneration = null;
+    this.#event('channel', `desired state ${frame.generation} received`);
+    this.#deps.changed();
+  }
+
+  #checked(frame: Extract<CoordinatorFrame, { type: 'snapshot' }>): DesiredState {
+    if (digestOf(frame.state) !== frame.digest) throw new Error('its digest does not fit');
+    const state = desiredStateSchema.parse(frame.state);
+    const node = this.#deps.identity()?.node;
+    if (state.node !== node) throw new Error(`it is for node ${state.node}, and this is ${node ?? 'no node'}`);
+    if (this.#held !== undefined && this.#held.epoch === frame.epoch && frame.generation < this.#held.generation) {
+      throw new Error(`it is older than generation ${this.#held.generation}, which this node holds`);
+    }
+    return state;
+  }
+
+  #sendOutcomes(round: RoundResult): void {
+    const held = this.#held;
+    // A round that began before this state was received says nothing about it.
+    if (held === undefined || round.target?.desired !== held.state) return;
+    const refused = new Map(
+      round.refusals.filter(({ step }) => step === 'load').map(({ resource, message }) => [resource, message]),
+    );
+    if (round.notLoaded.length > 0 && refused.size === 0) return;
+    const names = ['credentials', ...held.state.connections.map(({ name }) => name)];
+    const outcomes: ResourceOutcome[] = names.map((resource) => {
+      const message = refused.get(resource) ?? (round.notLoaded.includes(resource) ? 'not loaded yet' : null);
+      return { resource, ok: message === null, message };
+    });
+    this.#appliedGeneration = round.notLoaded.length === 0 ? held.generation : null;
+    const frame: AgentFrame = { type: refused.size === 0 ? 'ack' : 'nack', generation: held.generation, outcomes };
+    const digest = canonicalJson(frame);
+    if (digest !== this.#sentOutcome && this.#deps.send(frame)) this.#sentOutcome = digest;
+  }
+
+  #noteStep(step: Step): void {
+    if (step.kind === 'initiate-child') {
+      const link = this.desired?.links.find(
+        ({ direct }) => direct?.connection === step.connection && direct.child === step.child,
+      );
+      if (link !== undefined && this.#deps.directPaths.paths.has(link.id)) this.#deps.directPaths.initiated(link.id);
+    }
+    const connection =
+      step.kind === 'load-credentials' ? null : step.kind === 'load-conn' ? step.connection.name : step.connection;
+    const child = 'child' in step ? step.child : null;
+    this.#deps.onEvent({ atMs: this.#deps.clock.nowMs(), kind: 'step', connection, child, message: step.kind });
+  }
+
+  #notePaths(): void {
+    const input = this.#reportInput();
+    if (input === undefined) return;
+    const before = this.#paths;
+    this.#paths = new Map(
+      linkReports(input).map(({ id, peer, path }) => {
+        const last = before.get(id);
+        if (last?.path === path) return [id, last];
+        if (last !== undefined || path !== 'none') this.#event('path', `${peer}: ${last?.path ?? 'none'} -> ${path}`);
+        return [id, { path, sinceMs: this.#deps.clock.nowMs() }];
+      }),
+    );
+  }
+
+  #reportInput(): ReportInput | undefined {
+    const { desired } = this;
+    if (desired === undefined) return undefined;
+    return {
+      desired,
+      ikeSas: this.#round?.observed.ikeSas,
+      refusals: new Map(this.#round?.refusals.map(({ resource, message }) => [resource, message])),
+      directPaths: this.#deps.directPaths.paths,
+      registered: new Set(
+        [...this.#effectiveHints(desired)].filter(([, hint]) => hint.registered).map(([link]) => link),
+      ),
+    };
+  }
+
+  #effectiveHints(desired: DesiredState): ReadonlyMap<string, LinkHint> {
+    return effectiveHints(desired, { hints: this.#hints, channelDownMs: this.#deps.channelDownMs() });
+  }
+
+  #event(kind: string, message: string): void {
+    this.#deps.onEvent({ atMs: this.#deps.clock.nowMs(), kind, connection: null, child: null, message });
+  }
+}
+
+/** JSON of a report that surely fits into a frame, which is MessagePack and smaller. */
+const REPORT_CHARACTERS_MAX = 1_000_000;
+
+/** A report that is too large for a frame goes without its CHILD SAs, and says so: paths and registrations matter more. */
+function fitted(report: NodeReport): NodeReport {
+  if (JSON.stringify(report).length <= REPORT_CHARACTERS_MAX) return report;
+  const connections = report.connections.map((connection) => ({
+    ...connection,
+    ikeSas: connection.ikeSas.map((ikeSa) => ({ ...ikeSa, childSas: [] })),
+  }));
+  const problem = report.charon.problem ?? 'too many CHILD SAs for one report: they are left out';
+  return { ...report, charon: { ...report.charon, problem }, connections };
+}
+
+/** The report without what changes by itself: two that are equal so have no news. */
+function withoutCounters(report: NodeReport): unknown {
+  const connections = report.connections.map((connection) => ({
+    ...connection,
+    ikeSas: connection.ikeSas.map((ikeSa) => ({
+      ...ikeSa,
+      establishedSeconds: null,
+      rekeyInSeconds: null,
+      childSas: ikeSa.childSas.map(({ name, uniqueId, state, spiIn, spiOut, localTs, remoteTs }) => ({
+        name,
+        uniqueId,
+        state,
+        spiIn,
+        spiOut,
+        localTs,
+        remoteTs,
+      })),
+    })),
+  }));
+  return { ...report, atMs: 0, charon: { ...report.charon, idleWorkers: null, sinceMs: null }, connections };
+}

@@ -1,0 +1,62 @@
+import type { NodeReport } from '../control/report.ts';
+import type { AgentStatus, ChannelStatus } from './api.ts';
+
+export interface StatusInput {
+  readonly report: NodeReport;
+  readonly generations: { readonly generation: number | null; readonly applied: number | null };
+  readonly node: string | null;
+  readonly mesh: string | null;
+  readonly channel: ChannelStatus;
+  /** What the disk refuses; null when nothing. */
+  readonly diskProblem: string | null;
+}
+
+/** What `agentctl status` shows. Pure. */
+export function agentStatus({ report, generations, node, mesh, channel, diskProblem }: StatusInput): AgentStatus {
+  const { agentVersion, atMs, charon, connections, links } = report;
+  return {
+    agentVersion,
+    node,
+    mesh,
+    atMs,
+    coordinator: channel,
+    charon,
+    desired: generations,
+    connections,
+    links,
+    problems: [
+      ...hostProblems({ channel, charon, node, generations }),
+      ...(diskProblem === null ? [] : [diskProblem]),
+      ...namedProblems(connections, 'name'),
+      ...namedProblems(links, 'peer'),
+    ],
+  };
+}
+
+function hostProblems({
+  channel,
+  charon,
+  node,
+  generations,
+}: Pick<StatusInput, 'channel' | 'node' | 'generations'> & Pick<NodeReport, 'charon'>): string[] {
+  const problems: string[] = [];
+  if (node === null)
+    problems.push('this node is not enrolled: run agentctl enroll with a token of "meshctl token create"');
+  if (charon.problem !== null) problems.push(charon.problem);
+  if (charon.idleWorkers !== null && charon.idleWorkers < 3) {
+    problems.push(
+      `charon has only ${charon.idleWorkers} idle worker threads: nothing new is asked of it; raise charon.threads`,
+    );
+  }
+  if (channel.problem !== null && channel.state !== 'connected') problems.push(`coordinator: ${channel.problem}`);
+  if (node !== null && generations.generation === null)
+    problems.push('no desired state yet: the mesh spec has no such node, or the coordinator was never reached');
+  return problems;
+}
+
+function namedProblems<K extends 'name' | 'peer'>(
+  items: readonly (Readonly<Record<K, string>> & { readonly problem: string | null })[],
+  key: K,
+): string[] {
+  return items.flatMap((item) => (item.problem === null ? [] : [`${item[key]}: ${item.problem}`]));
+}

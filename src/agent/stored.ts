@@ -1,0 +1,56 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import { KEY_KINDS } from '../identity/keys.ts';
+import { desiredStateSchema, type DesiredState } from '../ike/desired-state.ts';
+import { ledgerSchema, type Ledger } from '../reconcile/ledger.ts';
+import { StateFile } from './disk.ts';
+
+/** Who this node is: written once, at enrolment. The keys never leave this file but for charon and the TLS socket. */
+const identitySchema = z.strictObject({
+  node: z.string(),
+  mesh: z.string(),
+  coordinatorUrl: z.string(),
+  /** PEM. */
+  ca: z.string(),
+  channelKey: z.string(),
+  channelCertificate: z.string(),
+  ikeKey: z.string(),
+  ikeCertificate: z.string(),
+});
+export type NodeIdentity = Readonly<z.output<typeof identitySchema>>;
+
+const heldStateSchema = z.strictObject({
+  epoch: z.string(),
+  generation: z.number().int().min(0),
+  digest: z.string(),
+  state: desiredStateSchema,
+});
+
+/** The desired state as it was received. */
+export interface HeldState {
+  readonly epoch: string;
+  readonly generation: number;
+  readonly digest: string;
+  readonly state: DesiredState;
+}
+
+/** Keys that were made for an enrolment that is not finished: a retry must come with the same ones. */
+const pendingKeysSchema = z.strictObject({ keyType: z.enum(KEY_KINDS), channelKey: z.string(), ikeKey: z.string() });
+export type PendingKeys = Readonly<z.output<typeof pendingKeysSchema>>;
+
+/** All that an agent keeps below its state folder. */
+export interface Stored {
+  readonly identity: StateFile<NodeIdentity>;
+  readonly pendingKeys: StateFile<PendingKeys>;
+  readonly desired: StateFile<HeldState>;
+  readonly ledger: StateFile<Ledger>;
+}
+
+export function storedIn(stateDir: string): Stored {
+  return {
+    identity: new StateFile(join(stateDir, 'identity.json'), identitySchema),
+    pendingKeys: new StateFile(join(stateDir, 'enrolment.json'), pendingKeysSchema),
+    desired: new StateFile<HeldState>(join(stateDir, 'desired.json'), heldStateSchema),
+    ledger: new StateFile<Ledger>(join(stateDir, 'ledger.json'), ledgerSchema),
+  };
+}

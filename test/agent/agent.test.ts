@@ -1,0 +1,146 @@
+import { existsSync } from 'node:fs';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { Agent } from '../../src/agent/agent.ts';
+import { statusSchema, type AgentStatus } from '../../src/agent/api.ts';
+import type { AgentConfig } from '../../src/agent/config.ts';
+import { storedIn } from '../../src/agent/stored.ts';
+import { LocalApi } from '../../src/cli/local-api.ts';
+import { systemClock } from '../../src/clock.ts';
+import { verifyCsr } from '../../src/identity/csr.ts';
+import { caPinOf } from '../../src/identity/mesh-ca.ts';
+import { createToken } from '../../src/identity/token.ts';
+import { createLogger } from '../../src/log.ts';
+import { EDGE1, FakeHost, openTestServer } from '../coordinator/channel-fixture.ts';
+import { meshCa } from '../identity/mesh.ts';
+import { eventually } from '../vici/eventually.ts';
+import { certify } from './certify.ts';
+import { temporaryFolder } from './temporary-folder.ts';
+
+let folder: string;
+let config: AgentConfig;
+
+beforeEach(() => {
+  folder = temporaryFolder();
+  config = {
+    viciSocket: join(folder, 'charon.vici'),
+    stateDir: join(folder, 'state'),
+    socket: join(folder, 'agent.sock'),
+    logLevel: 'silent',
+    keyType: 'ecdsa-p256',
+    resyncSeconds: 10,
+  };
+});
+
+function makeAgent(onReady: () => void): Agent {
+  return new Agent(config, {
+    clock: systemClock,
+    bootMs: () => systemClock.monotonicMs(),
+    random: () => 0,
+    logger: createLogger('test', 'silent'),
+    agentVersion: '1.2.3',
+    onReady,
+  });
+}
+
+/** An agent that runs until the test ends; resolves when it is ready. */
+async function running(): Promise<LocalApi> {
+  const stop = new AbortController();
+  await new Promise<void>((resolve, reject) => {
+    const ended = makeAgent(resolve).run(stop.signal);
+    ended.catch(reject);
+    onTestFinished(() => {
+      stop.abort();
+      return ended;
+    });
+  });
+  return new LocalApi({ socketPath: config.socket, service: 'cygnet-agent' });
+}
+
+describe('an agent', () => {
+  it('is ready without coordinator and charon, and says what is missing', async () => {
+    const status: AgentStatus = await (await running()).get('/v1/status', statusSchema);
+    expect(status).toMatchObject({
+      agentVersion: '1.2.3',
+      node: null,
+      coordinator: { state: 'not-enrolled' },
+      charon: { connected: false },
+      desired: { generation: null, applied: null },
+    });
+    expect(status.problems).toEqual([
+      expect.stringContaining('this node is not enrolled'),
+      expect.stringMatching(/charon/),
+    ]);
+  });
+
+  it('does not begin beside another one', async () => {
+    await running();
+    await expect(makeAgent(() => undefined).run(new AbortController().signal)).rejects.toThrow(config.socket);
+  });
+
+  it('that is stopped while it starts ends', async () => {
+    await makeAgent(() => undefined).run(AbortSignal.abort());
+  });
+});
+
+describe('an agent that is enrolled', () => {
+  interface Enrolling {
+    readonly host: FakeHost;
+    readonly enroll: (change?: object) => Promise<{ status: number | undefined; body: string }>;
+  }
+
+  /** A running agent with its coordinator, which lets in the channel key that it has certified last, and no other. */
+  async function enrolling(): Promise<Enrolling> {
+    const ca = await meshCa();
+    const host = new FakeHost();
+    const server = await openTestServer(ca, host);
+    onTestFinished(() => server[Symbol.asyncDispose]());
+    host.enrolment = async (asked) => {
+      host.keys.clear();
+      host.keys.set((await verifyCsr(asked.channelCsr)).spkiSha256, EDGE1);
+      return await certify(ca, asked);
+    };
+    await running();
+    const coordinator = `https://127.0.0.1:${server.port}`;
+    const command = (): object => ({ coordinator, token: createToken(caPinOf(ca.certificatePem)) });
+    return { host, enroll: (change) => post({ ...command(), ...change }) };
+  }
+
+  function post(body: object): Promise<{ status: number | undefined; body: string }> {
+    return new Promise((resolve, reject) => {
+      const headers = { 'content-type': 'application/json' };
+      request({ socketPath: config.socket, method: 'POST', path: '/v1/enroll', headers, agent: false })
+        .on('response', (reply) => {
+          text(reply).then((said) => resolve({ status: reply.statusCode, body: said }), reject);
+        })
+        .on('error', reject)
+        .end(JSON.stringify(body));
+    });
+  }
+
+  const opened = ({ heard }: FakeHost): number => heard.filter((words) => words.startsWith('opened')).length;
+
+  it('is not enrolled again by accident', async () => {
+    const { host, enroll } = await enrolling();
+    expect(await enroll()).toMatchObject({ status: 200 });
+    const before = storedIn(config.stateDir).identity.read();
+    host.enrolment = () => expect.fail('the coordinator was asked');
+    expect(await enroll()).toEqual({ status: 409, body: expect.stringContaining('--again') as string });
+    expect(storedIn(config.stateDir).identity.read()).toEqual(before);
+  });
+
+  it('has new keys when it is to be enrolled again, and opens its channel with them', async () => {
+    const { host, enroll } = await enrolling();
+    await enroll();
+    await eventually(() => expect(opened(host)).toBe(1));
+    const before = storedIn(config.stateDir).identity.read()!;
+    expect(await enroll({ again: true })).toMatchObject({ status: 200 });
+    const after = storedIn(config.stateDir).identity.read()!;
+    expect(after.channelKey).not.toBe(before.channelKey);
+    expect(after.ikeKey).not.toBe(before.ikeKey);
+    expect(existsSync(join(config.stateDir, 'enrolment.json'))).toBe(false);
+    await eventually(() => expect(opened(host)).toBe(2));
+  });
+});

@@ -1,0 +1,18 @@
+import { issueChannelCertificate, issueIkeCertificate } from '../../src/identity/certificates.ts';
+import { verifyCsr } from '../../src/identity/csr.ts';
+import type { EnrolmentReply, EnrolmentRequest } from '../../src/identity/enrolment.ts';
+import type { MeshCa } from '../../src/identity/mesh-ca.ts';
+
+/** What the coordinator does for a node that has a good token: certifies both of its keys, for edge1. */
+export async function certify(ca: MeshCa, request: EnrolmentRequest): Promise<EnrolmentReply> {
+  const issuance = { node: 'edge1', nowMs: Date.now() };
+  const channel = await verifyCsr(request.channelCsr);
+  const ike = await verifyCsr(request.ikeCsr);
+  return {
+    node: 'edge1',
+    mesh: ca.mesh,
+    ca: ca.certificatePem,
+    channelCertificate: await issueChannelCertificate(ca, { ...issuance, publicKey: channel.publicKey }),
+    ikeCertificate: await issueIkeCertificate(ca, { ...issuance, publicKey: ike.publicKey }),
+  };
+}

@@ -1,0 +1,237 @@
+import { chmodSync, existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { charonCredentials } from '../../src/agent/charon-adapter.ts';
+import { CharonLoop } from '../../src/agent/charon-loop.ts';
+import { systemClock } from '../../src/clock.ts';
+import type { NodeEvent } from '../../src/control/report.ts';
+import { section } from '../../src/ike/sections.ts';
+import { digestOf } from '../../src/json.ts';
+import { createLogger } from '../../src/log.ts';
+import { Reconciler, type RoundResult, type Target } from '../../src/reconcile/loop.ts';
+import type { ViciSection, ViciValue } from '../../src/vici/message.ts';
+import { desired, names, spoke } from '../reconcile/builders.ts';
+import { eventually } from '../vici/eventually.ts';
+import { FakeCharon, answerWith, neverAnswer, streamOf, success } from '../vici/fake-charon.ts';
+import { temporaryFolder } from './temporary-folder.ts';
+
+const LATER_MS = 3_600_000;
+const priorities = section({ critical: '0', high: '0', medium: '0', low: '0' });
+const stats = (since: string, idle = '12'): ViciSection =>
+  section({
+    uptime: section({ running: '1 minute', since }),
+    workers: section({ total: '16', idle, active: priorities }),
+    queues: priorities,
+    scheduled: '1',
+    ikesas: section({ total: '0', 'half-open': '0' }),
+    plugins: [],
+  });
+const version = section({ daemon: 'charon-systemd', version: '5.9.8', sysname: 'Linux', release: '6', machine: 'x' });
+const listed = (fields: Readonly<Record<string, ViciValue>>): ViciSection => section(fields);
+const hubSa = section({ uniqueid: '1', state: 'ESTABLISHED', 'child-sas': new Map() });
+
+let charon: FakeCharon;
+
+/** A charon that has the answers of a real one that has just started. */
+async function startCharon(): Promise<FakeCharon> {
+  const fake = await FakeCharon.start();
+  fake.on('version', answerWith(version));
+  fake.on('stats', answerWith(stats('Nov 23 12:00:00 2026')));
+  fake.on('get-keys', answerWith(section({ keys: [] })));
+  fake.on('list-sas', streamOf('list-sa', []));
+  fake.on('load-cert', answerWith(success));
+  fake.on('load-key', answerWith(section({ success: 'yes', id: 'aa' })));
+  fake.on('initiate', answerWith(success));
+  return fake;
+}
+
+beforeEach(async () => {
+  charon = await startCharon();
+  return () => charon[Symbol.asyncDispose]();
+});
+
+class Running {
+  readonly rounds: RoundResult[] = [];
+  readonly lost: string[] = [];
+  readonly events: NodeEvent[] = [];
+  readonly loop: CharonLoop;
+  readonly stop: () => Promise<void>;
+
+  constructor(target?: Target, viciSocket = charon.socketPath) {
+    const credentials = charonCredentials({
+      own: Uint8Array.of(1),
+      ca: Uint8Array.of(2),
+      privateKey: Uint8Array.of(3),
+    });
+    this.loop = new CharonLoop({
+      viciSocket,
+      resyncMs: LATER_MS,
+      clock: systemClock,
+      bootMs: () => systemClock.monotonicMs(),
+      random: () => 0,
+      logger: createLogger('test', 'silent'),
+      reconciler: new Reconciler({ clock: systemClock, random: () => 0, ledger: undefined, saveLedger: () => true }),
+      credentials: () => credentials,
+      target: () => target,
+      gate: () => () => true,
+      onRound: (round) => this.rounds.push(round),
+      onLost: (problem) => this.lost.push(problem),
+      onEvent: (event) => this.events.push(event),
+    });
+    const stopping = new AbortController();
+    const ended = this.loop.run(stopping.signal);
+    this.stop = () => {
+      stopping.abort();
+      return ended;
+    };
+    onTestFinished(this.stop);
+  }
+}
+
+async function roundOf(running: Running, count: number): Promise<RoundResult> {
+  await vi.waitUntil(() => running.rounds.length >= count, { timeout: 4000, interval: 2 });
+  return running.rounds[count - 1]!;
+}
+
+const hubTarget: Target = { desired: desired(spoke()), credentialsDigest: 'credentials', digestOf };
+
+describe('a session with charon', () => {
+  it('subscribes before its first look, which is a whole one', async () => {
+    charon.on('get-conns', answerWith(section({ conns: [names.hub, 'office'] })));
+    charon.on('list-sas', streamOf('list-sa', [listed({ [names.hub]: hubSa }), listed({ office: hubSa })]));
+    const { observed } = await roundOf(new Running(), 1);
+    expect(observed).toMatchObject({
+      charonVersion: '5.9.8',
+      charonSinceMs: Date.parse('Nov 23 12:00:00 2026'),
+      idleWorkers: 12,
+      connections: new Set([names.hub]),
+      ikeSas: [{ name: names.hub, state: 'ESTABLISHED' }],
+    });
+    const registered = [...charon.clients].flatMap((client) => client.registered);
+    expect(registered).toEqual(expect.arrayContaining(['ike-updown', 'child-updown', 'alert']));
+  });
+
+  it('does without the alerts that came with strongSwan 6.0.3', async () => {
+    charon.knownEvents.delete('alert');
+    const running = new Running();
+    await roundOf(running, 1);
+    expect(running.lost).toEqual([]);
+  });
+
+  it('loads and initiates what is desired', async () => {
+    const requests: string[] = [];
+    charon.on('initiate', (client, request) => {
+      requests.push([...request].map(([key, value]) => `${key}=${JSON.stringify(value)}`).join(' '));
+      client.respond(success);
+    });
+    charon.on('get-keys', answerWith(section({ keys: ['aa'] })));
+    charon.on('load-conn', (client, request) => {
+      charon.on('get-conns', answerWith(section({ conns: [...request.keys()] })));
+      client.respond(success);
+    });
+    const running = new Running(hubTarget);
+    await eventually(() => expect(requests).toEqual([`ike="${names.hub}" child="edge1--remote" timeout="-1"`]));
+    const loads = charon.commands.filter((command) => command.startsWith('load'));
+    expect(loads).toEqual(['load-cert', 'load-cert', 'load-key', 'load-conn']);
+    expect(running.lost).toEqual([]);
+  });
+
+  it('takes charon’s “no” in its own words, and goes on', async () => {
+    charon.on('load-conn', answerWith(section({ success: 'no', errmsg: 'invalid value for: id, config discarded' })));
+    const running = new Running(hubTarget);
+    const { refusals, notLoaded } = await roundOf(running, 1);
+    expect(refusals).toEqual([
+      { resource: names.hub, step: 'load', message: 'invalid value for: id, config discarded' },
+    ]);
+    expect(notLoaded).toEqual([names.hub]);
+    expect(running.lost).toEqual([]);
+  });
+
+  it('looks again when charon tells of something', async () => {
+    const running = new Running();
+    await roundOf(running, 1);
+    charon.emit('ike-updown', section({ up: 'yes', [names.hub]: hubSa }));
+    await roundOf(running, 2);
+    expect(running.events.map(({ kind }) => kind)).toEqual(['charon', 'ike-up']);
+  });
+
+  it('looks again when asked, and says when it has', async () => {
+    const running = new Running();
+    await roundOf(running, 1);
+    await running.loop.refresh(LATER_MS);
+    expect(running.rounds).toHaveLength(2);
+  });
+
+  it('does not wait for a charon that does not answer', async () => {
+    const running = new Running();
+    await roundOf(running, 1);
+    charon.on('stats', neverAnswer);
+    await running.loop.refresh(5);
+    expect(running.rounds).toHaveLength(1);
+  });
+});
+
+describe('a lost charon', () => {
+  it('is told of, and found again', async () => {
+    const running = new Running();
+    await roundOf(running, 1);
+    charon.die();
+    await roundOf(running, 2);
+    expect(running.lost).toHaveLength(1);
+    expect(running.events.filter(({ message }) => message === 'connected to charon')).toHaveLength(2);
+  });
+
+  it('that came back as another process is loaded again', async () => {
+    charon.on('get-keys', answerWith(section({ keys: ['aa'] })));
+    charon.on('load-conn', (client, request) => {
+      charon.on('get-conns', answerWith(section({ conns: [...request.keys()] })));
+      client.respond(success);
+    });
+    const running = new Running(hubTarget);
+    await eventually(() => expect(charon.commands).toContain('initiate'));
+    charon.on('stats', answerWith(stats('Nov 23 12:30:00 2026')));
+    charon.commands.length = 0;
+    charon.die();
+    await eventually(() => expect(charon.commands).toContain('load-conn'));
+    expect(running.lost).toHaveLength(1);
+  });
+
+  it.each<[string, ViciSection]>([
+    ['SAs that cannot be read', listed({ [names.hub]: section({ uniqueid: 'x' }) })],
+    ['an SA that is a text', listed({ [names.hub]: 'x' })],
+  ])('is one with %s, and no round comes of it', async (_what, body) => {
+    charon.on('list-sas', streamOf('list-sa', [body]));
+    const running = new Running();
+    await eventually(() => expect(running.lost.length).toBeGreaterThanOrEqual(3));
+    expect(running.rounds).toEqual([]);
+  });
+
+  it('that is not there is named, and how to look at it', async () => {
+    const socket = join(temporaryFolder(), 'charon.vici');
+    const running = new Running(undefined, socket);
+    await eventually(() => expect(running.lost[0]).toContain('systemctl status strongswan'));
+    expect(running.lost[0]).toContain(socket);
+    expect(existsSync(socket)).toBe(false);
+  });
+
+  it('that may not be spoken to is named', async () => {
+    chmodSync(charon.socketPath, 0);
+    const ownId = process.geteuid?.() ?? 0;
+    // Root may speak to any socket, so for a moment this process is nobody.
+    if (ownId === 0) process.seteuid?.(65_534);
+    try {
+      const running = new Running();
+      await eventually(() => expect(running.lost[0]).toContain('no permission'));
+    } finally {
+      process.seteuid?.(ownId);
+    }
+  });
+
+  it('does not keep the agent from stopping', async () => {
+    charon.on('stats', neverAnswer);
+    const running = new Running();
+    await eventually(() => expect(charon.commands).toContain('stats'));
+    await running.stop();
+    expect(running.lost).toEqual([]);
+  });
+});

@@ -1,0 +1,108 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { enrolNode } from '../../src/agent/enrol.ts';
+import { storedIn } from '../../src/agent/stored.ts';
+import type { ChannelServer } from '../../src/coordinator/channel-server.ts';
+import { EnrolmentRefused } from '../../src/coordinator/enrol-refused.ts';
+import { verifyCsr } from '../../src/identity/csr.ts';
+import { caPinOf, type MeshCa } from '../../src/identity/mesh-ca.ts';
+import { createToken } from '../../src/identity/token.ts';
+import { FakeHost, openTestServer } from '../coordinator/channel-fixture.ts';
+import { meshCa } from '../identity/mesh.ts';
+import { certify } from './certify.ts';
+import { temporaryFolder } from './temporary-folder.ts';
+
+const never = new AbortController().signal;
+
+let ca: MeshCa;
+let host: FakeHost;
+let server: ChannelServer;
+let command: { readonly coordinator: string; readonly token: string };
+
+beforeAll(async () => {
+  ca = await meshCa();
+});
+beforeEach(async () => {
+  host = new FakeHost();
+  host.enrolment = (request) => certify(ca, request);
+  server = await openTestServer(ca, host);
+  command = { coordinator: `https://127.0.0.1:${server.port}`, token: createToken(caPinOf(ca.certificatePem)) };
+  return () => server[Symbol.asyncDispose]();
+});
+
+describe('an enrolment', () => {
+  it('stores an identity whose keys fit its certificates', async () => {
+    const stored = storedIn(temporaryFolder());
+    const identity = await enrolNode(stored, 'ecdsa-p384', command, never);
+    expect(stored.identity.read()).toEqual(identity);
+    expect(identity).toMatchObject({ node: 'edge1', mesh: ca.mesh, coordinatorUrl: command.coordinator });
+    const fits = (certificate: string, key: string): boolean =>
+      new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key));
+    expect(fits(identity.channelCertificate, identity.channelKey)).toBe(true);
+    expect(fits(identity.ikeCertificate, identity.ikeKey)).toBe(true);
+  });
+
+  it('comes with the same keys again when its reply was lost', async () => {
+    const stored = storedIn(temporaryFolder());
+    const asked: string[] = [];
+    host.enrolment = async (request) => {
+      asked.push((await verifyCsr(request.channelCsr)).spkiSha256, (await verifyCsr(request.ikeCsr)).spkiSha256);
+      if (asked.length <= 2) throw new Error('the connection broke');
+      return await certify(ca, request);
+    };
+    await expect(enrolNode(stored, 'ecdsa-p256', command, never)).rejects.toMatchObject({ status: 502 });
+    expect(stored.identity.read()).toBeUndefined();
+    await enrolNode(stored, 'ecdsa-p256', command, never);
+    expect(asked.slice(2)).toEqual(asked.slice(0, 2));
+  });
+
+  it('comes with new keys when they are to be of another kind', async () => {
+    const stored = storedIn(temporaryFolder());
+    host.enrolment = () => Promise.reject(new Error('the connection broke'));
+    await expect(enrolNode(stored, 'ecdsa-p256', command, never)).rejects.toMatchObject({ status: 502 });
+    const before = stored.pendingKeys.read();
+    host.enrolment = (request) => certify(ca, request);
+    const { channelKey, ikeKey } = await enrolNode(stored, 'ecdsa-p384', command, never);
+    expect(createPrivateKey(ikeKey).asymmetricKeyDetails).toMatchObject({ namedCurve: 'secp384r1' });
+    expect(channelKey).not.toBe(before?.channelKey);
+  });
+
+  it.each([
+    ['a fragment', (url: string) => `${url}#x`],
+    ['a password', (url: string) => url.replace('//', '//:secret@')],
+  ])('goes to no coordinator whose URL has %s', async (_what, change) => {
+    const stored = storedIn(temporaryFolder());
+    const coordinator = change(command.coordinator);
+    await expect(enrolNode(stored, 'ecdsa-p256', { ...command, coordinator }, never)).rejects.toMatchObject({
+      status: 400,
+      code: 'bad-url',
+    });
+    expect(stored.identity.read()).toBeUndefined();
+  });
+
+  it.each([
+    ['a damaged token is the user’s fault', { token: 'cyg1.x' }, { status: 400, code: 'bad-token' }],
+    ['a bad URL is the user’s fault', { coordinator: 'http://x' }, { status: 400, code: 'bad-url' }],
+    [
+      'a coordinator of another mesh is none',
+      { token: createToken('00'.repeat(32)) },
+      { status: 502, code: 'wrong-ca' },
+    ],
+    ['nobody there', { coordinator: 'https://127.0.0.1:1' }, { status: 502, code: 'coordinator-unreachable' }],
+  ])('refuses: %s', async (_what, change, refusal) => {
+    const stored = storedIn(temporaryFolder());
+    await expect(enrolNode(stored, 'ecdsa-p256', { ...command, ...change }, never)).rejects.toMatchObject({
+      name: 'LocalRefusal',
+      ...refusal,
+    });
+    expect(stored.identity.read()).toBeUndefined();
+  });
+
+  it('passes on why the coordinator refuses', async () => {
+    host.enrolment = () => Promise.reject(new EnrolmentRefused('token-used', 'this token was used already'));
+    await expect(enrolNode(storedIn(temporaryFolder()), 'ecdsa-p256', command, never)).rejects.toMatchObject({
+      code: 'token-refused',
+      message: expect.stringContaining('used already') as string,
+    });
+  });
+});

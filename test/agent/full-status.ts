@@ -1,0 +1,43 @@
+import { agentStatus } from '../../src/agent/status.ts';
+import type { AgentStatus } from '../../src/agent/api.ts';
+import { connectionReports, linkReports, type ReportInput } from '../../src/agent/report.ts';
+import { childSa, desired, ikeSa, mediatedPeer, medsrv, names, spoke } from '../reconcile/builders.ts';
+
+export const STATUS_AT_MS = 1_700_000_600_000;
+
+/** A status with something in every field: medsrv up, the hub tunnel up with its CHILD SA, a direct path that fails. */
+export function fullStatus(): AgentStatus {
+  const traffic = { bytesIn: 1_234_567, packetsIn: 1200, bytesOut: 999, packetsOut: 9 };
+  const input: ReportInput = {
+    desired: desired(medsrv(), spoke(), mediatedPeer()),
+    ikeSas: [
+      ikeSa(names.medsrv, { uniqueId: 1, establishedSeconds: 550 }),
+      ikeSa(names.hub, { uniqueId: 2, initiator: false, childSas: [childSa('edge1--remote', traffic)] }),
+      ikeSa(names.peer, {
+        uniqueId: 3,
+        state: 'CREATED',
+        nat: false,
+        establishedSeconds: undefined,
+        rekeyInSeconds: undefined,
+      }),
+    ],
+    refusals: new Map(),
+    directPaths: new Map([['edge1--remote', { phase: 'trying' as const, failures: 2, sinceMs: 0 }]]),
+    registered: new Set(['edge1--remote']),
+  };
+  return agentStatus({
+    report: {
+      agentVersion: '1.2.3',
+      atMs: STATUS_AT_MS,
+      charon: { connected: true, version: '5.9.8', sinceMs: STATUS_AT_MS - 600_000, idleWorkers: 11, problem: null },
+      generation: 4,
+      connections: connectionReports(input),
+      links: linkReports(input).map((link) => ({ ...link, sinceMs: STATUS_AT_MS - 30_000 })),
+    },
+    generations: { generation: 4, applied: 4 },
+    diskProblem: null,
+    node: 'edge1',
+    mesh: 'mesh.example',
+    channel: { url: 'https://203.0.113.1:8443', state: 'connected', sinceMs: STATUS_AT_MS - 120_000, problem: null },
+  });
+}

@@ -1,0 +1,405 @@
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { DirectPaths } from '../../src/agent/direct-paths.ts';
+import { NodeState } from '../../src/agent/node-state.ts';
+import { storedIn, type HeldState, type NodeIdentity, type Stored } from '../../src/agent/stored.ts';
+import { encodeFrame } from '../../src/control/codec.ts';
+import type { AgentFrame, CoordinatorFrame } from '../../src/control/frames.ts';
+import { nodeReportSchema, type NodeEvent } from '../../src/control/report.ts';
+import { nodeNameSchema } from '../../src/ike/connection.ts';
+import type { DesiredState } from '../../src/ike/desired-state.ts';
+import { digestOf } from '../../src/json.ts';
+import type { Step } from '../../src/reconcile/charon.ts';
+import type { RoundResult } from '../../src/reconcile/loop.ts';
+import { childSa, desired, ikeSa, mediatedPeer, medsrv, names, observed, spoke } from '../reconcile/builders.ts';
+import { ManualClock } from '../reconcile/memory-charon.ts';
+import { hint, linkedTo } from './links.ts';
+import { temporaryFolder } from './temporary-folder.ts';
+
+const mesh = desired(medsrv(), spoke(), mediatedPeer());
+const identity: NodeIdentity = {
+  node: 'edge1',
+  mesh: 'mesh',
+  coordinatorUrl: 'https://203.0.113.1:8443',
+  ca: '',
+  channelKey: '',
+  channelCertificate: '',
+  ikeKey: '',
+  ikeCertificate: '',
+};
+
+/** edge1's knowledge, on a real folder, with all that it says. */
+class Node {
+  readonly clock = new ManualClock();
+  readonly sent: AgentFrame[] = [];
+  readonly events: NodeEvent[] = [];
+  readonly folder: string;
+  readonly state: NodeState;
+  readonly stored: Stored;
+  isChannelOpen = true;
+  channelDownMs = 0;
+  changes = 0;
+
+  constructor(folder = temporaryFolder()) {
+    this.folder = folder;
+    this.stored = storedIn(folder);
+    this.state = new NodeState({
+      clock: this.clock,
+      agentVersion: '1.2.3',
+      desiredFile: this.stored.desired,
+      held: this.stored.desired.read(),
+      directPaths: new DirectPaths({ clock: this.clock, random: () => 0.999_999 }),
+      identity: () => identity,
+      channelDownMs: () => this.channelDownMs,
+      send: (frame) => {
+        if (this.isChannelOpen) this.sent.push(frame);
+        return this.isChannelOpen;
+      },
+      onEvent: (event) => this.events.push(event),
+      changed: () => (this.changes += 1),
+    });
+  }
+
+  receive(state: unknown, change: Partial<Extract<CoordinatorFrame, { type: 'snapshot' }>> = {}): void {
+    const digest = state === undefined ? '0'.repeat(64) : digestOf(state);
+    this.state.received({ type: 'snapshot', epoch: 'one', generation: 5, digest, state, ...change });
+  }
+
+  round(change: Partial<RoundResult> = {}): void {
+    const { desired } = this.state;
+    const result: RoundResult = {
+      target: desired && { desired, credentialsDigest: '', digestOf: () => '' },
+      observed: observed(),
+      done: [],
+      refusals: [],
+      notLoaded: [],
+      nextAttemptInMs: undefined,
+    };
+    this.state.roundDone({ ...result, ...change });
+  }
+
+  /** What was sent since the last call. */
+  take(type?: AgentFrame['type']): AgentFrame[] {
+    const frames = this.sent.splice(0);
+    return type === undefined ? frames : frames.filter((frame) => frame.type === type);
+  }
+
+  get heldOnDisk(): HeldState | undefined {
+    return storedIn(this.folder).desired.read();
+  }
+}
+
+describe('a snapshot', () => {
+  it('is on disk, in force and in the next hello', () => {
+    const node = new Node();
+    node.receive(mesh);
+    expect(node.heldOnDisk).toEqual({ epoch: 'one', generation: 5, digest: digestOf(mesh), state: mesh });
+    expect(node.state.desired).toEqual(mesh);
+    expect(node.changes).toBe(1);
+    const hello = {
+      type: 'hello',
+      protocol: 1,
+      agentVersion: '1.2.3',
+      epoch: 'one',
+      generation: 5,
+      digest: digestOf(mesh),
+    };
+    expect(node.state.hello()).toEqual(hello);
+    expect(new Node(node.folder).state.hello()).toEqual(hello);
+  });
+
+  it('is what the first hello has none of', () =>
+    expect(new Node().state.hello()).toMatchObject({ epoch: null, generation: 0, digest: null }));
+
+  it('of another epoch may have any generation', () => {
+    const node = new Node();
+    node.receive(mesh);
+    node.receive(desired(), { epoch: 'two', generation: 1 });
+    expect(node.state.generations).toEqual({ generation: 1, applied: null });
+  });
+
+  const otherNode: DesiredState = { ...mesh, node: nodeNameSchema.parse('edge2') };
+  it.each<[string, unknown, Partial<Extract<CoordinatorFrame, { type: 'snapshot' }>>, RegExp]>([
+    ['for another node', otherNode, {}, /for node edge2, and this is edge1/],
+    ['of an older generation', desired(), { generation: 4 }, /older than generation 5/],
+    ['whose digest does not fit', desired(), { digest: '0'.repeat(64) }, /digest does not fit/],
+    ['with an updown script', { ...desired(), updown: '/bin/sh' }, {}, /updown/],
+    ['that is no state', [1, 2], {}, /expected object/],
+    ['that is not there', undefined, {}, /./],
+  ])('%s is refused as a whole, and the file stays as it is', (_what, state, change, message) => {
+    const node = new Node();
+    node.receive(mesh);
+    node.take();
+    node.receive(state, { generation: 6, ...change });
+    expect(node.take()).toEqual([
+      {
+        type: 'nack',
+        generation: change.generation ?? 6,
+        outcomes: [{ resource: 'state', ok: false, message: expect.stringMatching(message) as string }],
+      },
+    ]);
+    expect(node.heldOnDisk?.generation).toBe(5);
+    expect(node.state.desired).toEqual(mesh);
+    expect(node.changes).toBe(1);
+  });
+
+  it('that the disk does not take does not count', () => {
+    const node = new Node();
+    const { desired: file } = storedIn(join(node.folder, 'desired.json.new', 'x'));
+    file.write({ epoch: 'e', generation: 1, digest: '', state: mesh });
+    node.receive(mesh);
+    expect(node.take()).toMatchObject([{ type: 'nack', outcomes: [{ resource: 'state', ok: false }] }]);
+    expect(node.state.desired).toBeUndefined();
+  });
+});
+
+describe('an outcome', () => {
+  const resources = ['credentials', names.medsrv, names.hub, names.peer];
+  const ack = {
+    type: 'ack',
+    generation: 5,
+    outcomes: resources.map((resource) => ({ resource, ok: true, message: null })),
+  };
+  const withState = (): Node => {
+    const node = new Node();
+    node.receive(mesh);
+    return node;
+  };
+
+  it('is sent once when everything is loaded', () => {
+    const node = withState();
+    node.round();
+    expect(node.take('ack')).toEqual([ack]);
+    expect(node.state.generations).toEqual({ generation: 5, applied: 5 });
+    node.round();
+    expect(node.take('ack')).toEqual([]);
+  });
+
+  it('is sent again after each hello, for the coordinator may have forgotten', () => {
+    const node = withState();
+    node.round();
+    node.take();
+    node.state.channelOpened();
+    expect(node.take().map(({ type }) => type)).toEqual(['ack', 'report']);
+  });
+
+  it('that could not be sent is sent later', () => {
+    const node = withState();
+    node.isChannelOpen = false;
+    node.round();
+    node.isChannelOpen = true;
+    node.round();
+    expect(node.take('ack')).toEqual([ack]);
+  });
+
+  it('has charon’s words, and changes with them', () => {
+    const node = withState();
+    const refusal = { resource: names.hub, step: 'load', message: 'invalid value for: id' } as const;
+    node.round({ refusals: [refusal], notLoaded: [names.hub] });
+    expect(node.take('nack')).toMatchObject([
+      {
+        generation: 5,
+        outcomes: [
+          { ok: true },
+          { ok: true },
+          { resource: names.hub, ok: false, message: refusal.message },
+          { ok: true },
+        ],
+      },
+    ]);
+    node.round({ refusals: [refusal], notLoaded: [names.hub] });
+    expect(node.take('nack')).toEqual([]);
+    expect(node.state.generations.applied).toBeNull();
+    node.round();
+    expect(node.take('ack')).toHaveLength(1);
+  });
+
+  it('waits while loads are merely under way', () => {
+    const node = withState();
+    node.round({ notLoaded: [names.hub] });
+    expect(node.take().filter(({ type }) => type === 'ack' || type === 'nack')).toEqual([]);
+  });
+
+  it('is none of a round that began before the state came', () => {
+    const node = withState();
+    const target = { desired: node.state.desired!, credentialsDigest: '', digestOf: () => '' };
+    node.receive(desired(spoke()), { generation: 6 });
+    node.round({ target });
+    expect(node.take().map(({ type }) => type)).toEqual(['report']);
+    expect(node.state.generations).toEqual({ generation: 6, applied: null });
+    node.round();
+    expect(node.take('ack')).toMatchObject([{ generation: 6 }]);
+  });
+
+  it('is no nack when only a set-up is refused', () => {
+    const node = withState();
+    node.round({ refusals: [{ resource: names.hub, step: 'initiate', message: 'no' }] });
+    expect(node.take('ack')).toHaveLength(1);
+  });
+
+  it('is none before there is a desired state', () => {
+    const node = new Node();
+    node.round();
+    expect(node.take().map(({ type }) => type)).toEqual(['report']);
+  });
+});
+
+describe('a report', () => {
+  const up = observed({ ikeSas: [ikeSa(names.hub, { childSas: [childSa('edge1--remote')] })] });
+  const later = observed({
+    ikeSas: [
+      ikeSa(names.hub, {
+        establishedSeconds: 9,
+        rekeyInSeconds: 2996,
+        childSas: [childSa('edge1--remote', { bytesIn: 5, installedSeconds: 9 })],
+      }),
+    ],
+  });
+
+  it('is one that the coordinator accepts', () => {
+    const node = new Node();
+    node.receive(mesh);
+    node.round({ observed: up });
+    const [frame] = node.take('report');
+    expect(frame).toHaveProperty('report');
+    expect(nodeReportSchema.safeParse(node.state.report()).success).toBe(true);
+    expect(node.state.report()).toMatchObject({
+      charon: { connected: true, version: '5.9.8', idleWorkers: 12, problem: null },
+      generation: 5,
+      links: [{ id: 'edge1--remote', path: 'relay', sinceMs: 1_000_000 }],
+    });
+  });
+
+  it('is sent when something is new, not when only counters are', () => {
+    const node = new Node();
+    node.receive(mesh);
+    node.round({ observed: up });
+    expect(node.take('report')).toHaveLength(1);
+    node.clock.advance(5000);
+    node.round({ observed: later });
+    expect(node.take('report')).toEqual([]);
+    node.round();
+    expect(node.take('report')).toHaveLength(1);
+  });
+
+  it('is sent every half minute all the same', () => {
+    const node = new Node();
+    node.receive(mesh);
+    node.round({ observed: up });
+    node.take();
+    node.clock.advance(29_999);
+    node.round({ observed: later });
+    expect(node.take('report')).toEqual([]);
+    node.clock.advance(1);
+    node.round({ observed: later });
+    expect(node.take('report')).toHaveLength(1);
+  });
+
+  it('that would be too large for a frame goes without CHILD SAs, and says so', () => {
+    const node = new Node();
+    node.receive(mesh);
+    const localTs = Array.from({ length: 40 }, (_, index) => `10.0.${index}.0/24`);
+    const childSas = Array.from({ length: 2000 }, (_, index) => childSa(`left-over-${index}`, { localTs }));
+    node.round({
+      observed: observed({ ikeSas: [ikeSa(names.hub, { childSas: [childSa('edge1--remote'), ...childSas] })] }),
+    });
+    const [frame] = node.take('report');
+    expect(() => encodeFrame(frame!)).not.toThrow();
+    expect(frame).toMatchObject({
+      report: {
+        charon: { connected: true, problem: expect.stringContaining('too many CHILD SAs') as string },
+        connections: expect.arrayContaining([
+          expect.objectContaining({
+            name: names.hub,
+            ikeSas: [expect.objectContaining({ uniqueId: 1, childSas: [] })],
+          }),
+        ]) as unknown,
+        links: [{ id: 'edge1--remote', path: 'relay' }],
+      },
+    });
+  });
+
+  it('says since when a link takes its path', () => {
+    const node = new Node();
+    node.receive(mesh);
+    node.round({ observed: up });
+    node.clock.advance(60_000);
+    node.round({ observed: up });
+    expect(node.state.report().links[0]?.sinceMs).toBe(1_000_000);
+    node.round();
+    expect(node.state.report().links[0]).toMatchObject({ path: 'none', sinceMs: 1_060_000 });
+    expect(node.events.filter(({ kind }) => kind === 'path').map(({ message }) => message)).toEqual([
+      'remote: none -> relay',
+      'remote: relay -> none',
+    ]);
+  });
+});
+
+describe('a lost charon', () => {
+  it('is reported at once, and told of once', () => {
+    const node = new Node();
+    node.receive(mesh);
+    node.round();
+    node.take();
+    node.state.charonLost('charon does not run');
+    node.state.charonLost('charon does not run');
+    expect(node.take('report')).toMatchObject([
+      { report: { charon: { connected: false, version: null, problem: 'charon does not run' } } },
+    ]);
+    expect(node.events.filter(({ kind }) => kind === 'charon')).toHaveLength(1);
+    expect(node.state.isCharonThere).toBe(false);
+  });
+});
+
+describe('the gate', () => {
+  const registered = observed({ ikeSas: [ikeSa(names.medsrv)] });
+  const direct = `initiate ${names.peer}/edge1--remote`;
+
+  it('is shut before there is a desired state', () =>
+    expect(new Node().state.gate(registered)('load anything')).toBe(false));
+
+  it('holds back mediated children only, until it is their turn', () => {
+    const node = new Node();
+    node.receive(mesh);
+    const isOpen = node.state.gate(registered);
+    expect(isOpen(`load ${names.peer}`)).toBe(true);
+    expect(isOpen(`initiate ${names.medsrv}`)).toBe(true);
+    expect(isOpen(`initiate ${names.hub}/edge1--remote`)).toBe(true);
+    expect(isOpen(direct)).toBe(false);
+    node.state.received({ type: 'links', hints: [hint('remote')] });
+    expect(node.changes).toBe(2);
+    expect(node.state.gate(registered)(direct)).toBe(true);
+  });
+
+  it('goes by the node’s own rule when the coordinator is away', () => {
+    const node = new Node();
+    node.receive(mesh);
+    node.channelDownMs = 20_000;
+    expect(node.state.gate(registered)(direct)).toBe(true);
+  });
+
+  it('forgets the hints with the channel that brought them', () => {
+    const node = new Node();
+    node.receive(mesh);
+    node.state.received({ type: 'links', hints: [hint('remote')] });
+    node.state.channelOpened();
+    expect(node.state.gate(registered)(direct)).toBe(false);
+  });
+
+  it('is shut again for a path that was just initiated', () => {
+    const node = new Node();
+    node.receive(linkedTo('remote'));
+    node.state.received({ type: 'links', hints: [hint('remote')] });
+    node.state.gate(registered);
+    const step: Step = {
+      kind: 'initiate-child',
+      connection: names.peer,
+      child: mediatedPeer().children[0]!.name,
+    };
+    node.round({ observed: registered, done: [step] });
+    expect(node.state.gate(registered)(direct)).toBe(false);
+    expect(node.events).toContainEqual(
+      expect.objectContaining({ kind: 'step', connection: names.peer, child: 'edge1--remote' }),
+    );
+  });
+});

@@ -1,0 +1,192 @@
+import { describe, expect, it } from 'vitest';
+import { connectionReports, linkReports, type ReportInput } from '../../src/agent/report.ts';
+import { nodeReportSchema } from '../../src/control/report.ts';
+import type { Connection } from '../../src/ike/connection.ts';
+import type { IkeSa } from '../../src/ike/sa.ts';
+import { hub, mediationServer } from '../ike/connections.ts';
+import { child, childSa, desired, ikeSa, mediatedPeer, medsrv, names, spoke } from '../reconcile/builders.ts';
+import { reportOf } from '../coordinator/report-builders.ts';
+
+const relay = ikeSa(names.hub, { childSas: [childSa('edge1--remote')] });
+const direct = ikeSa(names.peer, { childSas: [childSa('edge1--remote')] });
+const mesh = [medsrv(), spoke(), mediatedPeer()];
+
+function input(change: Partial<ReportInput> & { readonly connections?: readonly Connection[] } = {}): ReportInput {
+  const { connections = mesh, ...rest } = change;
+  return {
+    desired: desired(...connections),
+    ikeSas: [],
+    refusals: new Map(),
+    directPaths: new Map([['edge1--remote', { phase: 'idle' as const, failures: 0 }]]),
+    registered: new Set(['edge1--remote']),
+    ...rest,
+  };
+}
+
+const statusesOf = (connections: readonly Connection[], ikeSas: readonly IkeSa[] = []): unknown =>
+  connectionReports(input({ connections, ikeSas })).map(({ status }) => status);
+
+describe('the status of a connection', () => {
+  it.each<[string, Connection, IkeSa[], string]>([
+    ['with an established SA is up', medsrv(), [ikeSa(names.medsrv)], 'up'],
+    ['whose SA is being rekeyed is up', medsrv(), [ikeSa(names.medsrv, { state: 'REKEYING' })], 'up'],
+    ['with a set-up under way is connecting', spoke(), [ikeSa(names.hub, { state: 'CONNECTING' })], 'connecting'],
+    ['that this node should set up is down', spoke(), [], 'down'],
+    ['of a mediation client is down', medsrv(), [], 'down'],
+    ['that only answers is ready', hub(), [], 'ready'],
+    ['of a mediation client that only answers is ready', medsrv({ start: 'add' }), [], 'ready'],
+    ['of a mediated peer without an SA is ready', mediatedPeer(), [], 'ready'],
+    ['of a mediator is ready', mediationServer(), [], 'ready'],
+  ])('%s', (_what, connection, ikeSas, status) => expect(statusesOf([connection], ikeSas)).toEqual([status]));
+
+  it('that charon refused is refused, in charon’s words', () => {
+    const refusals = new Map([[names.hub as string, 'invalid value for: id']]);
+    expect(connectionReports(input({ refusals }))[1]).toMatchObject({
+      status: 'refused',
+      problem: 'invalid value for: id',
+    });
+  });
+
+  it('that is up stays up when a reload of it is refused', () => {
+    const refusals = new Map([[names.hub as string, 'no']]);
+    expect(connectionReports(input({ refusals, ikeSas: [relay] }))[1]).toMatchObject({ status: 'up', problem: 'no' });
+  });
+});
+
+describe('the problem of a connection', () => {
+  const problemsOf = (connection: Connection, ikeSas: readonly IkeSa[] = []): (string | null)[] =>
+    connectionReports(input({ connections: [connection], ikeSas })).map(({ problem }) => problem);
+
+  it('names the mediator that is not reached', () =>
+    expect(problemsOf(medsrv())[0]).toMatch(/not registered at mediator master1 \(203\.0\.113\.10\)/));
+
+  it('names the hub that is not reached', () =>
+    expect(problemsOf(spoke())[0]).toMatch(/no tunnel to hub master1 \(203\.0\.113\.10\)/));
+
+  it('is none of a connection that waits for the other end', () => {
+    expect(problemsOf(hub())).toEqual([null]);
+    expect(problemsOf(mediatedPeer())).toEqual([null]);
+  });
+
+  it('names the children that are not there', () => {
+    expect(problemsOf(spoke(), [ikeSa(names.hub)])).toEqual(['no CHILD SA for edge1--remote']);
+    expect(problemsOf(spoke(), [relay])).toEqual([null]);
+  });
+
+  it('is never longer than a report may carry, with however many children', () => {
+    const many = Array.from({ length: 300 }, (_, index) => child(`edge1--site-with-a-long-name-${index}`));
+    const [report] = connectionReports(input({ connections: [spoke(many)], ikeSas: [ikeSa(names.hub)] }));
+    expect(nodeReportSchema.safeParse(reportOf({ connections: [report!] })).success).toBe(true);
+  });
+});
+
+describe('a charon that cannot be asked', () => {
+  const unasked = input({ ikeSas: undefined, refusals: new Map([[names.hub as string, 'no']]), registered: new Set() });
+
+  it('leaves every connection unknown, which is no problem of theirs', () => {
+    const known = mesh.map(({ name }) =>
+      expect.objectContaining({ name, status: 'unknown', problem: null, ikeSas: [] }),
+    );
+    expect(connectionReports(unasked)).toEqual(known);
+  });
+
+  it('leaves every path unknown, and the failures as they were counted', () => {
+    const directPaths = new Map([['edge1--remote', { phase: 'idle' as const, failures: 3 }]]);
+    expect(linkReports({ ...unasked, directPaths })).toEqual([
+      { id: 'edge1--remote', peer: 'remote', path: 'unknown', problem: null, directFailures: 3 },
+    ]);
+  });
+});
+
+describe('a CHILD SA with other subnets than configured', () => {
+  const outdated = childSa('edge1--remote', { remoteTs: ['9.9.9.0/24'] });
+
+  it.each<[string, IkeSa[], 'direct' | 'relay']>([
+    ['direct tunnel', [relay, { ...direct, childSas: [outdated] }], 'direct'],
+    ['hub tunnel', [{ ...relay, childSas: [outdated] }, direct], 'direct'],
+    ['only tunnel', [{ ...relay, childSas: [outdated] }], 'relay'],
+  ])('in the %s is a problem of the link', (_what, ikeSas, path) =>
+    expect(linkReports(input({ ikeSas }))).toMatchObject([
+      { path, problem: 'a tunnel to remote still has other subnets than the mesh spec' },
+    ]),
+  );
+
+  it('is a problem of its connection', () => {
+    const reports = connectionReports(input({ ikeSas: [{ ...relay, childSas: [outdated] }] }));
+    expect(reports[1]?.problem).toMatch(/^other selectors than configured on edge1--remote:/);
+  });
+
+  it('is none once another one has the right ones', () => {
+    const ikeSas = [{ ...relay, childSas: [outdated, ...relay.childSas] }, direct];
+    expect(linkReports(input({ ikeSas }))).toMatchObject([{ problem: null }]);
+    expect(connectionReports(input({ ikeSas }))[1]?.problem).toBeNull();
+  });
+});
+
+describe('the SAs of a connection', () => {
+  it('are told with the link that each CHILD SA carries', () => {
+    const withForeign = {
+      ...relay,
+      childSas: [...relay.childSas, childSa('left-over', { installedSeconds: undefined })],
+    };
+    const [, report] = connectionReports(input({ ikeSas: [withForeign] }));
+    expect(report?.ikeSas[0]).toMatchObject({ uniqueId: 1, state: 'ESTABLISHED', nat: true, establishedSeconds: 5 });
+    expect(report?.ikeSas[0]?.childSas).toMatchObject([
+      { name: 'edge1--remote', link: 'edge1--remote', installedSeconds: 5 },
+      { name: 'left-over', link: null, installedSeconds: null },
+    ]);
+    expect(nodeReportSchema.safeParse(reportOf({ connections: [report!] })).success).toBe(true);
+  });
+
+  it('that are not established have no age', () => {
+    const pending = ikeSa(names.peer, { state: 'CREATED', establishedSeconds: undefined, rekeyInSeconds: undefined });
+    const report = connectionReports(input({ ikeSas: [pending] }))[2];
+    expect(report?.ikeSas[0]).toMatchObject({ establishedSeconds: null, rekeyInSeconds: null });
+  });
+});
+
+describe('the path of a link', () => {
+  const linkOf = (change: Partial<ReportInput> & { readonly connections?: readonly Connection[] }): unknown =>
+    linkReports(input(change))[0];
+  const failed = new Map([['edge1--remote', { phase: 'idle' as const, failures: 3 }]]);
+
+  it.each<[string, Parameters<typeof linkOf>[0], { path: string; problem: RegExp | null }]>([
+    ['direct', { ikeSas: [relay, direct] }, { path: 'direct', problem: null }],
+    ['relay, and the direct one is under way', { ikeSas: [relay] }, { path: 'relay', problem: /is being set up/ }],
+    ['relay, as there is no other', { ikeSas: [relay], connections: [spoke()] }, { path: 'relay', problem: null }],
+    [
+      'relay while an end is not registered',
+      { ikeSas: [relay], registered: new Set<string>() },
+      { path: 'relay', problem: /not both registered/ },
+    ],
+    [
+      'relay where hole punching fails',
+      { ikeSas: [relay], directPaths: failed },
+      { path: 'relay', problem: /came to nothing \(tries: 3\); a symmetric NAT/ },
+    ],
+    ['none', { ikeSas: [ikeSa(names.hub)] }, { path: 'none', problem: /^no traffic to remote is possible now/ }],
+    [
+      'none where there is only a relay',
+      { connections: [spoke()], directPaths: new Map() },
+      { path: 'none', problem: /its tunnel is not up/ },
+    ],
+  ])('is %s', (_what, change, { path, problem }) => {
+    const link = linkOf(change);
+    expect(link).toMatchObject({ id: 'edge1--remote', peer: 'remote', path });
+    expect(link).toHaveProperty('problem', problem === null ? null : expect.stringMatching(problem));
+  });
+
+  it.each(['INSTALLED', 'REKEYING', 'REKEYED'])('goes on over a CHILD SA in %s', (state) =>
+    expect(linkOf({ ikeSas: [ikeSa(names.peer, { childSas: [childSa('edge1--remote', { state })] })] })).toMatchObject({
+      path: 'direct',
+    }),
+  );
+
+  it.each(['CREATED', 'DELETING', 'DELETED'])('does not go over a CHILD SA in %s', (state) =>
+    expect(linkOf({ ikeSas: [ikeSa(names.peer, { childSas: [childSa('edge1--remote', { state })] })] })).toMatchObject({
+      path: 'none',
+    }),
+  );
+
+  it('counts the failures', () => expect(linkOf({ directPaths: failed })).toMatchObject({ directFailures: 3 }));
+});
