@@ -1,0 +1,39 @@
+import { Command } from 'commander';
+import { AGENT_SOCKET_DEFAULT } from '../agent/api.ts';
+import { packageVersion } from '../version.ts';
+import type { AgentctlContext } from './agentctl-context.ts';
+import { enrollCommand } from './agentctl-enroll.ts';
+import { eventsCommand } from './agentctl-events.ts';
+import { statusCommand } from './agentctl-status.ts';
+import { LocalApi } from './local-api.ts';
+import { runProgram } from './run-program.ts';
+import type { Terminal } from './terminal.ts';
+
+/** Runs agentctl; resolves to the exit code. */
+export async function agentctl(args: readonly string[], terminal: Terminal): Promise<number> {
+  const program = new Command('agentctl')
+    .description('Shows and enrols the Cygnet agent of this node.')
+    .option('--socket <path>', "the agent's socket", AGENT_SOCKET_DEFAULT)
+    .version(packageVersion(), '-V, --version', 'print the version of agentctl');
+  const socketPath = (): string => program.opts<{ socket: string }>().socket;
+  const context: AgentctlContext = {
+    terminal,
+    api: () => new LocalApi({ socketPath: socketPath(), service: 'cygnet-agent', timeoutMs: 40_000 }),
+  };
+  program
+    .addCommand(statusCommand(context))
+    .addCommand(enrollCommand(context))
+    .addCommand(eventsCommand(context))
+    .addCommand(versionCommand(context));
+  return await runProgram(program, args, terminal);
+}
+
+function versionCommand({ terminal }: AgentctlContext): Command {
+  return new Command('version')
+    .description('print the version of agentctl')
+    .option('--json', 'as JSON')
+    .action(({ json }: { readonly json?: true }) => {
+      const version = packageVersion();
+      terminal.out(json ? `${JSON.stringify({ version })}\n` : `${version}\n`);
+    });
+}

@@ -1,0 +1,144 @@
+import { request, type IncomingMessage } from 'node:http';
+import type { z } from 'zod';
+import { apiErrorSchema } from '../api-error.ts';
+import { messageOf, systemCodeOf } from '../errors.ts';
+import { CliError } from './cli-error.ts';
+
+/** More than any reply of a mesh within the limits; above it the other end is not what we think it is. */
+const REPLY_BYTES_MAX = 64 * 1024 * 1024;
+/** Of one line of a stream. */
+const LINE_CHARACTERS_MAX = 4 * 1024 * 1024;
+const TIMEOUT_MS = 10_000;
+
+export interface LocalApiOptions {
+  readonly socketPath: string;
+  /** Name of the systemd service behind the socket, for the user who has to start it. */
+  readonly service: string;
+  /** Milliseconds without a byte before the call is given up; default 10,000. A stream may be silent once it began. */
+  readonly timeoutMs?: number;
+}
+
+export interface RequestBody {
+  readonly contentType: string;
+  readonly text: string;
+}
+
+/** Client of the HTTP API that the agent or the coordinator offers on a Unix socket. Every failure is a CliError. */
+export class LocalApi {
+  readonly #options: LocalApiOptions;
+
+  constructor(options: LocalApiOptions) {
+    this.#options = options;
+  }
+
+  get<T>(path: string, reply: z.ZodType<T>): Promise<T> {
+    return this.send('GET', path, reply);
+  }
+
+  /** One request, one JSON reply that fits the schema. A refusal by the service becomes a CliError with its words. */
+  async send<T>(method: string, path: string, reply: z.ZodType<T>, body?: RequestBody): Promise<T> {
+    const response = await this.#open(method, path, body);
+    const text = await this.#textOf(response);
+    return this.#parse(text, reply);
+  }
+
+  /** The items of an NDJSON reply, one by one as they come; ends with the service's stream or when `signal` aborts. */
+  async *stream<T>(path: string, item: z.ZodType<T>, signal?: AbortSignal): AsyncGenerator<T, void, undefined> {
+    const response = await this.#open('GET', path, undefined, signal);
+    response.socket.setTimeout(0);
+    try {
+      for await (const line of linesOf(response)) yield this.#parse(line, item);
+    } catch (error) {
+      if (signal?.aborted === true) return;
+      throw this.#failure(error);
+    } finally {
+      response.destroy();
+    }
+  }
+
+  async #open(method: string, path: string, body?: RequestBody, signal?: AbortSignal): Promise<IncomingMessage> {
+    const response = await this.#send(method, path, body, signal).catch((error: unknown) => {
+      throw this.#failure(error);
+    });
+    const status = response.statusCode ?? 0;
+    if (status >= 200 && status < 300) return response;
+    throw this.#refusal(status, await this.#textOf(response));
+  }
+
+  #send(method: string, path: string, body?: RequestBody, signal?: AbortSignal): Promise<IncomingMessage> {
+    const { socketPath, timeoutMs = TIMEOUT_MS } = this.#options;
+    const headers = body === undefined ? {} : { 'content-type': body.contentType };
+    return new Promise((resolve, reject) => {
+      const outgoing = request({ socketPath, method, path, headers, agent: false, ...(signal && { signal }) }, resolve);
+      outgoing.setTimeout(timeoutMs, () => outgoing.destroy(new Error(`no answer for ${timeoutMs} ms`)));
+      outgoing.on('error', reject);
+      outgoing.end(body?.text);
+    });
+  }
+
+  async #textOf(response: IncomingMessage): Promise<string> {
+    const chunks: Uint8Array[] = [];
+    let bytes = 0;
+    try {
+      for await (const chunk of response as AsyncIterable<Uint8Array>) {
+        bytes += chunk.byteLength;
+        if (bytes > REPLY_BYTES_MAX) throw new Error(`the reply is longer than ${REPLY_BYTES_MAX} bytes`);
+        chunks.push(chunk);
+      }
+    } catch (error) {
+      throw this.#failure(error);
+    }
+    return Buffer.concat(chunks).toString('utf8');
+  }
+
+  #parse<T>(text: string, schema: z.ZodType<T>): T {
+    try {
+      return schema.parse(JSON.parse(text));
+    } catch (cause) {
+      throw this.#notUnderstood(cause);
+    }
+  }
+
+  #refusal(status: number, text: string): CliError {
+    try {
+      const { error } = apiErrorSchema.parse(JSON.parse(text));
+      return new CliError(status === 400 ? 'bad-input' : 'refused', error.message, { details: error.details });
+    } catch (cause) {
+      return this.#notUnderstood(cause);
+    }
+  }
+
+  #notUnderstood(cause: unknown): CliError {
+    const { service, socketPath } = this.#options;
+    const message = `${service} at ${socketPath} answered something this program does not understand; are both of one version?`;
+    return new CliError('not-understood', message, { cause });
+  }
+
+  #failure(cause: unknown): CliError {
+    if (cause instanceof CliError) return cause;
+    const { service, socketPath } = this.#options;
+    const code = systemCodeOf(cause);
+    if (code === 'ENOENT' || code === 'ECONNREFUSED') {
+      return new CliError('not-running', `${service} is not running: nothing listens on ${socketPath}`, {
+        cause,
+        details: [`see: systemctl status ${service}`],
+      });
+    }
+    if (code === 'EACCES' || code === 'EPERM') {
+      return new CliError('no-permission', `no permission for ${socketPath}: run this as root`, { cause });
+    }
+    const reason = code === 'ECONNRESET' ? 'it hung up before it had answered in full' : messageOf(cause);
+    return new CliError('no-answer', `${service} at ${socketPath}: ${reason}`, { cause });
+  }
+}
+
+async function* linesOf(response: IncomingMessage): AsyncGenerator<string, void, undefined> {
+  response.setEncoding('utf8');
+  let rest = '';
+  for await (const chunk of response as AsyncIterable<string>) {
+    const lines = (rest + chunk).split('\n');
+    rest = lines.pop() ?? '';
+    if (rest.length > LINE_CHARACTERS_MAX) throw new Error(`a line is longer than ${LINE_CHARACTERS_MAX} characters`);
+    for (const line of lines) if (line !== '') yield line;
+  }
+}

@@ -1,0 +1,80 @@
+import { Command } from 'commander';
+import { nodesReplySchema, type NodeView } from '../coordinator/api.ts';
+import { formatAge } from './age.ts';
+import type { MeshctlContext } from './meshctl-context.ts';
+import type { Paint, Style } from './style.ts';
+import { renderTable, type Cell, type Row } from './table.ts';
+
+const HEADINGS = ['NODE', 'ONLINE', 'CHARON', 'GENERATION', 'STATE', 'LAST SEEN'];
+
+const STATE_WORDS: Readonly<Record<NodeView['state'], string>> = {
+  'not-enrolled': 'not enrolled',
+  'not-in-spec': 'not in the spec',
+  'never-seen': 'never seen',
+  offline: 'offline',
+  pending: 'pending',
+  refused: 'refused',
+  ok: 'ok',
+};
+
+export function nodesCommand({ terminal, clock, api }: MeshctlContext): Command {
+  return new Command('nodes')
+    .description('the nodes of the mesh: who is here, and whether each has loaded what it should')
+    .option('--json', 'as JSON')
+    .action(async ({ json }: { readonly json?: true }) => {
+      const reply = await api().get('/v1/nodes', nodesReplySchema);
+      terminal.out(json ? `${JSON.stringify(reply)}\n` : renderNodes(reply.nodes, clock.nowMs(), terminal.style));
+    });
+}
+
+function renderNodes(nodes: readonly NodeView[], nowMs: number, style: Style): string {
+  if (nodes.length === 0) return 'no nodes yet: write a mesh spec, and run meshctl apply -f FILE\n';
+  return renderTable(
+    HEADINGS,
+    nodes.map((node) => nodeRow(node, nowMs, style)),
+  );
+}
+
+function nodeRow(node: NodeView, nowMs: number, style: Style): Row {
+  const seen = node.lastSeenMs === null ? '-' : `${formatAge((nowMs - node.lastSeenMs) / 1000)} ago`;
+  return {
+    cells: [
+      node.name,
+      node.online ? { text: 'yes', paint: style.good } : { text: 'no', paint: style.warn },
+      charonCell(node, style),
+      `${node.appliedGeneration ?? '-'}/${node.wantedGeneration ?? '-'}`,
+      { text: STATE_WORDS[node.state], paint: statePaint(node.state, style) },
+      node.online ? 'now' : seen,
+    ],
+    notes: notesOf(node, style),
+  };
+}
+
+/** What a node said of its charon while it was here says nothing about now. */
+function charonCell({ online, report }: NodeView, style: Style): Cell {
+  if (!online || report === null) return '-';
+  const { connected, version } = report.charon;
+  return connected ? { text: version ?? 'yes', paint: style.good } : { text: 'down', paint: style.bad };
+}
+
+function statePaint(state: NodeView['state'], style: Style): Paint {
+  if (state === 'ok') return style.good;
+  return state === 'refused' ? style.bad : style.warn;
+}
+
+/** What is wrong, and what to do about it. */
+function notesOf(node: NodeView, style: Style): Cell[] {
+  const { name, state, report } = node;
+  const notes: Cell[] = [];
+  if (state === 'not-enrolled') {
+    notes.push(`run here: meshctl token create ${name}; then on ${name}: agentctl enroll`);
+  }
+  if (state === 'not-in-spec') notes.push('enrolled, but the mesh spec has no such node: it has no connections');
+  if (state === 'never-seen') notes.push(`enrolled, but never connected: on ${name} see systemctl status cygnet-agent`);
+  const charonProblem = node.online ? (report?.charon.problem ?? null) : null;
+  if (charonProblem !== null) notes.push({ text: `charon: ${charonProblem}`, paint: style.bad });
+  for (const { resource, message } of node.problems) {
+    notes.push({ text: `${resource}: ${message}`, paint: style.bad });
+  }
+  return notes;
+}

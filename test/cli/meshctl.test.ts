@@ -1,0 +1,211 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { meshctl } from '../../src/cli/meshctl.ts';
+import { openApiServer, type ApiServer } from '../../src/coordinator/api-server.ts';
+import type { MeshCa } from '../../src/identity/mesh-ca.ts';
+import { createLogger } from '../../src/log.ts';
+import { CoreFixture } from '../coordinator/core-fixture.ts';
+import { edgeReport, reportOf } from '../coordinator/report-builders.ts';
+import { SEED_SPEC } from '../coordinator/spec-builders.ts';
+import { meshCa } from '../identity/mesh.ts';
+import { FakeTerminal } from './fake-terminal.ts';
+
+let ca: MeshCa;
+let mesh: CoreFixture;
+let server: ApiServer;
+
+beforeAll(async () => {
+  ca = await meshCa();
+});
+
+beforeEach(async () => {
+  mesh = new CoreFixture(ca);
+  const socketPath = join(mesh.folder, 'api.sock');
+  server = await openApiServer({ socketPath, coordinator: mesh.core, logger: createLogger('test', 'silent') });
+});
+
+afterEach(async () => {
+  await server[Symbol.asyncDispose]();
+  mesh[Symbol.dispose]();
+});
+
+interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+async function run(args: readonly string[], stdin = ''): Promise<Outcome> {
+  const terminal = new FakeTerminal();
+  const clock = { nowMs: () => mesh.nowMs, monotonicMs: () => mesh.nowMs };
+  const deps = { terminal, clock, stdin: Readable.from([stdin]) };
+  const code = await meshctl(['--socket', server.socketPath, ...args], deps);
+  return { code, stdout: terminal.stdout, stderr: terminal.stderr };
+}
+
+describe('meshctl apply', () => {
+  it('reads a file or standard input, and says what changed on which node', async () => {
+    const first = await run(['apply', '-f', '-'], SEED_SPEC);
+    expect(first).toMatchObject({ code: 0, stderr: '' });
+    expect(first.stdout).toBe(`revision 1 is in force and changes 3 nodes
+  master1
+    + cygnet-mediation
+    + cygnet-spoke-edge1
+    + cygnet-spoke-remote
+  edge1
+    + cygnet-hub-master1
+    + cygnet-medsrv-master1
+    + cygnet-peer-remote
+  remote
+    + cygnet-hub-master1
+    + cygnet-medsrv-master1
+    + cygnet-peer-edge1
+`);
+    const file = join(mesh.folder, 'mesh.yaml');
+    writeFileSync(file, SEED_SPEC);
+    expect((await run(['apply', '-f', file])).stdout).toBe('nothing changed; revision 1 is in force\n');
+  });
+
+  it('with --dry-run changes nothing', async () => {
+    expect((await run(['apply', '-f', '-', '--dry-run'], SEED_SPEC)).stdout).toContain('would change 3 nodes');
+    expect(mesh.core.spec).toBeUndefined();
+  });
+
+  it('exits with 2 and every mistake of the spec', async () => {
+    const outcome = await run(['apply', '-f', '-'], SEED_SPEC.replace('[edge1, remote]', '[edge1, egde1]'));
+    expect(outcome).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: 'meshctl: the mesh spec has 1 mistake; nothing was changed\n  line 6: links[0]: unknown node "egde1"\n',
+    });
+  });
+
+  it('names a file that is not there', async () => {
+    expect(await run(['apply', '-f', '/nowhere/mesh.yaml'])).toMatchObject({
+      code: 2,
+      stderr: 'meshctl: --file /nowhere/mesh.yaml: there is no such file\n',
+    });
+  });
+});
+
+describe('meshctl token create', () => {
+  it('prints nothing but the token on standard output', async () => {
+    const outcome = await run(['token', 'create', 'edge1', '--ttl', '2h']);
+    expect(outcome.code).toBe(0);
+    expect(outcome.stdout).toMatch(/^cyg1\.[\w-]{43}\.[\w-]{43}\n$/);
+    expect(outcome.stderr).toContain('the mesh spec has no node "edge1" yet');
+  });
+
+  it.each([
+    [['token', 'create', 'edge1', '--ttl', 'soon'], '--ttl soon: must be a duration'],
+    [['token', 'create', 'edge1', '--ttl', '5s'], '--ttl 5s: must be a duration'],
+    [['token', 'create', 'Edge 1'], 'lower case letters, digits'],
+    [['token', 'create'], "missing required argument 'node'"],
+  ])('%j is bad input', async (args, message) => {
+    const outcome = await run(args);
+    expect(outcome).toMatchObject({ code: 2, stdout: '' });
+    expect(outcome.stderr).toContain(message);
+  });
+});
+
+describe('meshctl nodes', () => {
+  it('shows each node, what is wrong with it, and what to do', async () => {
+    mesh.core.applySpec(SEED_SPEC, { dryRun: false });
+    await mesh.enrol('edge1');
+    await mesh.enrol('master1');
+    const edge1 = mesh.connect('edge1');
+    mesh.core.received(edge1, { type: 'report', report: reportOf() });
+    const outcome = { resource: 'cygnet-peer-remote', ok: false, message: 'unknown option: \u001B[31mx' };
+    mesh.core.received(edge1, { type: 'nack', generation: 1, outcomes: [outcome] });
+    const master1 = mesh.connect('master1');
+    mesh.core.received(master1, { type: 'ack', generation: 1, outcomes: [] });
+    mesh.core.closed(master1);
+    mesh.nowMs += 90_000;
+    expect((await run(['nodes'])).stdout).toBe(`NODE     ONLINE  CHARON  GENERATION  STATE         LAST SEEN
+edge1    yes     5.9.8   -/1         refused       now
+    cygnet-peer-remote: unknown option: ?[31mx
+master1  no      -       1/1         offline       1 min ago
+remote   no      -       -/1         not enrolled  -
+    run here: meshctl token create remote; then on remote: agentctl enroll
+`);
+  });
+
+  it('says how to begin', async () => {
+    expect((await run(['nodes'])).stdout).toContain('meshctl apply -f FILE');
+  });
+});
+
+describe('meshctl links', () => {
+  it('shows the path that both ends see, or both when they differ', async () => {
+    mesh.core.applySpec(SEED_SPEC, { dryRun: false });
+    await mesh.enrol('edge1');
+    await mesh.enrol('remote');
+    const told = edgeReport(true, { 'edge1--remote': 1 });
+    mesh.core.received(mesh.connect('edge1'), { type: 'report', report: told });
+    mesh.nowMs = 65_000;
+    expect((await run(['links'])).stdout.split('\n').slice(0, 3)).toEqual([
+      'LINK             PATH                                    SINCE  PROBLEM',
+      'edge1--master1   edge1: not known yet, master1: offline  -',
+      'edge1--remote    edge1: relay, remote: offline           1 min  edge1: symmetric NAT',
+    ]);
+    mesh.core.received(mesh.connect('remote'), { type: 'report', report: told });
+    expect((await run(['links'])).stdout).toMatch(/^edge1--remote +relay +1 min/m);
+  });
+});
+
+describe('meshctl events', () => {
+  it('prints what happened, as text or JSON', async () => {
+    await mesh.enrol('edge1');
+    expect((await run(['events'])).stdout.split('\n')).toEqual([
+      '1  2023-11-14T22:13:20.000Z  edge1  token        enrolment token made',
+      '2  2023-11-14T22:13:20.000Z  edge1  enrol        enrolled from 192.0.2.7',
+      '',
+    ]);
+    expect(JSON.parse((await run(['events', '--since', '1', '--json'])).stdout)).toMatchObject({
+      id: 2,
+      kind: 'enrol',
+    });
+  });
+});
+
+describe('meshctl', () => {
+  it.each(['nodes', 'links'])('%s --json is the API’s own answer', async (command) => {
+    mesh.core.applySpec(SEED_SPEC, { dryRun: false });
+    expect(JSON.parse((await run([command, '--json'])).stdout)).toMatchObject({ [command]: [{}, {}, {}] });
+  });
+
+  it('says that the coordinator is not running, at which socket, and how to look at it', async () => {
+    const terminal = new FakeTerminal();
+    const clock = { nowMs: () => 0, monotonicMs: () => 0 };
+    const socket = join(mesh.folder, 'other.sock');
+    const code = await meshctl(['--socket', socket, 'nodes'], { terminal, clock, stdin: Readable.from([]) });
+    expect([code, terminal.stderr]).toEqual([
+      1,
+      `meshctl: cygnet-coordinator is not running: nothing listens on ${socket}\n  see: systemctl status cygnet-coordinator\n`,
+    ]);
+  });
+
+  it('prints both versions, its own also without a coordinator', async () => {
+    expect((await run(['version'])).stdout).toMatch(/^meshctl \d+\.\d+\.\d+\ncoordinator 1\.2\.3\n$/);
+    await server[Symbol.asyncDispose]();
+    expect(await run(['version'])).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('cannot be reached') as string,
+    });
+  });
+
+  it.each([['--help'], ['apply', '--help'], ['token', 'create', '--help'], ['events', '--help']])(
+    'explains itself: %s %s',
+    async (...args) => {
+      const outcome = await run(args.filter((arg) => arg !== undefined));
+      expect(outcome).toMatchObject({ code: 0, stderr: '' });
+      expect(outcome.stdout).toContain('Usage: meshctl');
+    },
+  );
+
+  it.each([['aply'], ['apply'], ['nodes', '--jsn']])('a slip in %j is bad input', async (...args) => {
+    expect(await run(args)).toMatchObject({ code: 2, stdout: '' });
+  });
+});
