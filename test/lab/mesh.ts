@@ -1,0 +1,142 @@
+import { writeFile } from 'node:fs/promises';
+import { stringify } from 'yaml';
+import { socketAnswers } from './charon.ts';
+import type { LabProcess } from './lab-process.ts';
+import type { Lab } from './lab.ts';
+import { LabError } from './run.ts';
+import { nodeStatusSchema, type NodeStatus } from './node-status.ts';
+import { repositoryRoot } from './strongswan.ts';
+import type { NodeName } from './topology.ts';
+
+const COORDINATOR_PORT = 7443;
+const LOG_LEVEL = 'debug';
+
+/**
+ * The project's own programs in a lab, from the build in dist/: a coordinator on master1, an agent on any node, and the
+ * two command lines. A program that is started again finds its state again. All of them end with the lab.
+ */
+export class Mesh {
+  readonly #lab: Lab;
+  #coordinator: LabProcess | undefined;
+  readonly #agents = new Map<NodeName, LabProcess>();
+
+  constructor(lab: Lab) {
+    this.#lab = lab;
+  }
+
+  get coordinatorUrl(): string {
+    return `https://${this.#coordinatorAddress}:${COORDINATOR_PORT}`;
+  }
+
+  /** Starts the coordinator, or starts it again, and waits until its API answers. */
+  async startCoordinator(): Promise<void> {
+    const config = `${this.#lab.folder}/coordinator.yaml`;
+    await writeFile(config, this.#coordinatorConfig());
+    this.#coordinator = await this.#start('master1', 'coordinator', ['cygnet-coordinator', '--config', config]);
+    await socketAnswers(this.#coordinator, this.#apiSocket);
+  }
+
+  async stopCoordinator(signal?: NodeJS.Signals): Promise<void> {
+    await started(this.#coordinator, 'coordinator').stop(signal);
+  }
+
+  /**
+   * Starts a node's agent, or starts it again, and waits until its own socket answers. `settings` go into its
+   * agent.yaml beside what the lab needs.
+   */
+  async startAgent(node: NodeName, settings: Readonly<Record<string, string | number>> = {}): Promise<void> {
+    const config = `${this.#lab.folderOf(node)}/agent.yaml`;
+    await writeFile(config, this.#agentConfig(node, settings));
+    const agent = await this.#start(node, `agent-${node}`, ['cygnet-agent', '--config', config]);
+    this.#agents.set(node, agent);
+    await socketAnswers(agent, this.#agentSocket(node));
+  }
+
+  async stopAgent(node: NodeName, signal?: NodeJS.Signals): Promise<void> {
+    await started(this.#agents.get(node), `agent of ${node}`).stop(signal);
+  }
+
+  /** Makes a token for the node and enrols its agent with it. The token is in no argv and in no file. */
+  async enroll(node: NodeName): Promise<void> {
+    const token = await this.meshctl(['token', 'create', node]);
+    await this.agentctl(node, ['enroll', '--coordinator', this.coordinatorUrl, '--token-file', '-'], token);
+  }
+
+  /** Gives the coordinator a new mesh spec (YAML). */
+  async applySpec(spec: string): Promise<void> {
+    await this.meshctl(['apply', '-f', '-'], spec);
+  }
+
+  async status(node: NodeName): Promise<NodeStatus> {
+    return nodeStatusSchema.parse(JSON.parse(await this.agentctl(node, ['status', '--json'])));
+  }
+
+  /** Standard output of an agentctl on this node. Throws LabError on any exit code but 0. */
+  async agentctl(node: NodeName, args: readonly string[], input?: string): Promise<string> {
+    return this.#runProgram(node, this.agentctlArgv(node, args), input);
+  }
+
+  /** Standard output of a meshctl on master1. Throws LabError on any exit code but 0. */
+  async meshctl(args: readonly string[], input?: string): Promise<string> {
+    return this.#runProgram('master1', this.meshctlArgv(args), input);
+  }
+
+  agentctlArgv(node: NodeName, args: readonly string[]): readonly string[] {
+    return programArgv(['agentctl', '--socket', this.#agentSocket(node), ...args]);
+  }
+
+  meshctlArgv(args: readonly string[]): readonly string[] {
+    return programArgv(['meshctl', '--socket', this.#apiSocket, ...args]);
+  }
+
+  async #runProgram(node: NodeName, argv: readonly string[], input?: string): Promise<string> {
+    return (await this.#lab.exec(node, argv, input === undefined ? {} : { input })).stdout;
+  }
+
+  #start(node: NodeName, name: string, argv: readonly string[]): Promise<LabProcess> {
+    return this.#lab.spawn(node, name, programArgv(argv));
+  }
+
+  get #apiSocket(): string {
+    return `${this.#lab.folder}/coordinator.sock`;
+  }
+
+  #agentSocket(node: NodeName): string {
+    return `${this.#lab.folderOf(node)}/agent.sock`;
+  }
+
+  get #coordinatorAddress(): string {
+    return this.#lab.network.topology.hub.address;
+  }
+
+  #coordinatorConfig(): string {
+    return stringify({
+      mesh: 'seed',
+      subject: 'C=CN, O=Local Cluster',
+      listen: `${this.#coordinatorAddress}:${COORDINATOR_PORT}`,
+      advertise: [this.#coordinatorAddress],
+      stateDir: `${this.#lab.folder}/coordinator`,
+      apiSocket: this.#apiSocket,
+      logLevel: LOG_LEVEL,
+    });
+  }
+
+  #agentConfig(node: NodeName, settings: Readonly<Record<string, string | number>>): string {
+    return stringify({
+      ...settings,
+      viciSocket: this.#lab.viciSocketOf(node),
+      stateDir: `${this.#lab.folderOf(node)}/agent`,
+      socket: this.#agentSocket(node),
+      logLevel: LOG_LEVEL,
+    });
+  }
+}
+
+function programArgv([program, ...args]: readonly string[]): readonly string[] {
+  return [process.execPath, `${repositoryRoot()}/dist/bin/${program}.js`, ...args];
+}
+
+function started(process: LabProcess | undefined, name: string): LabProcess {
+  if (process === undefined) throw new LabError('bad-argument', `the ${name} was never started`);
+  return process;
+}
