@@ -118,6 +118,7 @@ export class Reconciler {
       credentialsDigest: target.credentialsDigest,
       digestOf: (connection) => this.#digests.get(connection.name) ?? target.digestOf(connection),
       knownForMs: ({ uniqueId }) => nowMs - (this.#firstSeenMs.get(uniqueId) ?? nowMs),
+      attemptsOf: (key) => this.#attempts.get(key)?.attempts ?? 0,
       allowed: (key) => gated(key) && (this.#attempts.get(key)?.notBeforeMs ?? 0) <= nowMs,
     });
   }

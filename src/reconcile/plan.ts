@@ -28,6 +28,8 @@ export interface PlanInput {
   readonly digestOf: (connection: Connection) => string;
   /** How long this agent has known the IKE SA, in ms. */
   readonly knownForMs: (ikeSa: IkeSa) => number;
+  /** Tries in a row that a set-up (by its {@link initiateKey}) has had without a lasting result. */
+  readonly attemptsOf: (key: string) => number;
   /** False while the back-off of this resource (a step's {@link paceKey}) runs or its path does not want it. */
   readonly allowed: (key: string) => boolean;
 }
@@ -170,7 +172,8 @@ function sameSet(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((element) => b.includes(element));
 }
 
-function initiateSteps({ desired, observed, ledger }: PlanInput): Step[] {
+function initiateSteps(input: PlanInput): Step[] {
+  const { desired, observed, ledger } = input;
   return desired.connections.flatMap((connection): Step[] => {
     // What is loaded in this very round is set up in the next: a refused load must not be initiated.
     if (ledger.connections[connection.name] === undefined) return [];
@@ -184,9 +187,30 @@ function initiateSteps({ desired, observed, ledger }: PlanInput): Step[] {
     if (ikeSas.some((ikeSa) => ikeSa.state === 'CREATED' || ikeSa.state === 'CONNECTING')) return [];
     const missing = connection.children.filter((child) => child.start === 'start' && !isUp(child, ikeSas));
     const isEstablished = ikeSas.some((ikeSa) => ikeSa.state === 'ESTABLISHED');
-    const now = isEstablished ? missing : missing.slice(0, 1);
-    return now.map((child) => ({ kind: 'initiate-child' as const, connection: connection.name, child: child.name }));
+    const now = (isEstablished ? missing : missing.slice(0, 1)).filter(({ name }) =>
+      input.allowed(initiateKey(connection.name, name)),
+    );
+    return now.flatMap((child) => [
+      ...blockingSteps(connection, child, ikeSas, input),
+      { kind: 'initiate-child', connection: connection.name, child: child.name },
+    ]);
   });
+}
+
+/** A CHILD SA with other selectors is replaced make before break, and after so many tries break before make. */
+const GENTLE_TRIES = 2;
+
+/**
+ * charon sets up no CHILD SA beside one of the same configuration ("due to existing duplicate"), also when the peer,
+ * with an older configuration, has narrowed the selectors of that one: it has to go first.
+ */
+function blockingSteps(connection: Connection, child: ChildConfig, ikeSas: readonly IkeSa[], input: PlanInput): Step[] {
+  if (input.attemptsOf(initiateKey(connection.name, child.name)) < GENTLE_TRIES) return [];
+  return ikeSas.flatMap((ikeSa) =>
+    ikeSa.childSas
+      .filter((childSa) => childSa.name === child.name && childSa.state === 'INSTALLED' && !fits(childSa, child))
+      .map((childSa) => terminateChild(ikeSa, childSa)),
+  );
 }
 
 /** States of a CHILD SA that is there or about to be. */

@@ -257,6 +257,21 @@ describe.each(['5.9', '6.0'] as const)('a mesh on strongSwan %s', (strongswan) =
     expect(received).toBe(sent);
   });
 
+  it('changes selectors also when the hub takes the change late, and charon narrows them until then', async () => {
+    const { lab, mesh } = running;
+    const links: SeedLink[] = [...SEED_LINKS, ['edge1', 'edge3'], ['edge3', 'master1']];
+    await mesh.stopAgent('master1', 'SIGKILL');
+    await mesh.applySpec(seedSpec(lab, links));
+    await waitFor({
+      what: 'a status that tells of the narrowed selectors',
+      observe: () => statusOf(running, 'remote'),
+      until: ({ problems }) => problems.some((problem) => problem.includes('other selectors than configured')),
+      timeoutMs: 30_000,
+    });
+    await mesh.startAgent('master1');
+    for (const status of await untilDirect(running, [...NODES, 'edge3'])) expectNoDuplicates(status);
+  });
+
   it('lets go of a removed link, and of nothing else', async () => {
     const { lab, mesh } = running;
     const [edge1Before] = await statuses(running, ['edge1']);

@@ -26,6 +26,7 @@ function planOf(change: Partial<PlanInput> = {}): readonly Step[] {
     credentialsDigest: CREDENTIALS,
     digestOf: ({ name }) => `digest of ${name}`,
     knownForMs: () => 0,
+    attemptsOf: () => 0,
     allowed: () => true,
     ...change,
   });
@@ -221,6 +222,17 @@ describe('initiating', () => {
     expect(planOf(withSas(upMedsrv, old, upPeer))).toEqual([
       { kind: 'initiate-child', connection: names.hub, child: 'edge1--remote' },
     ]);
+  });
+
+  it('ends a CHILD SA with other selectors first when charon takes its successor for a duplicate', () => {
+    const narrowed = { ...upHub, childSas: [childSa('edge1--remote', { uniqueId: 6, localTs: ['7.7.7.0/25'] })] };
+    const steps = planOf({ ...withSas(upMedsrv, narrowed, upPeer), attemptsOf: () => 2 });
+    expect(steps).toEqual([
+      { kind: 'terminate-child', connection: names.hub, child: 'edge1--remote', childSaId: 6 },
+      { kind: 'initiate-child', connection: names.hub, child: 'edge1--remote' },
+    ]);
+    const gated = { attemptsOf: () => 2, allowed: () => false };
+    expect(planOf({ ...withSas(upMedsrv, narrowed, upPeer), ...gated })).toEqual([]);
   });
 
   it('obeys the gate', () => {
