@@ -4,7 +4,15 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: ['test/charon/**', 'test/lab/**'] } },
+      {
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/charon/**', 'test/lab/**'],
+          // Nothing waits that long; but a machine may be busy, and a thousand rounds of something take their time.
+          testTimeout: 30_000,
+        },
+      },
       {
         test: {
           name: 'charon',

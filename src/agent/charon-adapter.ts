@@ -1,11 +1,10 @@
 import { createHash } from 'node:crypto';
-import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import { CONNECTION_PREFIX, type Connection } from '../ike/connection.ts';
-import { ikeSasOf, type IkeSa } from '../ike/sa.ts';
-import { loadConnRequest, plainOf, section, type ConnectionCertificates } from '../ike/sections.ts';
+import { ikeSaOf, type IkeSa } from '../ike/sa.ts';
+import { loadConnRequest, plainOf, type ConnectionCertificates } from '../ike/sections.ts';
 import { StepRefused, type Charon, type Executors, type ObservedState } from '../reconcile/charon.ts';
-import { ViciError, type ViciCallCommand, type ViciSection, type ViciSession } from '../vici/index.ts';
+import { ViciError, type ViciCallCommand, type ViciRequest, type ViciSession } from '../vici/index.ts';
 
 /** The node's credentials in the form that charon takes. All DER. */
 export interface CharonCredentials extends ConnectionCertificates {
@@ -29,11 +28,6 @@ export function requestDigest(connection: Connection, credentials: CharonCredent
   const request = plainOf(loadConnRequest(connection, credentials));
   return createHash('sha256').update(JSON.stringify(request)).digest('hex');
 }
-
-const statsFields = z.object({
-  uptime: z.object({ since: z.string() }),
-  workers: z.object({ idle: z.coerce.number() }),
-});
 
 export interface ViciCharonDeps {
   readonly session: ViciSession;
@@ -64,14 +58,13 @@ export class ViciCharon implements Charon {
       this.#ikeSas(signal),
     ]);
     const version = (this.#version ??= (await session.call('version', undefined, { signal })).version);
-    const { uptime, workers } = statsFields.parse(stats);
-    const charonSinceMs = Date.parse(uptime.since);
+    const charonSinceMs = Date.parse(stats.uptime.since);
     return {
       charonSinceMs,
       // charon derives the date from its uptime and the wall clock; the wall clock cancels out here.
       charonStartMs: bootMs() - (clock.nowMs() - charonSinceMs),
       charonVersion: version,
-      idleWorkers: workers.idle,
+      idleWorkers: stats.workers.idle,
       connections: new Set(connections.conns.filter((name) => name.startsWith(CONNECTION_PREFIX))),
       keyIds: new Set(keys.keys),
       ikeSas,
@@ -80,8 +73,9 @@ export class ViciCharon implements Charon {
 
   async #ikeSas(signal: AbortSignal): Promise<readonly IkeSa[]> {
     const ikeSas: IkeSa[] = [];
-    for await (const body of this.#deps.session.stream('list-sas', undefined, { signal }))
-      ikeSas.push(...ikeSasOf(ours(body)));
+    for await (const sa of this.#deps.session.stream('list-sas', {}, { signal })) {
+      if (sa.name.startsWith(CONNECTION_PREFIX)) ikeSas.push(ikeSaOf(sa));
+    }
     return ikeSas;
   }
 
@@ -90,29 +84,26 @@ export class ViciCharon implements Charon {
       'load-credentials': (_step, signal) => this.#loadCredentials(signal),
       'load-conn': ({ connection }, signal) =>
         this.#ask('load-conn', loadConnRequest(connection, this.#credentials()), signal),
-      'unload-conn': ({ connection }, signal) => this.#ask('unload-conn', section({ name: connection }), signal),
+      'unload-conn': ({ connection }, signal) => this.#ask('unload-conn', { name: connection }, signal),
       // timeout -1: charon queues it and answers; what comes of it is seen in the next observation.
-      'terminate-ike': ({ ikeSaId }, signal) =>
-        this.#ask('terminate', section({ 'ike-id': String(ikeSaId), timeout: '-1' }), signal),
+      'terminate-ike': ({ ikeSaId }, signal) => this.#ask('terminate', { 'ike-id': ikeSaId, timeout: -1 }, signal),
       'terminate-child': ({ childSaId }, signal) =>
-        this.#ask('terminate', section({ 'child-id': String(childSaId), timeout: '-1' }), signal),
-      'initiate-ike': ({ connection }, signal) =>
-        this.#ask('initiate', section({ ike: connection, timeout: '-1' }), signal),
+        this.#ask('terminate', { 'child-id': childSaId, timeout: -1 }, signal),
+      'initiate-ike': ({ connection }, signal) => this.#ask('initiate', { ike: connection, timeout: -1 }, signal),
       'initiate-child': ({ connection, child }, signal) =>
-        this.#ask('initiate', section({ ike: connection, child, timeout: '-1' }), signal),
+        this.#ask('initiate', { ike: connection, child, timeout: -1 }, signal),
     };
   }
 
   async #loadCredentials(signal: AbortSignal): Promise<string> {
     const { own, ca, privateKey } = this.#credentials();
-    await this.#ask('load-cert', section({ type: 'X509', flag: 'CA', data: ca }), signal);
-    await this.#ask('load-cert', section({ type: 'X509', flag: 'NONE', data: own }), signal);
-    const request = section({ type: 'any', data: privateKey });
-    const { id } = await refusable(this.#deps.session.call('load-key', request, { signal }));
+    await this.#ask('load-cert', { type: 'X509', flag: 'CA', data: ca }, signal);
+    await this.#ask('load-cert', { type: 'X509', flag: 'NONE', data: own }, signal);
+    const { id } = await refusable(this.#deps.session.call('load-key', { type: 'any', data: privateKey }, { signal }));
     return id;
   }
 
-  async #ask(command: ViciCallCommand, request: ViciSection, signal: AbortSignal): Promise<undefined> {
+  async #ask<C extends ViciCallCommand>(command: C, request: ViciRequest<C>, signal: AbortSignal): Promise<undefined> {
     await refusable(this.#deps.session.call(command, request, { signal }));
     return undefined;
   }
@@ -122,11 +113,6 @@ export class ViciCharon implements Charon {
     if (credentials === undefined) throw new StepRefused('the node has no certificate yet: run agentctl enroll');
     return credentials;
   }
-}
-
-/** Others' SAs are not even read: whatever is in them is no concern of this agent. */
-function ours(listSa: ViciSection): ViciSection {
-  return new Map([...listSa].filter(([name]) => name.startsWith(CONNECTION_PREFIX)));
 }
 
 /** Characters of charon's words that are kept: reports and frames have room for no more. */

@@ -1,9 +1,8 @@
-import { CONNECTION_PREFIX } from '../ike/connection.ts';
-import { plainOf } from '../ike/sections.ts';
 import type { NodeEvent } from '../control/report.ts';
-import type { ViciEventName, ViciSection } from '../vici/index.ts';
+import { CONNECTION_PREFIX } from '../ike/connection.ts';
+import type { ViciChildSa, ViciEvent, ViciEventName, ViciIkeSa } from '../vici/index.ts';
 
-/** The events that every charon has. `alert` is probed for: it came with strongSwan 6.0.3. */
+/** The events that every charon has. */
 export const CHARON_EVENTS = [
   'ike-updown',
   'child-updown',
@@ -12,88 +11,73 @@ export const CHARON_EVENTS = [
   'ike-update',
 ] as const satisfies readonly ViciEventName[];
 
-/** charon's own field; a flag is sent only when it is true. */
-const UP = 'up';
+/** Those that came later: `alert` with strongSwan 6.0.3. */
+export const NEWER_CHARON_EVENTS = ['alert'] as const satisfies readonly ViciEventName[];
 
 /** What a charon event says about our connections, for people. Others' connections give nothing. */
-export function nodeEventsOf(name: string, body: ViciSection, atMs: number): readonly NodeEvent[] {
-  if (name === 'alert') return alertsOf(body, atMs);
-  const isUp = body.get(UP) === 'yes';
-  return [...body].flatMap(([key, value]) => {
-    if (!(value instanceof Map) || !key.startsWith(CONNECTION_PREFIX)) return [];
-    return eventsOf(name, key, value as ViciSection, isUp, atMs);
-  });
+export function nodeEventsOf(event: ViciEvent, atMs: number): readonly NodeEvent[] {
+  return toldBy(event)
+    .filter(({ connection }) => connection === null || connection.startsWith(CONNECTION_PREFIX))
+    .map((told) => ({ atMs, ...told }));
 }
 
-/** Some alerts are about one IKE SA; the others about the whole daemon. */
-function alertsOf(body: ViciSection, atMs: number): readonly NodeEvent[] {
-  const ikeSa = body.get('ike-sa');
-  const [connection = null] = ikeSa instanceof Map ? [...(ikeSa as ViciSection).keys()] : [];
-  if (connection !== null && !connection.startsWith(CONNECTION_PREFIX)) return [];
-  return [{ atMs, kind: 'alert', connection, child: null, message: textOf(body, 'type') || 'alert' }];
-}
+type Told = Omit<NodeEvent, 'atMs'>;
 
-function eventsOf(
-  name: string,
-  connection: string,
-  sa: ViciSection,
-  isUp: boolean,
-  atMs: number,
-): readonly NodeEvent[] {
-  const upDown = isUp ? 'up' : 'down';
-  const id = textOf(sa, 'uniqueid');
-  switch (name) {
+function toldBy(event: ViciEvent): readonly Told[] {
+  switch (event.name) {
     case 'ike-updown': {
-      const message = `IKE SA #${id} ${upDown}: ${textOf(sa, 'local-host')} … ${textOf(sa, 'remote-host')} [${textOf(sa, 'remote-id')}]`;
-      return [{ atMs, kind: `ike-${upDown}`, connection, child: null, message }];
+      const { up, ikeSa } = event.body;
+      return [
+        { kind: up ? 'ike-up' : 'ike-down', connection: ikeSa.name, child: null, message: ikeMessage(ikeSa, up) },
+      ];
     }
-    case 'child-updown':
-      return childrenIn(sa).map(({ child, fields }) => ({
-        atMs,
-        kind: `child-${upDown}`,
-        connection,
-        child,
-        message: childMessage(fields, upDown),
+    case 'child-updown': {
+      const { up, ikeSa } = event.body;
+      const kind = up ? 'child-up' : 'child-down';
+      return [...ikeSa['child-sas'].values()].map((child) => ({
+        kind,
+        connection: ikeSa.name,
+        child: child.name,
+        message: childMessage(child, up),
       }));
+    }
     case 'ike-rekey':
-      return [{ atMs, kind: 'ike-rekey', connection, child: null, message: 'IKE SA rekeyed' }];
-    case 'child-rekey':
-      return childrenIn(sa).map(({ child }) => ({
-        atMs,
-        kind: 'child-rekey',
-        connection,
-        child,
-        message: `CHILD SA ${child} rekeyed`,
-      }));
-    case 'ike-update':
-      return [{ atMs, kind: 'ike-update', connection, child: null, message: `IKE SA #${id} has other addresses now` }];
-    default:
+      return [{ kind: 'ike-rekey', connection: event.body.name, child: null, message: 'IKE SA rekeyed' }];
+    case 'child-rekey': {
+      const { name } = event.body.new;
+      const connection = event.body.ikeSa.name;
+      return [{ kind: 'child-rekey', connection, child: name, message: `CHILD SA ${name} rekeyed` }];
+    }
+    case 'ike-update': {
+      const { name, uniqueid } = event.body.ikeSa;
+      return [
+        { kind: 'ike-update', connection: name, child: null, message: `IKE SA #${uniqueid} has other addresses now` },
+      ];
+    }
+    case 'alert':
+      // Some are about one IKE SA, the others about the whole daemon.
+      return [{ kind: 'alert', connection: event.body.ikeSa?.name ?? null, child: null, message: event.body.type }];
+    case 'control-log':
+    case 'list-authority':
+    case 'list-cert':
+    case 'list-conn':
+    case 'list-policy':
+    case 'list-sa':
+    case 'log':
       return [];
   }
 }
 
-function childMessage(fields: ViciSection, upDown: string): string {
-  const selectors = [listOf(fields, 'local-ts'), listOf(fields, 'remote-ts')].join(' === ');
-  return `CHILD SA #${textOf(fields, 'uniqueid')} ${upDown}: ${selectors}, SPIs ${textOf(fields, 'spi-in')}_i ${textOf(fields, 'spi-out')}_o`;
+function ikeMessage(sa: ViciIkeSa, up: boolean): string {
+  return `IKE SA #${sa.uniqueid} ${upDown(up)}: ${sa['local-host']} … ${sa['remote-host']} [${sa['remote-id']}]`;
 }
 
-/** The section key is `<child>-<unique id>`; the name is inside, except in a rekey, where it is in `old` and `new`. */
-function childrenIn(sa: ViciSection): readonly { child: string; fields: ViciSection }[] {
-  const children = sa.get('child-sas');
-  if (!(children instanceof Map)) return [];
-  return [...(children as ViciSection)].flatMap(([key, fields]) =>
-    fields instanceof Map
-      ? [{ child: textOf(fields as ViciSection, 'name') || key, fields: fields as ViciSection }]
-      : [],
-  );
+function childMessage(child: ViciChildSa, up: boolean): string {
+  const selectors = [child['local-ts'], child['remote-ts']].map((list) => list.join(' ')).join(' === ');
+  const spis = `${child['spi-in'] ?? ''}_i ${child['spi-out'] ?? ''}_o`;
+  return `CHILD SA #${child.uniqueid} ${upDown(up)}: ${selectors}, SPIs ${spis}`;
 }
 
-function textOf(section: ViciSection, key: string): string {
-  const value = section.get(key);
-  return typeof value === 'string' ? value : '';
-}
-
-function listOf(section: ViciSection, key: string): string {
-  const value = plainOf(section.get(key) ?? []);
-  return Array.isArray(value) ? value.join(' ') : '';
+function upDown(up: boolean): string {
+  return up ? 'up' : 'down';
 }

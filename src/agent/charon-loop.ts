@@ -1,15 +1,12 @@
-import { backoffMs, type BackoffPolicy } from '../backoff.ts';
 import { pause, type Clock } from '../clock.ts';
 import type { NodeEvent } from '../control/report.ts';
 import { messageOf, systemCodeOf } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Gate, Reconciler, RoundResult, Target } from '../reconcile/loop.ts';
-import { ViciError, ViciSession, type ViciSubscription } from '../vici/index.ts';
+import { ViciClient, ViciError, type ViciOutage, type ViciSession, type ViciSubscription } from '../vici/index.ts';
 import { ViciCharon, type CharonCredentials } from './charon-adapter.ts';
-import { CHARON_EVENTS, nodeEventsOf } from './charon-events.ts';
+import { CHARON_EVENTS, NEWER_CHARON_EVENTS, nodeEventsOf } from './charon-events.ts';
 
-/** charon starts within a second, so a node is not kept waiting for it longer than that. */
-const RECONNECT: BackoffPolicy = { baseMs: 250, maxMs: 2000 };
 /** Rounds are at least this far apart, whatever the events: a burst of them is looked at once. */
 const ROUND_GAP_MS = 50;
 /** After a set-up the next look comes soon: an SA takes a moment to appear. What was loaded is set up at once. */
@@ -38,8 +35,8 @@ export interface CharonLoopDeps {
 export class CharonLoop {
   readonly #deps: CharonLoopDeps;
   readonly #waiters = new Set<() => void>();
-  /** Connections to charon since the last one that served a whole round. */
-  #attempt = 0;
+  /** Why a session was given up that charon would have kept. */
+  #failure: unknown;
   #isTriggered = false;
   #wake: () => void = () => undefined;
 
@@ -64,45 +61,45 @@ export class CharonLoop {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { random, logger, onLost } = this.#deps;
+    const { viciSocket: socketPath, random } = this.#deps;
+    await using client = new ViciClient({ socketPath, random, onOutage: (outage) => this.#tellOutage(outage) });
     while (!signal.aborted) {
-      this.#attempt += 1;
-      try {
-        await using session = await ViciSession.connect({ socketPath: this.#deps.viciSocket, signal });
-        await this.#serve(session, signal);
-      } catch (error) {
-        if (signal.aborted) return;
-        const problem = explain(error, this.#deps.viciSocket);
-        logger.warn({ err: error, attempt: this.#attempt }, 'charon not reachable');
-        onLost(problem);
-        await pause(
-          backoffMs(this.#attempt, RECONNECT, () => 0.5 + random() / 2),
-          signal,
-        );
-      }
+      // It rejects when charon stays away, which the client has told by then.
+      const session = await client.session({ signal }).catch(() => undefined);
+      if (session !== undefined) await this.#serve(session, signal);
     }
   }
 
-  /** Rejects when the session ends; returns when the signal aborts. */
+  /** Until the session ends, the signal aborts, or something goes wrong: the next session looks at everything anew. */
   async #serve(session: ViciSession, signal: AbortSignal): Promise<void> {
     const stop = new AbortController();
     const ended = AbortSignal.any([signal, stop.signal]);
-    // Subscribed before the first look, so that nothing falls between the two.
-    await using events = await subscribe(session, ended);
-    this.#deps.onEvent(this.#event('charon', 'connected to charon'));
-    const { clock, bootMs, credentials } = this.#deps;
-    const charon = new ViciCharon({ session, clock, bootMs, credentials });
     try {
+      // Subscribed before the first look, so that nothing falls between the two.
+      await using events = await session.subscribe(CHARON_EVENTS, { signal: ended, optional: NEWER_CHARON_EVENTS });
+      this.#deps.onEvent(this.#event('charon', 'connected to charon'));
+      const { clock, bootMs, credentials } = this.#deps;
+      const charon = new ViciCharon({ session, clock, bootMs, credentials });
       await Promise.race([this.#readEvents(events), this.#reconcile(charon, ended)]);
+    } catch (error) {
+      if (!session.isClosed) this.#failure = error;
     } finally {
       stop.abort();
+      await session[Symbol.asyncDispose]();
     }
+  }
+
+  #tellOutage({ error, attempt }: ViciOutage): void {
+    const failure = this.#failure ?? error;
+    this.#failure = undefined;
+    this.#deps.logger.warn({ err: failure, attempt }, 'charon not reachable');
+    this.#deps.onLost(explain(failure, this.#deps.viciSocket));
   }
 
   /** An end of the events is an end of the session: without them every change would be seen late. */
   async #readEvents(events: ViciSubscription): Promise<void> {
-    for await (const { name, body } of events) {
-      for (const event of nodeEventsOf(name, body, this.#deps.clock.nowMs())) this.#deps.onEvent(event);
+    for await (const event of events) {
+      for (const told of nodeEventsOf(event, this.#deps.clock.nowMs())) this.#deps.onEvent(told);
       this.trigger();
     }
   }
@@ -113,7 +110,6 @@ export class CharonLoop {
       const waiters = [...this.#waiters];
       const { reconciler, target, gate, onRound } = this.#deps;
       const result = await reconciler.round(charon, target(), gate, signal);
-      this.#attempt = 0;
       onRound(result);
       for (const waiter of waiters) waiter();
       await pause(ROUND_GAP_MS, signal);
@@ -137,16 +133,6 @@ export class CharonLoop {
 
   #event(kind: string, message: string): NodeEvent {
     return { atMs: this.#deps.clock.nowMs(), kind, connection: null, child: null, message };
-  }
-}
-
-/** `alert` exists only from strongSwan 6.0.3 on, and asking is the only way to know. */
-async function subscribe(session: ViciSession, signal: AbortSignal): Promise<ViciSubscription> {
-  try {
-    return await session.subscribe([...CHARON_EVENTS, 'alert'], { signal });
-  } catch (error) {
-    if (!(error instanceof ViciError) || error.code !== 'unknown-event') throw error;
-    return await session.subscribe(CHARON_EVENTS, { signal });
   }
 }
 

@@ -1,6 +1,4 @@
-import { z } from 'zod';
-import type { ViciSection } from '../vici/message.ts';
-import { plainOf } from './sections.ts';
+import type { ViciChildSa, ViciIkeSa } from '../vici/index.ts';
 
 /** A CHILD SA as charon lists it. */
 export interface ChildSa {
@@ -45,88 +43,41 @@ export interface IkeSa {
   readonly childSas: readonly ChildSa[];
 }
 
-const number = z.coerce.number();
-const text = z.string().default('');
-const selectors = z.array(z.string()).default([]);
-
-const childSaFields = z.object({
-  name: z.string(),
-  uniqueid: number,
-  state: z.string(),
-  'spi-in': text,
-  'spi-out': text,
-  'bytes-in': number.default(0),
-  'bytes-out': number.default(0),
-  'packets-in': number.default(0),
-  'packets-out': number.default(0),
-  'install-time': number.exactOptional(),
-  'rekey-time': number.exactOptional(),
-  'local-ts': selectors,
-  'remote-ts': selectors,
-});
-
-const ikeSaFields = z.object({
-  uniqueid: number,
-  state: z.string(),
-  initiator: z.string().exactOptional(),
-  'initiator-spi': text,
-  'local-host': text,
-  'local-port': number.default(0),
-  'local-id': text,
-  'remote-host': text,
-  'remote-port': number.default(0),
-  'remote-id': text,
-  'nat-any': z.string().exactOptional(),
-  'nat-local': z.string().exactOptional(),
-  'nat-remote': z.string().exactOptional(),
-  established: number.exactOptional(),
-  'rekey-time': number.exactOptional(),
-  'child-sas': z.record(z.string(), childSaFields).default({}),
-});
-
-/**
- * Reads the body of one `list-sa` event: a section per IKE SA, under its connection's name. Throws a ZodError when
- * charon leaves out what every version sends (name, unique id, state).
- */
-export function ikeSasOf(listSa: ViciSection): IkeSa[] {
-  return [...listSa].map(([name, section]) => ikeSaOf(name, ikeSaFields.parse(plainOf(section))));
-}
-
-function ikeSaOf(name: string, fields: z.output<typeof ikeSaFields>): IkeSa {
+/** An IKE SA from charon's spelling of it. What an SA that is not established lacks is empty or 0. */
+export function ikeSaOf(sa: ViciIkeSa): IkeSa {
   return {
-    name,
-    uniqueId: fields.uniqueid,
-    state: fields.state,
-    // charon sends its flags only when they are true.
-    initiator: fields.initiator === 'yes',
-    initiatorSpi: fields['initiator-spi'],
-    localHost: fields['local-host'],
-    localPort: fields['local-port'],
-    remoteHost: fields['remote-host'],
-    remotePort: fields['remote-port'],
-    localId: fields['local-id'],
-    remoteId: fields['remote-id'],
-    nat: [fields['nat-any'], fields['nat-local'], fields['nat-remote']].includes('yes'),
-    establishedSeconds: fields.established,
-    rekeyInSeconds: fields['rekey-time'],
-    childSas: Object.values(fields['child-sas']).map(childSaOf),
+    name: sa.name,
+    uniqueId: sa.uniqueid,
+    state: sa.state,
+    initiator: sa.initiator,
+    initiatorSpi: sa['initiator-spi'],
+    localHost: sa['local-host'],
+    localPort: sa['local-port'],
+    remoteHost: sa['remote-host'],
+    remotePort: sa['remote-port'],
+    localId: sa['local-id'],
+    remoteId: sa['remote-id'],
+    nat: sa['nat-any'] || sa['nat-local'] || sa['nat-remote'],
+    establishedSeconds: sa.established,
+    rekeyInSeconds: sa['rekey-time'],
+    childSas: [...sa['child-sas'].values()].map(childSaOf),
   };
 }
 
-function childSaOf(fields: z.output<typeof childSaFields>): ChildSa {
+function childSaOf(sa: ViciChildSa): ChildSa {
   return {
-    name: fields.name,
-    uniqueId: fields.uniqueid,
-    state: fields.state,
-    spiIn: fields['spi-in'],
-    spiOut: fields['spi-out'],
-    bytesIn: fields['bytes-in'],
-    bytesOut: fields['bytes-out'],
-    packetsIn: fields['packets-in'],
-    packetsOut: fields['packets-out'],
-    installedSeconds: fields['install-time'],
-    rekeyInSeconds: fields['rekey-time'],
-    localTs: fields['local-ts'],
-    remoteTs: fields['remote-ts'],
+    name: sa.name,
+    uniqueId: sa.uniqueid,
+    state: sa.state,
+    spiIn: sa['spi-in'] ?? '',
+    spiOut: sa['spi-out'] ?? '',
+    bytesIn: sa['bytes-in'] ?? 0,
+    bytesOut: sa['bytes-out'] ?? 0,
+    packetsIn: sa['packets-in'] ?? 0,
+    packetsOut: sa['packets-out'] ?? 0,
+    installedSeconds: sa['install-time'],
+    rekeyInSeconds: sa['rekey-time'],
+    localTs: sa['local-ts'],
+    remoteTs: sa['remote-ts'],
   };
 }

@@ -1,4 +1,4 @@
-import type { ViciSection, ViciValue } from '../vici/message.ts';
+import type { ViciSection, ViciValue } from '../vici/index.ts';
 import { childrenOf, type ChildConfig, type Connection, type IkeParameters } from './connection.ts';
 
 /** What a node authenticates with. All DER. */

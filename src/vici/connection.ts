@@ -1,18 +1,22 @@
 import type { Socket } from 'node:net';
 import { messageOf } from '../errors.ts';
 import { Deferred } from './deferred.ts';
-import type { ViciEventName } from './events.ts';
 import { Exchange, type Answer, type ExchangeKind } from './exchange.ts';
-import { decodeMessage, encodeMessage, type ViciSection } from './message.ts';
-import { decodePacket, encodePacket, type Packet } from './packet.ts';
+import { Fifo } from './fifo.ts';
+import { decodeMessage, type ViciInput, type ViciSection } from './message.ts';
+import { decodePacket, encodePacket, type Packet, type PacketOf } from './packet.ts';
+import { encodeRequest } from './request.ts';
 import { encodeSegment, SegmentDecoder } from './segment.ts';
 import { ViciError } from './vici-error.ts';
 import { throwIfAborted, watchLimit, type WaitLimit } from './wait-limit.ts';
 
-export interface ViciEventMessage {
-  readonly name: string;
-  readonly body: ViciSection;
-}
+/** Requests that may wait for a place in the window. Whoever sends more should wait for answers now and then. */
+export const QUEUE_MAX = 65_536;
+
+const WRITTEN_TOGETHER_MAX = 64;
+
+/** An event as it came; its body is not decoded yet. */
+export type EventPacket = PacketOf<'event'>;
 
 /** How a connection ended. */
 export interface ConnectionEnd {
@@ -30,12 +34,15 @@ export class ViciConnection {
   readonly #socket: Socket;
   readonly #windowMax: number;
   readonly #decoder = new SegmentDecoder();
-  readonly #waiting = new Set<Exchange>();
-  readonly #sent: Exchange[] = [];
+  readonly #waiting = new Fifo<Exchange>();
+  readonly #sent = new Fifo<Exchange>();
   readonly #closed = new Deferred<ConnectionEnd>();
   #end: ConnectionEnd | undefined;
   #retiring = false;
-  #onEvent: ((event: ViciEventMessage) => void) | undefined;
+  /** Requests that were written and have not left. */
+  #corked = 0;
+  #onEvent: ((event: EventPacket) => void) | undefined;
+  #onLost = (_error: ViciError): void => {};
 
   /** Takes over an open socket. `windowMax`: requests that may be on their way at once. */
   constructor(socket: Socket, windowMax: number) {
@@ -51,23 +58,28 @@ export class ViciConnection {
     return this.#closed.promise;
   }
 
-  /** Where events go from now on. The listener must not throw. */
-  listen(onEvent: (event: ViciEventMessage) => void): void {
+  /** Where events go from now on. A ViciError that the listener throws ends the connection. */
+  listen(onEvent: (event: EventPacket) => void): void {
     this.#onEvent = onEvent;
   }
 
+  /** Whom to tell when it ends and this side did not want that; before anybody who waits for an answer hears of it. */
+  whenLost(onLost: (error: ViciError) => void): void {
+    this.#onLost = onLost;
+  }
+
   /** charon's answer to a command. Throws `unknown-command`, and what the limit and the connection's end say. */
-  async command(name: string, request: ViciSection, limit: WaitLimit): Promise<ViciSection> {
-    const packet: Packet = { type: 'cmd-request', name, body: encodeMessage(request) };
-    const answer = await this.#exchange(packet, 'command', name, limit);
+  async command(name: string, request: ViciInput, limit: WaitLimit): Promise<ViciSection> {
+    const answer = await this.#exchange(encodeRequest(name, request), 'command', name, limit);
     if (answer.type === 'cmd-response') return this.#decodeReply(answer.body);
     throw new ViciError('unknown-command', 'charon does not know it', { command: name });
   }
 
   /** Resolves when charon will send the event. Throws `unknown-event`. Twice would have it sent twice. */
-  async register(event: ViciEventName, limit: WaitLimit): Promise<void> {
+  async register(event: string, limit: WaitLimit): Promise<void> {
     const what = `registration for ${event}`;
-    const answer = await this.#exchange({ type: 'event-register', name: event }, 'registration', what, limit);
+    const segment = encodeSegment(encodePacket({ type: 'event-register', name: event }));
+    const answer = await this.#exchange(segment, 'registration', what, limit);
     if (answer.type === 'event-unknown') throw new ViciError('unknown-event', `charon does not know ${event}`);
   }
 
@@ -93,12 +105,14 @@ export class ViciConnection {
     this.#finish({ intended: true, error });
   }
 
-  async #exchange(packet: Packet, kind: ExchangeKind, what: string, limit: WaitLimit): Promise<Answer> {
-    const segment = encodeSegment(encodePacket(packet));
+  #exchange(segment: Uint8Array, kind: ExchangeKind, what: string, limit: WaitLimit): Promise<Answer> {
     throwIfAborted(limit, what);
     if (this.#end !== undefined) throw closedBecause(this.#end.error);
-    const exchange = new Exchange(segment, kind, what, limit, () => this.#waiting.delete(exchange));
-    this.#waiting.add(exchange);
+    if (this.#waiting.length >= QUEUE_MAX) {
+      throw new ViciError('queue-full', `${QUEUE_MAX} requests wait already: wait for answers before sending more`);
+    }
+    const exchange = new Exchange(segment, kind, what, limit);
+    this.#waiting.push(exchange);
     this.#fillWindow();
     return exchange.answer;
   }
@@ -113,13 +127,31 @@ export class ViciConnection {
   }
 
   #fillWindow(): void {
-    for (const exchange of this.#waiting) {
-      if (this.#sent.length >= this.#windowMax) return;
-      this.#waiting.delete(exchange);
+    while (this.#sent.length < this.#windowMax) {
+      const exchange = this.#waiting.shift();
+      if (exchange === undefined) return;
+      if (exchange.abandoned) continue;
       this.#sent.push(exchange);
       exchange.sent((error) => this.#fail(error, exchange));
-      this.#socket.write(exchange.segment);
+      this.#write(exchange.segment);
     }
+  }
+
+  /** Requests of one turn of the event loop leave together, but not so many that charon waits for them. */
+  #write(segment: Uint8Array): void {
+    if (this.#corked === 0) {
+      this.#socket.cork();
+      process.nextTick(() => this.#flush());
+    }
+    this.#corked += 1;
+    this.#socket.write(segment);
+    if (this.#corked >= WRITTEN_TOGETHER_MAX) this.#flush();
+  }
+
+  #flush(): void {
+    if (this.#corked === 0) return;
+    this.#corked = 0;
+    this.#socket.uncork();
   }
 
   #receive(chunk: Uint8Array): void {
@@ -137,7 +169,7 @@ export class ViciConnection {
   #route(packet: Packet): void {
     switch (packet.type) {
       case 'event':
-        return this.#deliver({ name: packet.name, body: decodeMessage(packet.body) });
+        return this.#deliver(packet);
       case 'cmd-response':
       case 'cmd-unknown':
       case 'event-confirm':
@@ -150,7 +182,7 @@ export class ViciConnection {
     }
   }
 
-  #deliver(event: ViciEventMessage): void {
+  #deliver(event: EventPacket): void {
     if (this.#onEvent !== undefined) return this.#onEvent(event);
     throw new ViciError('malformed-message', `event ${event.name} without a registration`);
   }
@@ -163,12 +195,13 @@ export class ViciConnection {
       return this.#fail(error, exchange);
     }
     exchange.resolve(answer);
-    this.#fillWindow();
+    // Half of it at a time: a few long writes cost less than many short ones, and charon still has enough to do.
+    if (this.#sent.length <= this.#windowMax / 2) this.#fillWindow();
     return this.#closeIfRetired();
   }
 
   #closeIfRetired(): void {
-    if (!this.#retiring || this.#sent.length > 0 || this.#waiting.size > 0) return;
+    if (!this.#retiring || this.#sent.length > 0 || this.#waiting.length > 0) return;
     this.destroy(new ViciError('connection-closed', 'done'));
   }
 
@@ -188,10 +221,9 @@ export class ViciConnection {
   #finish(end: ConnectionEnd): void {
     if (this.#end !== undefined) return;
     this.#end = end;
+    if (!end.intended) this.#onLost(end.error);
     const error = closedBecause(end.error);
-    for (const exchange of [...this.#sent, ...this.#waiting]) exchange.reject(error);
-    this.#sent.length = 0;
-    this.#waiting.clear();
+    for (const exchange of [...this.#sent.drain(), ...this.#waiting.drain()]) exchange.reject(error);
     this.#socket.destroy();
   }
 }

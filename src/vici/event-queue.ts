@@ -1,8 +1,9 @@
+import { Fifo } from './fifo.ts';
 import type { ViciError } from './vici-error.ts';
 
 /** Hands items from the socket's reader, which never waits, to one consumer. */
 export class EventQueue<T extends object> {
-  #items: T[] = [];
+  readonly #items = new Fifo<T>();
   #end: { readonly error: ViciError | undefined } | undefined;
   #wake: (() => void) | undefined;
 
@@ -24,8 +25,13 @@ export class EventQueue<T extends object> {
 
   /** Ends the queue at once and drops what it holds. */
   fail(error: ViciError): void {
-    if (this.#end === undefined) this.#items = [];
+    if (this.#end === undefined) this.#items.drain();
     this.finish(error);
+  }
+
+  /** The next item if one lies ready. */
+  take(): T | undefined {
+    return this.#items.shift();
   }
 
   /** The next item, undefined at the end; throws the error that ended it. One call at a time. */

@@ -21,23 +21,29 @@ export class Exchange {
   readonly #what: string;
   readonly #limit: WaitLimit;
   readonly #answer = new Deferred<Answer>();
+  #abandoned = false;
   #stopSignal = (): void => {};
   #stopTimer = (): void => {};
 
-  /** `onAborted` tells that the caller gave up; the answer, if one is due, still has its place in the order. */
-  constructor(segment: Uint8Array, kind: ExchangeKind, what: string, limit: WaitLimit, onAborted: () => void) {
+  constructor(segment: Uint8Array, kind: ExchangeKind, what: string, limit: WaitLimit) {
     this.segment = segment;
     this.#kind = kind;
     this.#what = what;
     this.#limit = limit;
+    if (limit.signal === undefined) return;
     this.#stopSignal = watchLimit({ signal: limit.signal }, what, (error) => {
+      this.#abandoned = true;
       this.#answer.reject(error);
-      onAborted();
     });
   }
 
   get answer(): Promise<Answer> {
     return this.#answer.promise;
+  }
+
+  /** The caller gave up: no need to send it any more. Once it is sent the answer has its place in the order. */
+  get abandoned(): boolean {
+    return this.#abandoned;
   }
 
   /** The time runs from here, also for a caller that gave up: no answer means that the connection is stuck. */

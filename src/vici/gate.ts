@@ -1,6 +1,6 @@
 import { Deferred } from './deferred.ts';
 import { watchLimit, type WaitLimit } from './wait-limit.ts';
-import type { ViciError } from './vici-error.ts';
+import { ViciError } from './vici-error.ts';
 
 /** Lets a limited number in at once; the others wait in the order of their coming. */
 export class Gate {
@@ -35,7 +35,7 @@ export class Gate {
     this.#waiting.add(turn);
     const stop = watchLimit(limit, 'the wait for a free connection', (error) => {
       this.#waiting.delete(turn);
-      turn.reject(error);
+      turn.reject(error.code === 'deadline-passed' ? stillFull(error) : error);
     });
     try {
       await turn.promise;
@@ -54,4 +54,9 @@ export class Gate {
     this.#waiting.delete(next);
     next.resolve();
   }
+}
+
+/** Nothing was sent, and nothing is wrong with charon: not what a passed deadline means elsewhere. */
+function stillFull(cause: ViciError): ViciError {
+  return new ViciError('queue-full', `nothing was sent: ${cause.detail}`, { cause });
 }

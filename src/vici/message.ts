@@ -1,26 +1,37 @@
 import { ByteReader } from './byte-reader.ts';
-import { encodeName } from './name.ts';
+import { VALUE_BYTES_MAX, written, type ByteWriter } from './byte-writer.ts';
 import { ViciError } from './vici-error.ts';
 
 /**
- * The VICI message format: a tree of sections, lists and values without any meaning attached. Pure.
- * A value is a string where its bytes are valid UTF-8 and bytes otherwise, so decoding and encoding again gives the
- * same bytes, DER included. Who needs the bytes of either kind takes {@link itemBytes}.
+ * A value: a string where its bytes are valid UTF-8 and bytes otherwise, so decoding and encoding again gives the same
+ * bytes, DER included. Who needs the bytes of either kind takes {@link itemBytes}.
  */
 export type ViciItem = string | Uint8Array;
+/** What stands under a name: a value, a list of values, or a section. */
 export type ViciValue = ViciItem | readonly ViciItem[] | ViciSection;
+/** A tree of sections, lists and values without any meaning attached, as it came from the wire. */
 export interface ViciSection extends ReadonlyMap<string, ViciValue> {}
 
-/** A value's length is two bytes on the wire. */
-export const VALUE_BYTES_MAX = 65_535;
+/** A value to send: numbers are written in decimal, true and false as `yes` and `no`. */
+export type ViciInputItem = string | number | boolean | Uint8Array;
+/** What may stand under a name in a request. */
+export type ViciInputValue = ViciInputItem | readonly ViciInputItem[] | ViciInput;
+/**
+ * What a message may be made of: {@link ViciSection}s, and plain objects for convenience. What is undefined is left
+ * out. An object's keys that look like numbers come first in JavaScript: where that order matters, take a Map.
+ */
+export type ViciInput =
+  | ReadonlyMap<string, ViciInputValue | undefined>
+  | { readonly [key: string]: ViciInputValue | undefined };
+
+export { VALUE_BYTES_MAX };
 
 /** charon's deepest message has six levels. The limit keeps readers that recurse safe from a hostile peer. */
 export const SECTION_DEPTH_MAX = 32;
 
 const ELEMENT = { sectionStart: 1, sectionEnd: 2, keyValue: 3, listStart: 4, listItem: 5, listEnd: 6 } as const;
 
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
+/** Whether it is a section, and no value, list or nothing. */
 export function isSection(value: ViciValue | undefined): value is ViciSection {
   return value instanceof Map;
 }
@@ -31,50 +42,86 @@ export function itemBytes(item: ViciItem): Uint8Array {
 }
 
 /**
- * The bytes of a root section. Throws `invalid-request` where the format has no room: names that are long or
- * unprintable, values above 65,535 bytes, lone surrogates, sections nested (or looped) too deep.
+ * The bytes of a root section. Throws `invalid-request`, with the path to the culprit, for what is no
+ * {@link ViciInput} and where the format has no room: names that are long or unprintable, values above 65,535 bytes,
+ * lone surrogates, lists in lists, sections nested (or looped) too deep.
  */
-export function encodeMessage(root: ViciSection): Uint8Array {
-  const parts: Uint8Array[] = [];
-  // No section end for the root: with one, charon reports failure although it has done the work.
-  encodeEntries(root, 1, parts);
-  return Buffer.concat(parts);
+export function encodeMessage(root: ViciInput): Uint8Array {
+  return written((writer) => writeMessage(writer, root));
 }
 
-function encodeEntries(section: ViciSection, depth: number, parts: Uint8Array[]): void {
-  if (depth > SECTION_DEPTH_MAX) {
-    throw new ViciError('invalid-request', `sections nest deeper than ${SECTION_DEPTH_MAX}`);
+/** {@link encodeMessage} into what is already being written. */
+export function writeMessage(writer: ByteWriter, root: ViciInput): void {
+  const path: string[] = [];
+  try {
+    // No section end for the root: with one, charon reports failure although it has done the work.
+    writeEntries(writer, root, path, 0);
+  } catch (error) {
+    if (!(error instanceof ViciError) || error.code !== 'invalid-request') throw error;
+    throw new ViciError('invalid-request', `${path.join('.') || 'the request'}: ${error.detail}`);
   }
-  for (const [name, value] of section) {
-    if (isSection(value)) {
-      parts.push(...named(ELEMENT.sectionStart, name));
-      encodeEntries(value, depth + 1, parts);
-      parts.push(Uint8Array.of(ELEMENT.sectionEnd));
-    } else if (typeof value === 'string' || value instanceof Uint8Array) {
-      parts.push(...named(ELEMENT.keyValue, name), ...sized(value, name));
-    } else {
-      parts.push(...named(ELEMENT.listStart, name));
-      for (const item of value) parts.push(Uint8Array.of(ELEMENT.listItem), ...sized(item, name));
-      parts.push(Uint8Array.of(ELEMENT.listEnd));
+}
+
+/** `path` holds the names on the way to what is being written, this section's entry at index `depth`. */
+function writeEntries(writer: ByteWriter, section: object, path: string[], depth: number): void {
+  if (depth >= SECTION_DEPTH_MAX) refuse(`sections nest deeper than ${SECTION_DEPTH_MAX}`);
+  if (section instanceof Map) {
+    section.forEach((value: unknown, name: unknown) => writeEntry(writer, name, value, path, depth));
+  } else {
+    checkPlain(section);
+    // Two arrays take half the time of one of pairs, or of looking up each name.
+    const names = Object.keys(section);
+    const values: readonly unknown[] = Object.values(section);
+    for (let index = 0; index < names.length; index += 1) writeEntry(writer, names[index], values[index], path, depth);
+  }
+  path.length = depth;
+}
+
+function writeEntry(writer: ByteWriter, name: unknown, value: unknown, path: string[], depth: number): void {
+  if (value === undefined) return;
+  path[depth] = typeof name === 'string' ? name : describe(name);
+  if (typeof name !== 'string') return refuse('a key must be text');
+  if (typeof value === 'string') {
+    writer.tagged(ELEMENT.keyValue, name);
+    writer.value(value);
+  } else if (Array.isArray(value)) {
+    writer.tagged(ELEMENT.listStart, name);
+    for (const item of value as readonly unknown[]) {
+      writer.u8(ELEMENT.listItem);
+      writer.value(itemOf(item));
     }
+    writer.u8(ELEMENT.listEnd);
+  } else if (typeof value === 'object' && value !== null && !(value instanceof Uint8Array)) {
+    writer.u8(ELEMENT.sectionStart);
+    writer.name(name);
+    writeEntries(writer, value, path, depth + 1);
+    writer.u8(ELEMENT.sectionEnd);
+  } else {
+    writer.tagged(ELEMENT.keyValue, name);
+    writer.value(itemOf(value));
   }
 }
 
-function named(element: number, name: string): readonly Uint8Array[] {
-  const bytes = encodeName(name);
-  return [Uint8Array.of(element, bytes.length), bytes];
+/** What stands on the wire for one item. */
+function itemOf(value: unknown): ViciItem {
+  if (typeof value === 'string' || value instanceof Uint8Array) return value;
+  if (typeof value === 'boolean') return value ? 'yes' : 'no';
+  if (typeof value !== 'number') return refuse(`${describe(value)} cannot be sent`);
+  return Number.isSafeInteger(value) ? String(value) : refuse(`${value} is no safe integer`);
 }
 
-function sized(item: ViciItem, name: string): readonly Uint8Array[] {
-  if (typeof item === 'string' && /\p{Surrogate}/u.test(item)) {
-    throw new ViciError('invalid-request', `value of ${name} has a lone surrogate`);
-  }
-  const bytes = itemBytes(item);
-  if (bytes.length > VALUE_BYTES_MAX) {
-    const detail = `value of ${name} has ${bytes.length} bytes, at most ${VALUE_BYTES_MAX} are possible`;
-    throw new ViciError('invalid-request', detail);
-  }
-  return [Uint8Array.of(bytes.length >> 8, bytes.length & 0xff), bytes];
+/** Instances of classes are fine, but a Date, a Set or a Promise would silently become an empty section. */
+function checkPlain(section: object): void {
+  if (Object.prototype.toString.call(section) !== '[object Object]') refuse(`${describe(section)} cannot be sent`);
+}
+
+function describe(value: unknown): string {
+  if (Array.isArray(value)) return 'a list';
+  return typeof value === 'object' ? Object.prototype.toString.call(value) : typeof value;
+}
+
+function refuse(detail: string): never {
+  throw new ViciError('invalid-request', detail);
 }
 
 /**
@@ -89,9 +136,9 @@ export function decodeMessage(bytes: Uint8Array): ViciSection {
   while (!reader.done) {
     const element = reader.u8('element');
     if (element === ELEMENT.keyValue) {
-      section.set(reader.name('key'), decodeItem(reader));
+      section.set(reader.key('key'), reader.value('value'));
     } else if (element === ELEMENT.listStart) {
-      section.set(reader.name('list'), decodeList(reader));
+      section.set(reader.key('list'), decodeList(reader));
     } else if (element === ELEMENT.sectionStart) {
       const inner = new Map<string, ViciValue>();
       section.set(reader.name('section'), inner);
@@ -114,16 +161,7 @@ function decodeList(reader: ByteReader): readonly ViciItem[] {
     const element = reader.u8('list');
     if (element === ELEMENT.listEnd) return items;
     if (element !== ELEMENT.listItem) return misplaced(reader);
-    items.push(decodeItem(reader));
-  }
-}
-
-function decodeItem(reader: ByteReader): ViciItem {
-  const bytes = reader.take(reader.u16('value'), 'value');
-  try {
-    return utf8.decode(bytes);
-  } catch {
-    return new Uint8Array(bytes);
+    items.push(reader.value('item'));
   }
 }
 

@@ -3,26 +3,28 @@ import { ViciError } from './vici-error.ts';
 /** A name's length is one byte on the wire. */
 export const NAME_BYTES_MAX = 255;
 
-const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
-
-/**
- * Bytes of a key, section, command or event name. charon reads printable ASCII only and answers nothing at all to a
- * command with another name (vici_stringify), so anything else throws `invalid-request`. The empty name is legal.
- */
-export function encodeName(name: string): Uint8Array {
-  if (name.length > NAME_BYTES_MAX) {
-    throw new ViciError('invalid-request', `name of ${name.length} bytes, at most ${NAME_BYTES_MAX} are possible`);
-  }
-  if (!/^[\x20-\x7e]*$/.test(name)) {
-    throw new ViciError('invalid-request', `name ${JSON.stringify(name)} is not printable ASCII`);
-  }
-  return Buffer.from(name, 'latin1');
+/** Why the wire cannot carry a name that is longer than {@link NAME_BYTES_MAX} or not printable ASCII. */
+export function nameRefused(name: string): ViciError {
+  return new ViciError(
+    'invalid-request',
+    name.length > NAME_BYTES_MAX
+      ? `name of ${name.length} bytes, at most ${NAME_BYTES_MAX} are possible`
+      : `name ${JSON.stringify(name)} is not printable ASCII`,
+  );
 }
 
 /**
  * charon writes names unchecked: a connection that another backend loaded may carry any bytes. They are shown as well
  * as possible rather than refused, so that it cannot hide the rest of the daemon's state.
  */
-export function decodeName(bytes: Uint8Array): string {
-  return decoder.decode(bytes);
+export function decodeName(bytes: Buffer, start: number, end: number): string {
+  return bytes.toString('utf8', start, end);
+}
+
+/**
+ * The one string that V8 keeps for names of properties with this text. Comparing it with a literal is comparing two
+ * pointers, and it holds no other string's memory.
+ */
+export function internalized(name: string): string {
+  return Object.keys({ [name]: true })[0] ?? name;
 }

@@ -1,5 +1,5 @@
 import { ByteReader } from './byte-reader.ts';
-import { encodeName } from './name.ts';
+import { written, type ByteWriter } from './byte-writer.ts';
 import { ViciError } from './vici-error.ts';
 
 /** What a segment carries. Bodies are encoded messages; an unnamed packet without a body has nothing else. */
@@ -29,13 +29,16 @@ const PACKET_TYPES = [
 
 /** Throws `invalid-request` for a name that the wire cannot carry. */
 export function encodePacket(packet: Packet): Uint8Array {
-  const parts: Uint8Array[] = [Uint8Array.of(PACKET_TYPES.indexOf(packet.type))];
-  if ('name' in packet) {
-    const name = encodeName(packet.name);
-    parts.push(Uint8Array.of(name.length), name);
-  }
-  if ('body' in packet) parts.push(packet.body);
-  return Buffer.concat(parts);
+  return written((writer) => {
+    writePacketHead(writer, packet.type, 'name' in packet ? packet.name : undefined);
+    if ('body' in packet) writer.raw(packet.body);
+  });
+}
+
+/** All of a packet that stands in front of its body. */
+export function writePacketHead(writer: ByteWriter, type: Packet['type'], name: string | undefined): void {
+  writer.u8(PACKET_TYPES.indexOf(type));
+  if (name !== undefined) writer.name(name);
 }
 
 /** Throws `malformed-message` for an unknown type, a name cut short and bytes where no body belongs. Bodies are views. */
@@ -53,12 +56,12 @@ function readPacket(reader: ByteReader): Packet {
   switch (type) {
     case 'cmd-request':
     case 'event':
-      return { type, name: reader.name('packet name'), body: reader.rest() };
+      return { type, name: reader.key('packet name'), body: reader.rest() };
     case 'cmd-response':
       return { type, body: reader.rest() };
     case 'event-register':
     case 'event-unregister':
-      return { type, name: reader.name('packet name') };
+      return { type, name: reader.key('packet name') };
     case 'cmd-unknown':
     case 'event-confirm':
     case 'event-unknown':

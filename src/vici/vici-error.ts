@@ -18,30 +18,41 @@ export const VICI_ERROR_CODES = [
   'deadline-passed',
   /** The consumer of a subscription fell behind: events are lost, read the full state again. */
   'events-overflow',
+  /** Too many requests wait for their turn, or no place came free in time; this one was not sent. */
+  'queue-full',
   /** The request or an option cannot be sent as given; nothing was sent. */
   'invalid-request',
   /** The caller's signal fired. What charon did with the request is unknown. */
   'aborted',
 ] as const;
+/** One of {@link VICI_ERROR_CODES}. */
 export type ViciErrorCode = (typeof VICI_ERROR_CODES)[number];
 
+/** What an error may tell besides its text. */
 export interface ViciErrorOptions extends ErrorOptions {
   /** Wire name of the command that it is about. */
   readonly command?: string | undefined;
+  /** With `command-failed`: charon's whole reply, such as the `matches` of a terminate that failed. */
+  readonly reply?: ReadonlyMap<string, unknown> | undefined;
 }
 
-/** The only error that this folder throws. */
+/** The only error that the library throws. */
 export class ViciError extends Error {
   override readonly name = 'ViciError';
+  /** What callers decide by. */
   readonly code: ViciErrorCode;
   /** The text alone, without code and command; with `command-failed` exactly what charon wrote. */
   readonly detail: string;
+  /** Wire name of the command that it is about. */
   readonly command: string | undefined;
+  /** charon's whole reply with `command-failed`. */
+  readonly reply: ReadonlyMap<string, unknown> | undefined;
 
   constructor(code: ViciErrorCode, detail: string, options: ViciErrorOptions = {}) {
     super(`[${code}] ${options.command === undefined ? '' : `${options.command}: `}${detail}`, options);
     this.code = code;
     this.detail = detail;
     this.command = options.command;
+    this.reply = options.reply;
   }
 }

@@ -1,3 +1,4 @@
+import { onAbort } from './on-abort.ts';
 import { ViciError } from './vici-error.ts';
 
 /** How long a caller is willing to wait. */
@@ -19,17 +20,28 @@ export function watchLimit(limit: WaitLimit, what: string, onLimit: (error: Vici
     if (signal !== undefined) onLimit(abortedError(signal, what));
   };
   const expire = (): void => {
-    stop();
-    onLimit(new ViciError('deadline-passed', `${what} took longer than ${timeoutMs} ms`));
+    // A process that was busy itself reads first what has arrived meanwhile.
+    immediate = setImmediate(() => {
+      stop();
+      onLimit(new ViciError('deadline-passed', `${what} took longer than ${timeoutMs} ms`));
+    });
   };
+  let immediate: NodeJS.Immediate | undefined;
   const timer = timeoutMs === undefined ? undefined : setTimeout(expire, timeoutMs);
+  const stopSignal = signal === undefined ? undefined : onAbort(signal, abort);
   const stop = (): void => {
     clearTimeout(timer);
-    signal?.removeEventListener('abort', abort);
+    clearImmediate(immediate);
+    stopSignal?.();
   };
-  signal?.addEventListener('abort', abort, { once: true });
   if (signal?.aborted === true) abort();
   return stop;
+}
+
+/** Throws `invalid-request` for an option that is no whole number from 1 to `max`. */
+export function checkRange(option: string, value: number | undefined, max: number): void {
+  if (value === undefined || (Number.isInteger(value) && value >= 1 && value <= max)) return;
+  throw new ViciError('invalid-request', `${option} must be a whole number from 1 to ${max}, not ${value}`);
 }
 
 /** For a wait that must not even begin when its signal has fired. */

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { findStrongswan, type StrongswanInstallation, type StrongswanVersion } from '../lab/strongswan.ts';
 
 const run = promisify(execFile);
 
@@ -20,6 +21,8 @@ const PLUGINS =
   'kernel-libipsec kernel-netlink socket-default vici counters';
 
 export interface CharonDaemonOptions {
+  /** `5.9`, the machine's own, by default. */
+  readonly strongswan?: StrongswanVersion;
   /** An existing network namespace; by default one is made, with loopback only, and removed again. */
   readonly namespace?: string;
   /** Names of the plugins to load, space-separated. */
@@ -37,10 +40,12 @@ export class CharonDaemon implements AsyncDisposable {
   readonly namespace: string;
   readonly socketPath: string;
   readonly #ownsNamespace: boolean;
+  readonly #installation: StrongswanInstallation;
   #process: ChildProcess | undefined;
 
-  private constructor(folder: string, options: CharonDaemonOptions) {
+  private constructor(folder: string, installation: StrongswanInstallation, options: CharonDaemonOptions) {
     this.folder = folder;
+    this.#installation = installation;
     this.socketPath = join(folder, 'charon.vici');
     this.#ownsNamespace = options.namespace === undefined;
     // The folder's name is unique on this machine, and interface and namespace names are global.
@@ -49,7 +54,8 @@ export class CharonDaemon implements AsyncDisposable {
 
   /** Resolves when its socket accepts connections; throws with the end of its log when it does not get there. */
   static async start(options: CharonDaemonOptions = {}): Promise<CharonDaemon> {
-    const daemon = new CharonDaemon(await mkdtemp(join(tmpdir(), 'cygnet-charon-')), options);
+    const installation = await findStrongswan(options.strongswan ?? '5.9');
+    const daemon = new CharonDaemon(await mkdtemp(join(tmpdir(), 'cygnet-charon-')), installation, options);
     await writeFile(join(daemon.folder, 'strongswan.conf'), daemon.#configuration(options));
     if (daemon.#ownsNamespace) {
       await run('ip', ['netns', 'add', daemon.namespace]);
@@ -97,8 +103,9 @@ export class CharonDaemon implements AsyncDisposable {
   /** charon-systemd stays in the foreground without systemd and keeps no PID file, so that many can run. */
   async #launch(): Promise<void> {
     const output = await open(join(this.folder, 'output'), 'a');
-    const child = spawn('ip', ['netns', 'exec', this.namespace, PROGRAM], {
-      env: { ...process.env, STRONGSWAN_CONF: join(this.folder, 'strongswan.conf') },
+    const command = this.#installation.command(this.folder, [PROGRAM]);
+    const child = spawn('ip', ['netns', 'exec', this.namespace, ...command], {
+      env: { ...process.env, STRONGSWAN_CONF: join(this.#seenFolder, 'strongswan.conf') },
       stdio: ['ignore', output.fd, output.fd],
     });
     this.#process = child;
@@ -112,18 +119,23 @@ export class CharonDaemon implements AsyncDisposable {
     }
   }
 
+  /** Where charon, which may be in a chroot, finds its folder. */
+  get #seenFolder(): string {
+    return this.#installation.seenFrom(this.folder);
+  }
+
   #configuration(options: CharonDaemonOptions): string {
     return `charon-systemd {
   load_modular = no
   load = ${options.plugins ?? PLUGINS}
   plugins {
-    vici { socket = unix://${this.socketPath} }
+    vici { socket = unix://${join(this.#seenFolder, 'charon.vici')} }
     kernel-netlink { fwmark = !0x42 }
     socket-default { fwmark = 0x42 }
     kernel-libipsec { allow_peer_ts = yes }
   }
   journal { default = -1 }
-  filelog { log { path = ${join(this.folder, 'charon.log')}
+  filelog { log { path = ${join(this.#seenFolder, 'charon.log')}
     default = 1
     flush_line = yes } }
   ${options.settings ?? ''}

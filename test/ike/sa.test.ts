@@ -1,9 +1,7 @@
-import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ZodError } from 'zod';
-import { ikeSasOf } from '../../src/ike/sa.ts';
+import { ikeSaOf, type IkeSa } from '../../src/ike/sa.ts';
 import { section } from '../../src/ike/sections.ts';
-import type { ViciSection, ViciValue } from '../../src/vici/message.ts';
+import { viciCommands, type ViciSection } from '../../src/vici/index.ts';
 
 /** As strongSwan 5.9.8 sends it for a mediated tunnel through two NATs. */
 const captured = section({
@@ -56,48 +54,43 @@ const captured = section({
   }),
 });
 
+const read = (body: ViciSection): IkeSa => ikeSaOf(viciCommands['list-sas'].item(body));
+
 describe('an IKE SA of list-sas', () => {
   it('is read with its CHILD SAs', () =>
-    expect(ikeSasOf(captured)).toEqual([
-      {
-        name: 'cygnet-peer-remote',
-        uniqueId: 7,
-        state: 'ESTABLISHED',
-        initiator: true,
-        initiatorSpi: 'd1f0e5c9a17b3c21',
-        localHost: '192.168.1.2',
-        localPort: 4500,
-        remoteHost: '203.0.113.22',
-        remotePort: 4500,
-        localId: 'C=CN, O=Local Cluster, CN=edge1',
-        remoteId: 'C=CN, O=Local Cluster, CN=remote',
-        nat: true,
-        establishedSeconds: 62,
-        rekeyInSeconds: 3192,
-        childSas: [
-          {
-            name: 'edge1--remote',
-            uniqueId: 3,
-            state: 'INSTALLED',
-            spiIn: 'c3a1f0aa',
-            spiOut: 'ce0a1b22',
-            bytesIn: 1344,
-            bytesOut: 1428,
-            packetsIn: 16,
-            packetsOut: 17,
-            installedSeconds: 62,
-            rekeyInSeconds: 861,
-            localTs: ['7.7.7.0/24'],
-            remoteTs: ['7.7.8.0/24'],
-          },
-        ],
-      },
-    ]));
-
-  it('without flags is a responder without NAT', () => {
-    const [ikeSa] = ikeSasOf(section({ a: section({ uniqueid: '1', state: 'ESTABLISHED' }) }));
-    expect(ikeSa).toMatchObject({ initiator: false, nat: false });
-  });
+    expect(read(captured)).toEqual({
+      name: 'cygnet-peer-remote',
+      uniqueId: 7,
+      state: 'ESTABLISHED',
+      initiator: true,
+      initiatorSpi: 'd1f0e5c9a17b3c21',
+      localHost: '192.168.1.2',
+      localPort: 4500,
+      remoteHost: '203.0.113.22',
+      remotePort: 4500,
+      localId: 'C=CN, O=Local Cluster, CN=edge1',
+      remoteId: 'C=CN, O=Local Cluster, CN=remote',
+      nat: true,
+      establishedSeconds: 62,
+      rekeyInSeconds: 3192,
+      childSas: [
+        {
+          name: 'edge1--remote',
+          uniqueId: 3,
+          state: 'INSTALLED',
+          spiIn: 'c3a1f0aa',
+          spiOut: 'ce0a1b22',
+          bytesIn: 1344,
+          bytesOut: 1428,
+          packetsIn: 16,
+          packetsOut: 17,
+          installedSeconds: 62,
+          rekeyInSeconds: 861,
+          localTs: ['7.7.7.0/24'],
+          remoteTs: ['7.7.8.0/24'],
+        },
+      ],
+    }));
 
   it('in CREATED, with its hosts %any, is one that has failed or waits', () => {
     const created = section({
@@ -112,45 +105,16 @@ describe('an IKE SA of list-sas', () => {
       'remote-id': '%any',
       initiator: 'yes',
       'initiator-spi': '0000000000000000',
+      'responder-spi': '0000000000000000',
       'child-sas': new Map(),
     });
-    expect(ikeSasOf(section({ 'cygnet-peer-remote': created }))).toMatchObject([
-      { state: 'CREATED', remoteHost: '%any', establishedSeconds: undefined, rekeyInSeconds: undefined, childSas: [] },
-    ]);
-  });
-
-  it.each<[string, ViciValue]>([
-    ['a text in its place', 'yes'],
-    ['a list in its place', ['a']],
-    ['no unique id', section({ state: 'ESTABLISHED' })],
-    ['a unique id that is no number', section({ uniqueid: 'seven', state: 'ESTABLISHED' })],
-    ['no state', section({ uniqueid: '1' })],
-    ['a CHILD SA without a name', section({ uniqueid: '1', state: 'X', 'child-sas': section({ c: new Map() }) })],
-    ['CHILD SAs that are none', section({ uniqueid: '1', state: 'X', 'child-sas': 'none' })],
-  ])('with %s is refused as a whole', (_what, value) =>
-    expect(() => ikeSasOf(new Map([['cygnet-x', value]]))).toThrow(ZodError),
-  );
-
-  it('is read or refused, never choked on', () => {
-    const { value: hostile } = fc.letrec<{ value: ViciValue; section: ViciSection }>((tie) => ({
-      value: fc.oneof({ maxDepth: 4 }, fc.string(), fc.array(fc.string()), tie('section')),
-      section: fc
-        .array(
-          fc.tuple(
-            fc.constantFrom('uniqueid', 'state', 'child-sas', 'name', 'local-ts', 'established', '__proto__', 'a'),
-            tie('value'),
-          ),
-        )
-        .map((entries) => new Map(entries)),
-    }));
-    fc.assert(
-      fc.property(hostile, (value) => {
-        try {
-          expect(ikeSasOf(new Map([['cygnet-x', value]]))).toHaveLength(1);
-        } catch (error) {
-          expect(error).toBeInstanceOf(ZodError);
-        }
-      }),
-    );
+    expect(read(section({ 'cygnet-peer-remote': created }))).toMatchObject({
+      nat: false,
+      state: 'CREATED',
+      remoteHost: '%any',
+      establishedSeconds: undefined,
+      rekeyInSeconds: undefined,
+      childSas: [],
+    });
   });
 });

@@ -1,6 +1,5 @@
-import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodePacket, encodePacket, type Packet } from '../../src/vici/packet.ts';
+import { decodePacket, encodePacket, type Packet, type PacketOf } from '../../src/vici/packet.ts';
 import { viciErrorOf } from './vici-error-of.ts';
 
 const body = Uint8Array.of(3, 1, 0x61, 0, 1, 0x62);
@@ -23,7 +22,16 @@ describe('packets', () => {
   });
 
   it.each(samples)('decodes $type', (packet, bytes) => {
-    expect(decodePacket(Uint8Array.from(bytes))).toEqual(packet);
+    const decoded = decodePacket(Uint8Array.from(bytes));
+    expect('body' in decoded ? { ...decoded, body: Uint8Array.from(decoded.body) } : decoded).toEqual(packet);
+  });
+
+  it('gives the body as a view, whatever kind of bytes it comes in', () => {
+    const memory = Uint8Array.of(9, 1, 3, 9);
+    for (const bytes of [memory.subarray(1, 3), Buffer.from(memory.buffer, 1, 2)]) {
+      const { body } = decodePacket(bytes) as PacketOf<'cmd-response'>;
+      expect([body.buffer === memory.buffer, body.byteOffset, ...body]).toEqual([true, 2, 3]);
+    }
   });
 
   it.each<[string, readonly number[]]>([
@@ -39,19 +47,5 @@ describe('packets', () => {
 
   it('refuses to name a command what charon would not even answer', () => {
     expect(viciErrorOf(() => encodePacket({ type: 'cmd-request', name: 'a\0b', body })).code).toBe('invalid-request');
-  });
-
-  it('yields a packet or malformed-message for any bytes', () => {
-    fc.assert(
-      fc.property(fc.nat(9), fc.uint8Array({ maxLength: 300 }), (type, rest) => {
-        const bytes = Uint8Array.of(type, ...rest);
-        try {
-          expect(decodePacket(bytes)).toHaveProperty('type');
-        } catch (error) {
-          expect(error).toMatchObject({ name: 'ViciError', code: 'malformed-message' });
-        }
-      }),
-      { numRuns: 500 },
-    );
   });
 });

@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { SLOW_COMMANDS_MAX, ViciSession, type ViciSessionOptions } from '../../src/vici/session.ts';
 import { encodeSegment } from '../../src/vici/segment.ts';
+import { SLOW_COMMANDS_MAX, ViciSession, type ViciSessionOptions } from '../../src/vici/session.ts';
+import { FakeCharon, NO_ANSWER } from '../../src/vici/testing/index.ts';
+import { CONFIG } from './contract/connections.ts';
 import { eventually } from './eventually.ts';
-import { answerWith, FakeCharon, neverAnswer, success } from './fake-charon.ts';
 import { viciRejectionOf } from './vici-error-of.ts';
 
 let charon: FakeCharon;
@@ -14,9 +15,7 @@ afterEach(async () => {
 });
 
 const connect = (options: Partial<ViciSessionOptions> = {}): Promise<ViciSession> =>
-  ViciSession.connect({ socketPath: charon.socketPath, ...options });
-
-const named = (name: string): ReadonlyMap<string, string> => new Map([['name', name]]);
+  ViciSession.connect({ ...charon.address, ...options });
 
 describe('connecting', () => {
   it('says that there is no charon', async () => {
@@ -25,11 +24,19 @@ describe('connecting', () => {
     expect(error.message).toContain('ENOENT');
   });
 
+  it('says that nobody listens on the port', async () => {
+    await using tcp = await FakeCharon.start({ transport: 'tcp' });
+    await tcp.die();
+    const error = await viciRejectionOf(ViciSession.connect(tcp.address));
+    expect(error.code).toBe('connect-failed');
+    expect(error.message).toContain('ECONNREFUSED');
+  });
+
   it('tries again while the backlog is full', async () => {
-    await using tight = await FakeCharon.start(1);
+    await using tight = await FakeCharon.start({ backlog: 1 });
     const random = vi.fn<() => number>(() => 0.5);
     const sessions = await Promise.all(
-      Array.from({ length: 20 }, () => ViciSession.connect({ socketPath: tight.socketPath, random })),
+      Array.from({ length: 20 }, () => ViciSession.connect({ ...tight.address, random })),
     );
     await Promise.all(sessions.map((session) => session[Symbol.asyncDispose]()));
     expect(random).toHaveBeenCalled();
@@ -45,61 +52,33 @@ describe('connecting', () => {
 });
 
 describe('quick commands', () => {
-  it('returns the reply as the schema has it', async () => {
-    charon.on(
-      'get-conns',
-      answerWith(
-        new Map<string, string | string[]>([
-          ['conns', ['a', 'b']],
-          ['new-key', '1'],
-        ]),
-      ),
-    );
+  it('return what is known of the reply', async () => {
+    charon.on('get-conns', () => ({ conns: ['a', 'b'], 'new-key': 1 }));
     await using session = await connect();
     expect(await session.call('get-conns')).toEqual({ conns: ['a', 'b'] });
   });
 
-  it('sends the next request before the answer to the last, and keeps the order', async () => {
-    let answerAll = (): void => {};
-    charon.on('load-conn', async (client, request) => {
-      if (request.get('name') === '0') await new Promise<void>((resolve) => (answerAll = resolve));
-      client.respond(success);
-    });
+  it('are sent before the answer to the last, and keep the order', async () => {
+    const loads = charon.hold('load-conn');
     await using session = await connect({ windowMax: 3 });
     const settled: number[] = [];
     const calls = Array.from({ length: 10 }, async (_unused, index) => {
-      await session.call('load-conn', named(String(index)));
+      await session.call('load-conn', { [`conn-${index}`]: CONFIG });
       settled.push(index);
     });
-    await eventually(() => expect(charon.commands).toEqual(['load-conn']));
-    answerAll();
+    await loads.arrived();
+    await eventually(() => expect([...charon.clients].map((client) => client.packetsReceived)).toEqual([3]));
+    expect(charon.commands).toEqual(['load-conn']);
+    loads.open();
     await Promise.all(calls);
     expect(settled).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
     expect(charon.clientsMax).toBe(1);
   });
 
-  it('has no more requests on their way than the window holds', async () => {
-    charon.on('load-conn', neverAnswer);
-    await using session = await connect({ windowMax: 3 });
-    const calls = Array.from({ length: 10 }, () => viciRejectionOf(session.call('load-conn')));
-    await eventually(() => expect(charon.commands).toHaveLength(1));
-    expect([...charon.clients].map((client) => client.packetsReceived)).toEqual([3]);
-    charon.die();
-    await Promise.all(calls);
-  });
-
-  it("turns charon's refusal into its own words", async () => {
-    charon.on(
-      'load-conn',
-      answerWith(
-        new Map([
-          ['success', 'no'],
-          ['errmsg', 'unknown option: up, config discarded'],
-        ]),
-      ),
-    );
+  it("turn charon's refusal into its own words", async () => {
+    charon.refuse('load-conn', 'unknown option: up, config discarded');
     await using session = await connect();
-    const error = await viciRejectionOf(session.call('load-conn'));
+    const error = await viciRejectionOf(session.call('load-conn', {}));
     expect(error).toMatchObject({
       code: 'command-failed',
       command: 'load-conn',
@@ -109,29 +88,45 @@ describe('quick commands', () => {
     expect(await session.call('get-conns')).toEqual({ conns: [] });
   });
 
-  it('reports a command that this charon lacks, and goes on', async () => {
+  it('report a command that this charon lacks, and go on', async () => {
+    charon.forget('reset-counters');
     await using session = await connect();
     const error = await viciRejectionOf(session.call('reset-counters'));
     expect(error).toMatchObject({ code: 'unknown-command', command: 'reset-counters' });
     expect(await session.call('get-conns')).toEqual({ conns: [] });
   });
 
-  it('refuses a reply that does not fit, and goes on', async () => {
-    charon.on('version', answerWith(new Map([['daemon', 'charon']])));
+  it('refuse a reply that does not fit, and go on', async () => {
+    charon.on('version', () => ({ daemon: 'charon' }));
     await using session = await connect();
     expect((await viciRejectionOf(session.call('version'))).code).toBe('malformed-message');
     expect(await session.call('get-conns')).toEqual({ conns: [] });
   });
+});
 
-  it.each<[string, string, Map<string, string | Uint8Array | string[]>]>([
-    ['a name', 'invalid-request', new Map([['\n', 'x']])],
-    ['a value', 'invalid-request', new Map([['x', new Uint8Array(70_000)]])],
-    ['the whole', 'segment-too-large', new Map([['x', Array.from({ length: 9 }, () => 'y'.repeat(65_000))]])],
-  ])('sends nothing when %s does not fit', async (_what, code, request) => {
+describe('any command', () => {
+  it('can be sent, and its reply comes as it is', async () => {
+    charon.on('of-another-plugin', (request) => ({ success: 'no', ...Object.fromEntries(request) }));
     await using session = await connect();
-    expect((await viciRejectionOf(session.call('load-conn', request))).code).toBe(code);
-    await session.call('get-conns');
-    expect(charon.commands).toEqual(['get-conns']);
+    const reply = await session.request('of-another-plugin', { number: 7, flag: true, list: ['a'], left: undefined });
+    expect(reply).toEqual(
+      new Map<string, unknown>([
+        ['success', 'no'],
+        ['number', '7'],
+        ['flag', 'yes'],
+        ['list', ['a']],
+      ]),
+    );
+  });
+
+  it.each(['bulk', 'slow'] as const)('has a connection of its own in the %s lane', async (lane) => {
+    const held = charon.hold('version');
+    await using session = await connect();
+    const reply = session.request('version', {}, { lane });
+    await held.arrived();
+    expect(await session.call('stats')).toMatchObject({ ikesas: { total: 0 } });
+    held.open();
+    expect((await reply).get('daemon')).toBe('charon-systemd');
   });
 });
 
@@ -139,73 +134,59 @@ describe('giving up', () => {
   it('sends nothing for a signal that has fired', async () => {
     await using session = await connect();
     const options = { signal: AbortSignal.abort() };
-    expect((await viciRejectionOf(session.call('load-conn', undefined, options))).code).toBe('aborted');
+    expect((await viciRejectionOf(session.call('version', {}, options))).code).toBe('aborted');
     await session.call('get-conns');
     expect(charon.commands).toEqual(['get-conns']);
   });
 
   it('discards the reply in its turn', async () => {
-    let answer = (): void => {};
-    charon.on(
-      'stats',
-      (client) =>
-        new Promise((resolve) => {
-          answer = () => {
-            client.respond(new Map([['belongs', 'to stats']]));
-            resolve();
-          };
-        }),
-    );
-    charon.on('get-conns', answerWith(new Map([['conns', ['mine']]])));
+    const stats = charon.hold('stats');
     await using session = await connect();
     const controller = new AbortController();
-    const abandoned = viciRejectionOf(session.call('stats', undefined, { signal: controller.signal }));
-    const next = session.call('get-conns');
-    await eventually(() => expect(charon.commands).toEqual(['stats']));
+    const abandoned = viciRejectionOf(session.call('stats', {}, { signal: controller.signal }));
+    const next = session.call('version');
+    await stats.arrived();
     controller.abort();
     expect((await abandoned).code).toBe('aborted');
-    answer();
-    expect(await next).toEqual({ conns: ['mine'] });
+    stats.release();
+    expect(await next).toMatchObject({ daemon: 'charon-systemd' });
   });
 
   it('takes a request back that is still waiting for the window', async () => {
-    let answer = (): void => {};
-    charon.on('stats', async (client) => {
-      await new Promise<void>((resolve) => (answer = resolve));
-      client.respond(new Map());
-    });
+    const stats = charon.hold('stats');
     await using session = await connect({ windowMax: 1 });
-    const first = viciRejectionOf(session.call('stats'));
+    const first = session.call('stats');
     const controller = new AbortController();
-    const second = viciRejectionOf(session.call('unload-conn', undefined, { signal: controller.signal }));
-    const third = session.call('get-conns');
-    await eventually(() => expect(charon.commands).toEqual(['stats']));
+    const second = viciRejectionOf(session.call('reset-counters', {}, { signal: controller.signal }));
+    const third = session.call('version');
+    await stats.arrived();
     controller.abort();
     expect((await second).code).toBe('aborted');
-    answer();
+    stats.release();
     await Promise.all([first, third]);
-    expect(charon.commands).toEqual(['stats', 'get-conns']);
+    expect(charon.commands).toEqual(['stats', 'version']);
   });
 
   it('still ends the session when the abandoned answer never comes', async () => {
-    charon.on('stats', neverAnswer);
+    charon.hold('stats');
     await using session = await connect();
     const controller = new AbortController();
     const options = { signal: controller.signal, timeoutMs: 50 };
-    const abandoned = viciRejectionOf(session.call('stats', undefined, options));
+    const abandoned = viciRejectionOf(session.call('stats', {}, options));
     controller.abort();
     expect((await abandoned).code).toBe('aborted');
     expect((await session.closed).code).toBe('deadline-passed');
   });
 
-  it('ends the session when a quick command misses its deadline', async () => {
-    charon.on('stats', neverAnswer);
+  it('ends the session when a quick command misses its deadline, and a late answer harms nobody', async () => {
+    const stats = charon.hold('stats');
     await using session = await connect();
-    const late = viciRejectionOf(session.call('stats', undefined, { timeoutMs: 30 }));
-    const behind = viciRejectionOf(session.call('get-conns'));
+    const late = viciRejectionOf(session.call('stats', {}, { timeoutMs: 30 }));
+    const behind = viciRejectionOf(session.call('version'));
     expect((await late).code).toBe('deadline-passed');
     expect((await behind).code).toBe('connection-closed');
     expect((await session.closed).code).toBe('deadline-passed');
+    stats.release();
     expect((await viciRejectionOf(session.call('get-conns'))).code).toBe('connection-closed');
     await eventually(() => expect(charon.clients.size).toBe(0));
   });
@@ -213,72 +194,64 @@ describe('giving up', () => {
 
 describe('slow commands', () => {
   it('do not hold up the quick ones', async () => {
-    charon.on('initiate', neverAnswer);
+    const initiate = charon.hold('initiate');
     await using session = await connect();
-    const slow = viciRejectionOf(session.call('initiate'));
-    await eventually(() => expect(charon.commands).toEqual(['initiate']));
-    expect(await session.call('get-conns')).toEqual({ conns: [] });
+    const slow = viciRejectionOf(session.call('initiate', { child: 'net' }));
+    await initiate.arrived();
+    expect(await session.call('version')).toMatchObject({ daemon: 'charon-systemd' });
     await session[Symbol.asyncDispose]();
     expect((await slow).code).toBe('connection-closed');
   });
 
   it('run a few at once, and the others in their turn', async () => {
-    const waiting: (() => void)[] = [];
-    let running = 0;
-    let runningMax = 0;
-    charon.on('initiate', async (client) => {
-      running += 1;
-      runningMax = Math.max(runningMax, running);
-      await new Promise<void>((resolve) => waiting.push(resolve));
-      running -= 1;
-      client.respond(success);
-    });
+    charon.on('initiate', () => ({ success: 'yes' }));
+    const initiate = charon.hold('initiate');
     await using session = await connect();
-    const calls = Array.from({ length: 11 }, () => session.call('initiate'));
-    for (let done = 0; done < calls.length; done += 1) {
-      await eventually(() => expect(waiting).not.toHaveLength(0));
-      waiting.shift()?.();
+    const calls = Array.from({ length: 11 }, () => session.call('initiate', { child: 'net' }));
+    await initiate.arrived(SLOW_COMMANDS_MAX);
+    for (let released = 0; released < calls.length; released += 1) {
+      await initiate.arrived();
+      expect(initiate.waiting).toBeLessThanOrEqual(SLOW_COMMANDS_MAX);
+      initiate.release();
     }
     await Promise.all(calls);
-    expect(runningMax).toBe(SLOW_COMMANDS_MAX);
     await eventually(() => expect(charon.clients.size).toBe(1));
   });
 
   it('keep their place after an abort until charon has answered', async () => {
-    let answer = (): void => {};
-    charon.on('initiate', async (client) => {
-      await new Promise<void>((resolve) => (answer = resolve));
-      client.respond(success);
-    });
+    const initiate = charon.hold('initiate');
     await using session = await connect();
     const controller = new AbortController();
-    const abandoned = viciRejectionOf(session.call('initiate', undefined, { signal: controller.signal }));
-    await eventually(() => expect(charon.commands).toEqual(['initiate']));
+    const options = { signal: controller.signal };
+    const abandoned = viciRejectionOf(session.call('initiate', { child: 'net' }, options));
+    await initiate.arrived();
     controller.abort();
     expect((await abandoned).code).toBe('aborted');
     expect(charon.clients.size).toBe(2);
-    answer();
+    initiate.release();
     await eventually(() => expect(charon.clients.size).toBe(1));
   });
 
   it('miss a deadline alone', async () => {
-    charon.on('terminate', neverAnswer);
+    charon.hold('terminate');
     await using session = await connect();
-    expect((await viciRejectionOf(session.call('terminate', undefined, { timeoutMs: 30 }))).code).toBe(
-      'deadline-passed',
-    );
+    const late = session.call('terminate', { ike: 'gw' }, { timeoutMs: 30 });
+    expect((await viciRejectionOf(late)).code).toBe('deadline-passed');
     expect(await session.call('get-conns')).toEqual({ conns: [] });
     await eventually(() => expect(charon.clients.size).toBe(1));
   });
 
   it('do not wait for a place longer than their time-out', async () => {
-    charon.on('initiate', neverAnswer);
+    const initiate = charon.hold('initiate');
     await using session = await connect();
-    const holders = Array.from({ length: SLOW_COMMANDS_MAX }, () => viciRejectionOf(session.call('initiate')));
-    await eventually(() => expect(charon.commands).toHaveLength(SLOW_COMMANDS_MAX));
-    expect((await viciRejectionOf(session.call('rekey', undefined, { timeoutMs: 20 }))).code).toBe('deadline-passed');
+    const holders = Array.from({ length: SLOW_COMMANDS_MAX }, () =>
+      viciRejectionOf(session.call('initiate', { child: 'net' })),
+    );
+    await initiate.arrived(SLOW_COMMANDS_MAX);
+    const late = session.call('rekey', { ike: 'gw' }, { timeoutMs: 20 });
+    expect((await viciRejectionOf(late)).code).toBe('queue-full');
     expect(charon.commands).not.toContain('rekey');
-    const queued = viciRejectionOf(session.call('rekey'));
+    const queued = viciRejectionOf(session.call('rekey', { ike: 'gw' }));
     await session[Symbol.asyncDispose]();
     expect((await queued).code).toBe('connection-closed');
     expect((await Promise.all(holders)).map((error) => error.code)).toEqual(holders.map(() => 'connection-closed'));
@@ -287,9 +260,9 @@ describe('slow commands', () => {
 
 describe('a peer that breaks the protocol', () => {
   const brokenBy = async (bytes: Uint8Array): Promise<string> => {
-    charon.on('stats', (client) => {
+    charon.on('stats', (_request, client) => {
       client.sendBytes(bytes);
-      return new Promise(() => {});
+      return NO_ANSWER;
     });
     await using session = await connect();
     const call = viciRejectionOf(session.call('stats'));
@@ -316,9 +289,10 @@ describe('a peer that breaks the protocol', () => {
   });
 
   it('is said to have hung up within a segment', async () => {
-    charon.on('stats', (client) => {
+    charon.on('stats', (_request, client) => {
       client.sendBytes(Uint8Array.of(0, 0, 0, 9, 1, 1));
       client.end();
+      return NO_ANSWER;
     });
     await using session = await connect();
     const error = await viciRejectionOf(session.call('stats'));
@@ -329,22 +303,24 @@ describe('a peer that breaks the protocol', () => {
 
 describe('the end of a session', () => {
   it('is told when charon is gone, and rejects what waits', async () => {
-    charon.on('stats', neverAnswer);
+    const stats = charon.hold('stats');
     await using session = await connect();
     const call = viciRejectionOf(session.call('stats'));
-    await eventually(() => expect(charon.commands).toEqual(['stats']));
-    charon.die();
+    await stats.arrived();
+    charon.hangUp();
     expect((await call).code).toBe('connection-closed');
     expect((await session.closed).code).toBe('connection-closed');
+    expect(session.isClosed).toBe(true);
   });
 
   it('may be asked for twice', async () => {
     const session = await connect();
+    expect(session.isClosed).toBe(false);
     await session[Symbol.asyncDispose]();
     await session[Symbol.asyncDispose]();
     expect((await session.closed).detail).toBe('the session was closed');
     expect((await viciRejectionOf(session.call('get-conns'))).code).toBe('connection-closed');
-    expect((await viciRejectionOf(session.call('initiate'))).code).toBe('connection-closed');
+    expect((await viciRejectionOf(session.call('initiate', { child: 'net' }))).code).toBe('connection-closed');
     expect((await viciRejectionOf(session.subscribe(['log']))).code).toBe('connection-closed');
   });
 
