@@ -4,6 +4,7 @@ import { packageVersion } from '../version.ts';
 import type { AgentctlContext } from './agentctl-context.ts';
 import { enrollCommand } from './agentctl-enroll.ts';
 import { eventsCommand } from './agentctl-events.ts';
+import { importCommand } from './agentctl-import.ts';
 import { statusCommand } from './agentctl-status.ts';
 import { LocalApi } from './local-api.ts';
 import { runProgram } from './run-program.ts';
@@ -24,6 +25,7 @@ export async function agentctl(args: readonly string[], terminal: Terminal): Pro
     .addCommand(statusCommand(context))
     .addCommand(enrollCommand(context))
     .addCommand(eventsCommand(context))
+    .addCommand(importCommand(context))
     .addCommand(versionCommand(context));
   return await runProgram(program, args, terminal);
 }
