@@ -1,0 +1,161 @@
+/**
+ * Whether a path carries packets, from small ones that are sent through it and answered. Pure: the caller sends what
+ * {@link nextProbe} says, when {@link PathProbe.nextAtMs} has come.
+ *
+ * A path that works is asked once a second while it is in use or young, and now and then otherwise. As soon as an answer
+ * is overdue it is asked seven times a second. It is dead when nothing came back for {@link DEAD_AFTER_MS} after the first
+ * packet that was lost, so that a busy path is known to be dead within two and a half seconds of its death.
+ */
+export interface PathProbe {
+  readonly sinceMs: number;
+  /** Number of the last packet sent; 0 before the first. */
+  readonly sequence: number;
+  /** The last packets, oldest first. */
+  readonly recent: readonly SentProbe[];
+  /** When the first of the packets was sent that nothing has come back for or after; undefined while none is out. */
+  readonly unansweredSinceMs: number | undefined;
+  /** Smoothed round trip, ms; undefined until the peer's agent has answered. */
+  readonly rttMs: number | undefined;
+  /** When something came back last; undefined before anything has. */
+  readonly answeredAtMs: number | undefined;
+  /** When {@link nextProbe} wants to hear that time has passed. */
+  readonly nextAtMs: number;
+}
+
+interface SentProbe {
+  readonly sequence: number;
+  readonly sentAtMs: number;
+  readonly isAnswered: boolean;
+}
+
+/** How a path is doing. `unknown`: nothing has ever come back; a firewall at the peer may be all that is wrong. */
+export type PathHealth = 'unknown' | 'alive' | 'dead';
+
+export type ProbeEvent =
+  | { readonly type: 'time' }
+  /** Do not wait for the next packet's time. */
+  | { readonly type: 'due' }
+  /** The peer's agent has answered. */
+  | { readonly type: 'answered'; readonly sequence: number }
+  /** The peer's kernel has: nobody listens there, so its agent is down. The path works all the same. */
+  | { readonly type: 'refused' };
+
+export interface ProbeFacts {
+  /** Monotonic ms. */
+  readonly nowMs: number;
+  /** Whether others than the probes use the path. */
+  readonly inUse: boolean;
+}
+
+const BUSY_INTERVAL_MS = 1000;
+const IDLE_INTERVAL_MS = 5000;
+/** A path that has just come up is watched like one in use. */
+const YOUNG_MS = 60_000;
+const RETRY_INTERVAL_MS = 150;
+/** Silence after the first lost packet, besides two round trips. */
+const DEAD_AFTER_MS = 1200;
+const RECENT_MAX = 20;
+/** A round trip that an answer may take before it counts as overdue, in round trips and in ms. */
+const OVERDUE = { factor: 3, leastMs: 250, mostMs: 1000 } as const;
+/** Share of a new round trip in the smoothed one (RFC 6298). */
+const RTT_GAIN = 1 / 8;
+
+/** A probe that has sent nothing yet; its first packet is due now. */
+export function newProbe(nowMs: number): PathProbe {
+  return {
+    sinceMs: nowMs,
+    sequence: 0,
+    recent: [],
+    unansweredSinceMs: undefined,
+    rttMs: undefined,
+    answeredAtMs: undefined,
+    nextAtMs: nowMs,
+  };
+}
+
+/** The probe after an event, and the number of the packet to send now, if any. */
+export function nextProbe(
+  probe: PathProbe,
+  event: ProbeEvent,
+  facts: ProbeFacts,
+): { readonly probe: PathProbe; readonly send?: number } {
+  switch (event.type) {
+    case 'time':
+      return facts.nowMs < probe.nextAtMs ? { probe } : sent(probe, facts);
+    case 'due':
+      return sent(probe, facts);
+    case 'answered': {
+      const answered = probe.recent.find(({ sequence }) => sequence === event.sequence);
+      return { probe: answered === undefined || answered.isAnswered ? probe : heard(probe, answered, true, facts) };
+    }
+    case 'refused': {
+      const last = probe.recent.at(-1);
+      return { probe: last === undefined ? probe : heard(probe, last, false, facts) };
+    }
+  }
+}
+
+function sent(probe: PathProbe, { nowMs }: ProbeFacts): { readonly probe: PathProbe; readonly send: number } {
+  const sequence = probe.sequence + 1;
+  const packet = { sequence, sentAtMs: nowMs, isAnswered: false };
+  const isRetry = probe.unansweredSinceMs !== undefined;
+  return {
+    probe: {
+      ...probe,
+      sequence,
+      recent: [...probe.recent, packet].slice(-RECENT_MAX),
+      unansweredSinceMs: probe.unansweredSinceMs ?? nowMs,
+      nextAtMs: nowMs + (isRetry ? RETRY_INTERVAL_MS : overdueMs(probe)),
+    },
+    send: sequence,
+  };
+}
+
+/** After an answer: the next packet is due one interval after the last one was sent. */
+function heard(probe: PathProbe, packet: SentProbe, isTimed: boolean, { nowMs, inUse }: ProbeFacts): PathProbe {
+  const isBusy = inUse || nowMs - probe.sinceMs < YOUNG_MS;
+  const lastSentMs = probe.recent.at(-1)?.sentAtMs ?? nowMs;
+  const rttMs = nowMs - packet.sentAtMs;
+  const smoothedMs = probe.rttMs === undefined ? rttMs : probe.rttMs + RTT_GAIN * (rttMs - probe.rttMs);
+  return {
+    ...probe,
+    recent: probe.recent.map((each) => (each.sequence === packet.sequence ? { ...each, isAnswered: true } : each)),
+    unansweredSinceMs: undefined,
+    rttMs: isTimed ? smoothedMs : probe.rttMs,
+    answeredAtMs: nowMs,
+    nextAtMs: lastSentMs + (isBusy ? BUSY_INTERVAL_MS : IDLE_INTERVAL_MS),
+  };
+}
+
+function overdueMs({ rttMs }: PathProbe): number {
+  const { factor, leastMs, mostMs } = OVERDUE;
+  return Math.min(mostMs, Math.max(leastMs, factor * (rttMs ?? mostMs)));
+}
+
+/** Whether the last packet was one more for an answer that did not come in time. */
+export function isOverdue({ unansweredSinceMs, recent }: PathProbe): boolean {
+  return unansweredSinceMs !== undefined && (recent.at(-1)?.sentAtMs ?? 0) > unansweredSinceMs;
+}
+
+/** Whether nothing is out, and the last packet has been a while ago. */
+export function isIdle({ unansweredSinceMs, recent }: PathProbe, nowMs: number): boolean {
+  return unansweredSinceMs === undefined && nowMs - (recent.at(-1)?.sentAtMs ?? nowMs) >= RETRY_INTERVAL_MS;
+}
+
+/** How the path is doing now. */
+export function healthOf(probe: PathProbe, nowMs: number): PathHealth {
+  if (probe.answeredAtMs === undefined) return 'unknown';
+  return silentMs(probe, nowMs) >= DEAD_AFTER_MS + 2 * (probe.rttMs ?? 0) ? 'dead' : 'alive';
+}
+
+/** For how long nothing has come back, counted from the first packet that it might have come back for; 0 when all is well. */
+export function silentMs({ unansweredSinceMs }: PathProbe, nowMs: number): number {
+  return unansweredSinceMs === undefined ? 0 : nowMs - unansweredSinceMs;
+}
+
+/** Share of the last packets that were lost, 0 to 1; undefined before there is one whose answer is overdue or there. */
+export function lossOf(probe: PathProbe, nowMs: number): number | undefined {
+  const settled = probe.recent.filter(({ isAnswered, sentAtMs }) => isAnswered || nowMs - sentAtMs >= OVERDUE.mostMs);
+  if (settled.length === 0) return undefined;
+  return settled.filter(({ isAnswered }) => !isAnswered).length / settled.length;
+}

@@ -1,0 +1,255 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  healthOf,
+  isIdle,
+  isOverdue,
+  lossOf,
+  newProbe,
+  nextProbe,
+  silentMs,
+  type PathProbe,
+  type ProbeEvent,
+} from '../../src/paths/path-probe.ts';
+import { SimulatedPath } from './simulated-path.ts';
+
+const BEGIN_MS = 1_000_000;
+const busy = (nowMs: number): { nowMs: number; inUse: boolean } => ({ nowMs, inUse: true });
+const idle = (nowMs: number): { nowMs: number; inUse: boolean } => ({ nowMs, inUse: false });
+
+/** A probe whose first packet went out at BEGIN_MS, after these events, each so many ms after it. */
+function after(...events: readonly (readonly [number, ProbeEvent])[]): PathProbe {
+  const first = nextProbe(newProbe(BEGIN_MS), { type: 'time' }, busy(BEGIN_MS)).probe;
+  return events.reduce((probe, [ms, event]) => nextProbe(probe, event, busy(BEGIN_MS + ms)).probe, first);
+}
+
+const time: ProbeEvent = { type: 'time' };
+const refused: ProbeEvent = { type: 'refused' };
+const answer = (sequence: number): ProbeEvent => ({ type: 'answered', sequence });
+const dueIn = ({ nextAtMs }: PathProbe): number => nextAtMs - BEGIN_MS;
+
+describe('a probe', () => {
+  it('sends its first packet at once, and knows nothing yet', () => {
+    const probe = newProbe(BEGIN_MS);
+    expect(probe.nextAtMs).toBe(BEGIN_MS);
+    expect(nextProbe(probe, time, busy(BEGIN_MS)).send).toBe(1);
+    expect([healthOf(probe, BEGIN_MS), silentMs(probe, BEGIN_MS), lossOf(probe, BEGIN_MS)]).toEqual([
+      'unknown',
+      0,
+      undefined,
+    ]);
+  });
+
+  it('sends nothing before its time, however often it is asked', () => {
+    const probe = after();
+    const asked = nextProbe(probe, time, busy(probe.nextAtMs - 1));
+    expect(asked).toEqual({ probe });
+  });
+
+  it('is alive with its first answer, and has its round trip', () => {
+    const probe = after([40, answer(1)]);
+    expect(probe).toMatchObject({ answeredAtMs: BEGIN_MS + 40, rttMs: 40, unansweredSinceMs: undefined });
+    expect(healthOf(probe, BEGIN_MS + 40)).toBe('alive');
+  });
+
+  it('smooths its round trip', () => {
+    const probe = after([40, answer(1)], [1000, time], [1120, answer(2)]);
+    expect(probe.rttMs).toBe(50);
+  });
+
+  it('stays unknown, not dead, while nothing has ever come back', () => {
+    const probe = after([1000, time], [1250, time], [1500, time]);
+    expect(healthOf(probe, BEGIN_MS + 60_000)).toBe('unknown');
+    expect(silentMs(probe, BEGIN_MS + 60_000)).toBe(60_000);
+  });
+
+  it.each<[string, readonly [number, ProbeEvent]]>([
+    ['an answer to a packet that was never sent', [50, answer(7)]],
+    ['a second answer to the same packet', [50, answer(1)]],
+  ])('takes no notice of %s', (_what, event) => {
+    const before = after([40, answer(1)]);
+    expect(after([40, answer(1)], event)).toEqual(before);
+  });
+
+  it('takes no notice of a refusal before it has sent anything', () => {
+    const probe = newProbe(BEGIN_MS);
+    expect(nextProbe(probe, refused, busy(BEGIN_MS))).toEqual({ probe });
+  });
+
+  it('is alive when the peer refuses, but measures no round trip by that', () => {
+    const probe = after([40, refused]);
+    expect(healthOf(probe, BEGIN_MS + 40)).toBe('alive');
+    expect(probe).toMatchObject({ rttMs: undefined, answeredAtMs: BEGIN_MS + 40 });
+    expect(lossOf(probe, BEGIN_MS + 40)).toBe(0);
+  });
+
+  it('is alive again as soon as an answer comes, also a late one', () => {
+    const dead = after([40, answer(1)], [1000, time], [1250, time], [1500, time], [1750, time], [2000, time]);
+    expect(healthOf(dead, BEGIN_MS + 2500)).toBe('dead');
+    const late = nextProbe(dead, answer(2), busy(BEGIN_MS + 2500)).probe;
+    expect(healthOf(late, BEGIN_MS + 2500)).toBe('alive');
+  });
+});
+
+describe('the next packet is due', () => {
+  it('a second after the last one, while the path is in use', () => expect(dueIn(after([40, answer(1)]))).toBe(1000));
+
+  it('a second after the last one, while the path is young, in use or not', () => {
+    const { probe } = nextProbe(after(), answer(1), idle(BEGIN_MS + 40));
+    expect(dueIn(probe)).toBe(1000);
+  });
+
+  it('after five seconds on a path that is neither', () => {
+    const sent = nextProbe({ ...after(), nextAtMs: BEGIN_MS + 60_000 }, time, idle(BEGIN_MS + 60_000)).probe;
+    const { probe } = nextProbe(sent, answer(2), idle(BEGIN_MS + 60_040));
+    expect(dueIn(probe)).toBe(65_000);
+    expect(dueIn(nextProbe(sent, answer(2), busy(BEGIN_MS + 60_040)).probe)).toBe(61_000);
+  });
+
+  it.each([
+    ['a second on a path of unknown round trip', [], 1000],
+    [
+      '250 ms on a fast path',
+      [
+        [10, answer(1)],
+        [1000, time],
+      ],
+      1250,
+    ],
+    [
+      'three round trips on a slow one',
+      [
+        [200, answer(1)],
+        [1000, time],
+      ],
+      1600,
+    ],
+    [
+      'a second at most',
+      [
+        [900, answer(1)],
+        [1000, time],
+      ],
+      2000,
+    ],
+  ] as const)('as soon as an answer is overdue: %s', (_what, events, dueMs) =>
+    expect(dueIn(after(...events))).toBe(dueMs),
+  );
+
+  it('at once, when it is made due', () => {
+    const alive = after([10, answer(1)]);
+    const { probe, send } = nextProbe(alive, { type: 'due' }, busy(BEGIN_MS + 300));
+    expect([send, dueIn(probe), probe.unansweredSinceMs]).toEqual([2, 550, BEGIN_MS + 300]);
+  });
+
+  it('seven times a second from then on', () => {
+    const retries = after([10, answer(1)], [1000, time], [1250, time]);
+    expect(dueIn(retries)).toBe(1400);
+    expect(dueIn(nextProbe(retries, time, busy(BEGIN_MS + 1400)).probe)).toBe(1550);
+  });
+});
+
+describe('a packet that is out', () => {
+  it('makes the path overdue only when another one had to follow it', () => {
+    expect(isOverdue(newProbe(BEGIN_MS))).toBe(false);
+    expect(isOverdue(after())).toBe(false);
+    expect(isOverdue(after([10, answer(1)], [1000, time]))).toBe(false);
+    const retried = after([10, answer(1)], [1000, time], [1250, time]);
+    expect(isOverdue(retried)).toBe(true);
+    expect(isOverdue(nextProbe(retried, answer(3), busy(BEGIN_MS + 1260)).probe)).toBe(false);
+  });
+
+  it('keeps the path from being idle, and so does one that was answered just now', () => {
+    expect(isIdle(after(), BEGIN_MS + 900)).toBe(false);
+    const alive = after([10, answer(1)]);
+    expect([isIdle(alive, BEGIN_MS + 149), isIdle(alive, BEGIN_MS + 150)]).toEqual([false, true]);
+  });
+});
+
+describe('loss', () => {
+  it('counts a packet once it is answered, or overdue by a second', () => {
+    const probe = after([10, answer(1)], [1000, time]);
+    expect(lossOf(probe, BEGIN_MS + 1999)).toBe(0);
+    expect(lossOf(probe, BEGIN_MS + 2000)).toBe(0.5);
+  });
+
+  it('is that of the last twenty packets', () => {
+    let probe = after([10, answer(1)]);
+    for (let nowMs = BEGIN_MS; probe.sequence < 30; nowMs += 250) probe = nextProbe(probe, time, busy(nowMs)).probe;
+    expect(probe.recent).toHaveLength(20);
+    expect(lossOf(probe, BEGIN_MS + 60_000)).toBe(1);
+  });
+
+  it('comes out as it is on the way, give or take what twenty packets can tell', () => {
+    const path = new SimulatedPath({ seed: 7, loss: 0.3, rttMs: () => 30 });
+    const told: number[] = [];
+    while (path.probe.sequence < 5000) {
+      path.step();
+      told.push(lossOf(path.probe, path.nowMs) ?? 0);
+    }
+    const mean = told.reduce((sum, loss) => sum + loss, 0) / told.length;
+    expect(mean).toBeGreaterThan(0.2);
+    expect(mean).toBeLessThan(0.4);
+  });
+});
+
+describe('death', () => {
+  const rounds = fc.record({
+    seed: fc.integer(),
+    loss: fc.double({ min: 0, max: 0.6, noNaN: true }),
+    rttMs: fc.integer({ min: 0, max: 300 }),
+    jitterMs: fc.integer({ min: 0, max: 50 }),
+    aliveForMs: fc.integer({ min: 3000, max: 120_000 }),
+    /** The clock of the caller is late by as much: a timer, or a busy machine. */
+    lateMs: fc.integer({ min: 0, max: 20 }),
+  });
+
+  it('is known within 2.5 s of the last possible answer, whatever was lost before, while the path is in use', () =>
+    fc.assert(
+      fc.property(rounds, ({ seed, loss, rttMs, jitterMs, aliveForMs, lateMs }) => {
+        const path = new SimulatedPath({ seed, loss, rttMs: (random) => rttMs + random() * jitterMs, lateMs });
+        path.runUntil(BEGIN_MS + aliveForMs);
+        fc.pre(path.probe.answeredAtMs !== undefined);
+        const lastAnswerMs = path.die();
+        path.runUntil(lastAnswerMs + 10_000);
+        // Two round trips are part of it: more than 2.5 s only where one takes more than 125 ms.
+        const allowedMs = Math.max(2500, 2250 + 2 * (path.probe.rttMs ?? 0)) + 3 * lateMs;
+        expect(path.deadSinceMs! - lastAnswerMs).toBeLessThanOrEqual(allowedMs);
+      }),
+      { numRuns: 300 },
+    ));
+
+  it('is known within 6.5 s on a path that is not in use', () => {
+    const path = new SimulatedPath({ seed: 1, loss: 0, rttMs: () => 20, inUse: false });
+    path.runUntil(BEGIN_MS + 120_000);
+    const lastAnswerMs = path.die();
+    path.runUntil(lastAnswerMs + 20_000);
+    expect(path.deadSinceMs! - lastAnswerMs).toBeLessThanOrEqual(6500);
+  });
+
+  // Five packets in a row have to be lost: 0.3 to the fifth. A tunnel that loses so much is taken down every few minutes.
+  it.each([
+    [0.05, 0.2],
+    [0.1, 0.5],
+    [0.2, 5],
+    [0.3, 25],
+  ])('is told of a path that loses %f of its packets at most so often per 10,000 probes: %f', (loss, most) => {
+    const paths = Array.from({ length: 20 }, (_, seed) => new SimulatedPath({ seed, loss, rttMs: () => 30 }));
+    for (const path of paths) while (path.probe.sequence < 10_000) path.step();
+    expect(paths.reduce((sum, { deaths }) => sum + deaths, 0) / paths.length).toBeLessThanOrEqual(most);
+  });
+
+  it('is never told of a path without loss, whatever its round trip and its jitter', () =>
+    fc.assert(
+      fc.property(
+        fc.integer(),
+        fc.integer({ min: 0, max: 900 }),
+        fc.integer({ min: 0, max: 200 }),
+        (seed, rtt, jitter) => {
+          const path = new SimulatedPath({ seed, loss: 0, rttMs: (random) => rtt + random() * jitter });
+          path.runUntil(BEGIN_MS + 120_000);
+          expect(path.deaths).toBe(0);
+        },
+      ),
+    ));
+});
