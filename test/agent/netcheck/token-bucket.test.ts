@@ -1,0 +1,16 @@
+import { expect, it } from 'vitest';
+import { TokenBucket } from '../../../src/agent/netcheck/token-bucket.ts';
+import { ManualClock } from '../../reconcile/memory-charon.ts';
+
+const taken = (bucket: TokenBucket, tries: number): number =>
+  Array.from({ length: tries }, () => bucket.take()).filter(Boolean).length;
+
+it('lets a burst through, then so many a second, and never saves up more than a burst', () => {
+  const clock = new ManualClock();
+  const bucket = new TokenBucket({ perSecond: 10, burst: 5 }, clock);
+  expect(taken(bucket, 20)).toBe(5);
+  clock.advance(250);
+  expect(taken(bucket, 20)).toBe(2);
+  clock.advance(3_600_000);
+  expect(taken(bucket, 20)).toBe(5);
+});
