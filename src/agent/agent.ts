@@ -1,20 +1,30 @@
-import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { createPrivateKey, randomBytes, X509Certificate } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { messageOf } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Ledger } from '../reconcile/ledger.ts';
+import { EvidenceBoard } from '../paths/evidence-board.ts';
 import { Reconciler, type Target } from '../reconcile/loop.ts';
-import type { AgentStatus, EnrollCommand } from './api.ts';
+import { ViciClient, type ViciLogLine } from '../vici/index.ts';
+import type { AgentStatus, EnrollCommand, NetCheck, PingCommand, PingResult } from './api.ts';
 import { ControlChannel } from './channel.ts';
 import { charonCredentials, requestDigest, type CharonCredentials } from './charon-adapter.ts';
+import { followCharonLog } from './charon-log.ts';
 import { CharonLoop } from './charon-loop.ts';
 import type { AgentConfig } from './config.ts';
 import { DirectPaths } from './direct-paths.ts';
 import { enrolNode } from './enrol.ts';
 import type { StateFileError } from './disk.ts';
 import { EventLog } from './event-log.ts';
+import { LinkWatch } from './link-watch.ts';
+import { localAddresses } from './local-addresses.ts';
 import { LocalRefusal, serveLocalApi } from './local-server.ts';
+import { MeshLoopback } from './mesh-loopback.ts';
+import { NetworkMonitor } from './network-monitor.ts';
+import { NodeNetwork } from './netcheck/node-network.ts';
+import { systemNetwork } from './netcheck/udp-network.ts';
 import { NodeState } from './node-state.ts';
+import { Repairs } from './repairs.ts';
 import { agentStatus } from './status.ts';
 import { storedIn, type NodeIdentity, type Stored } from './stored.ts';
 
@@ -42,8 +52,13 @@ export class Agent {
   readonly #stored: Stored;
   readonly #events = new EventLog();
   readonly #directPaths: DirectPaths;
+  readonly #repairs: Repairs;
+  readonly #loopback: MeshLoopback;
+  readonly #links: LinkWatch;
+  readonly #evidence = new EvidenceBoard();
   readonly #node: NodeState;
   readonly #charonLoop: CharonLoop;
+  readonly #network: NodeNetwork;
   #identity: NodeIdentity | undefined;
   #credentials: CharonCredentials | undefined;
   #channel: ControlChannel | undefined;
@@ -57,9 +72,14 @@ export class Agent {
     this.#deps = deps;
     this.#stored = storedIn(config.stateDir);
     this.#directPaths = new DirectPaths(deps);
+    this.#repairs = new Repairs(deps.clock);
+    this.#loopback = new MeshLoopback(() => deps.clock.monotonicMs());
+    this.#links = new LinkWatch({ ...deps, onChange: () => this.#charonLoop.trigger() });
     this.#setIdentity(this.#stored.identity.read());
     this.#node = this.#makeNode();
+    this.#evidence.keep(this.#node.desired?.connections ?? []);
     this.#charonLoop = this.#makeCharonLoop();
+    this.#network = this.#makeNetwork();
   }
 
   /** Runs until the signal aborts; rejects only when the local socket cannot be served. */
@@ -71,26 +91,64 @@ export class Agent {
         keptEvents: () => this.#events.kept(),
         followEvents: (stop) => this.#events.follow(stop),
         enroll: (command) => this.#enroll(command, signal),
+        ping: (command) => this.#ping(command),
+        netCheck: () => this.#netCheck(signal),
       },
       this.#deps.logger,
     );
     const stop = new AbortController();
     const running = AbortSignal.any([signal, stop.signal]);
-    const loops = [this.#charonLoop.run(running), this.#runChannel(running)];
+    const monitor = new NetworkMonitor({
+      random: this.#deps.random,
+      logger: this.#deps.logger.child({ component: 'network' }),
+      onChange: () => this.#networkChanged(running),
+    });
+    const loops = [
+      this.#charonLoop.run(running),
+      this.#runChannel(running),
+      this.#network.run(running),
+      monitor.run(running),
+      this.#readLog(running),
+    ];
     try {
       this.#deps.onReady();
       await Promise.all(loops);
     } finally {
-      // A loop that failed takes the other one along: half an agent is worse than one that systemd starts again.
+      // A loop that failed takes the others along: half an agent is worse than one that systemd starts again.
       stop.abort();
       await Promise.allSettled(loops);
+      await this.#links[Symbol.asyncDispose]();
       await api[Symbol.asyncDispose]();
+    }
+  }
+
+  /** What charon logs explains what does not come up; without it the rest goes on as well. */
+  async #readLog(signal: AbortSignal): Promise<void> {
+    const { clock, random, logger } = this.#deps;
+    await using client = new ViciClient({ socketPath: this.#config.viciSocket, random });
+    const onLine = (line: ViciLogLine): void => {
+      if (this.#evidence.read(line, clock.monotonicMs()) !== undefined) this.#charonLoop.trigger();
+    };
+    try {
+      await followCharonLog({ client, onLine, onGap: () => undefined }, signal);
+    } catch (error) {
+      logger.error({ err: error }, 'the log of charon is not followed any more');
     }
   }
 
   /** What cannot be read is asked of the coordinator again, or given to charon again. */
   #noteUnusable(error: StateFileError): void {
     this.#deps.logger.error({ err: error }, 'state file not usable');
+  }
+
+  /** Peers are told of the address that this node is registered from, which may be another now. */
+  #networkChanged(signal: AbortSignal): void {
+    const message = 'the addresses or the default route of this machine have changed';
+    this.#events.add({ atMs: this.#deps.clock.nowMs(), kind: 'network', connection: null, child: null, message });
+    this.#repairs.suspectAddress();
+    void this.#network.check(signal).catch(() => undefined);
+    this.#directPaths.networkChanged();
+    this.#charonLoop.trigger();
   }
 
   /** Without it a new agent would load everything again: worth a word in the status, but no reason to stop. */
@@ -113,11 +171,20 @@ export class Agent {
       desiredFile: this.#stored.desired,
       held: this.#stored.desired.readIfUsable((error) => this.#noteUnusable(error)),
       directPaths: this.#directPaths,
+      links: this.#links,
+      repairs: this.#repairs,
+      localAddresses,
+      ownNat: () => this.#network.last?.natKind ?? 'unknown',
+      logged: (connection) => this.#evidence.latest(connection),
       identity: () => this.#identity,
       channelDownMs: () => this.#channel?.downMs ?? Number.POSITIVE_INFINITY,
       send: (frame) => this.#channel?.send(frame) ?? false,
       onEvent: (event) => this.#events.add(event),
-      changed: () => this.#charonLoop.trigger(),
+      changed: () => {
+        this.#evidence.keep(this.#node.desired?.connections ?? []);
+        this.#charonLoop.trigger();
+        this.#network.desiredChanged();
+      },
     });
   }
 
@@ -139,9 +206,32 @@ export class Agent {
       reconciler,
       credentials: () => this.#credentials,
       target: () => this.#target(),
+      prepare: () => this.#holdMeshAddresses(),
       gate: (observed) => this.#node.gate(observed),
       onRound: (round) => this.#node.roundDone(round),
       onLost: (problem) => this.#node.charonLost(problem),
+      onEvent: (event) => this.#events.add(event),
+    });
+  }
+
+  /** Before charon is told of tunnels that carry them: it wants to find an address of each local selector. */
+  async #holdMeshAddresses(): Promise<void> {
+    const { desired } = this.#node;
+    if (desired === undefined) return;
+    const { addresses } = desired;
+    await this.#loopback.hold(addresses === undefined ? [] : [addresses.mesh, addresses.relay]);
+  }
+
+  #makeNetwork(): NodeNetwork {
+    const { clock, random, logger } = this.#deps;
+    return new NodeNetwork({
+      clock,
+      random,
+      randomBytes,
+      network: systemNetwork,
+      reflectorPorts: this.#config.reflectorPorts,
+      logger: logger.child({ component: 'network' }),
+      desired: () => this.#node.desired,
       onEvent: (event) => this.#events.add(event),
     });
   }
@@ -230,16 +320,35 @@ export class Agent {
     return { node, mesh };
   }
 
+  async #ping({ peer }: PingCommand): Promise<PingResult> {
+    const links = this.#node.desired?.links ?? [];
+    const link = links.find((candidate) => candidate.peer === peer);
+    if (link === undefined) {
+      const known =
+        links.length === 0 ? 'it has no links' : `its links lead to ${links.map((each) => each.peer).join(', ')}`;
+      throw new LocalRefusal(404, 'no-such-link', `this node has no link to "${peer}"; ${known}`);
+    }
+    return { peer, ...(await this.#links.ping(link.id)) };
+  }
+
   #setIdentity(identity: NodeIdentity | undefined): void {
     this.#identity = identity;
     this.#credentials = identity === undefined ? undefined : credentialsOf(identity);
   }
 
+  async #netCheck(signal: AbortSignal): Promise<NetCheck> {
+    const check = await this.#network.check(signal);
+    if (check !== undefined) return check;
+    const message =
+      'there is nothing to ask: the desired state names no mediator and no hub that this node connects to (on a mediator or hub itself that is as it should be)';
+    throw new LocalRefusal(409, 'no-targets', message);
+  }
+
   async #status(): Promise<AgentStatus> {
     if (this.#node.isCharonThere) await this.#charonLoop.refresh(FRESH_WITHIN_MS);
-    return agentStatus({
+    const status = agentStatus({
       report: this.#node.report(),
-      diskProblem: this.#diskProblem,
+      hostProblems: [this.#diskProblem, this.#loopback.problem, this.#links.problem].filter((each) => each !== null),
       generations: this.#node.generations,
       node: this.#identity?.node ?? null,
       mesh: this.#identity?.mesh ?? null,
@@ -250,6 +359,7 @@ export class Agent {
         problem: null,
       },
     });
+    return { ...status, problems: [...status.problems, ...this.#network.problems] };
   }
 }
 

@@ -3,6 +3,15 @@ import { charonReportSchema, connectionReportSchema, linkReportSchema, nodeEvent
 
 export type { ChildSaReport, ConnectionReport, IkeSaReport, LinkReport } from '../control/report.ts';
 
+export {
+  canCarryIke,
+  netCheckSchema,
+  networkCauseOf,
+  type NetCheck,
+  type NetCheckTarget,
+} from './netcheck/net-check.ts';
+export type { NatKind } from '../paths/path-cause.ts';
+
 /** The agent's HTTP API on its Unix socket: what `agentctl` sends and reads. */
 
 export const AGENT_SOCKET_DEFAULT = '/run/cygnet-agent/agent.sock';
@@ -45,6 +54,24 @@ export const enrollCommandSchema = z.strictObject({
 export type EnrollCommand = Readonly<z.output<typeof enrollCommandSchema>>;
 
 export const enrollResultSchema = z.object({ node: z.string(), mesh: z.string() });
+
+/** Body of `POST /v1/ping`. */
+export const pingCommandSchema = z.strictObject({
+  /** The node at the other end of a link. */
+  peer: z.string().max(63),
+});
+export type PingCommand = Readonly<z.output<typeof pingCommandSchema>>;
+
+const pingAnswerSchema = z.discriminatedUnion('outcome', [
+  z.object({ outcome: z.literal('answered'), rttMs: z.number().min(0) }),
+  z.object({ outcome: z.literal('refused') }),
+  z.object({ outcome: z.literal('lost') }),
+  z.object({ outcome: z.literal('not-up') }),
+]);
+
+/** One packet through each path. `refused`: the path works, and the peer's agent does not run. */
+export const pingResultSchema = z.object({ peer: z.string(), direct: pingAnswerSchema, relay: pingAnswerSchema });
+export type PingResult = Readonly<z.output<typeof pingResultSchema>>;
 
 /** A line of `GET /v1/events`. */
 export const agentEventSchema = nodeEventSchema;

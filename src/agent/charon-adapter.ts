@@ -87,6 +87,10 @@ export class ViciCharon implements Charon {
       'unload-conn': ({ connection }, signal) => this.#ask('unload-conn', { name: connection }, signal),
       // timeout -1: charon queues it and answers; what comes of it is seen in the next observation.
       'terminate-ike': ({ ikeSaId }, signal) => this.#ask('terminate', { 'ike-id': ikeSaId, timeout: -1 }, signal),
+      // `force` sends one DELETE and does not wait (ike_sa.c), but only without a time-out (controller.c).
+      'abandon-ike': ({ ikeSaId }, signal) =>
+        this.#ask('terminate', { 'ike-id': ikeSaId, force: true, timeout: -1 }, signal),
+      'rekey-child': ({ childSaId }, signal) => this.#ask('rekey', { 'child-id': childSaId }, signal),
       'terminate-child': ({ childSaId }, signal) =>
         this.#ask('terminate', { 'child-id': childSaId, timeout: -1 }, signal),
       'initiate-ike': ({ connection }, signal) => this.#ask('initiate', { ike: connection, timeout: -1 }, signal),

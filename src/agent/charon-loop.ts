@@ -12,7 +12,7 @@ const ROUND_GAP_MS = 50;
 /** After a set-up the next look comes soon: an SA takes a moment to appear. What was loaded is set up at once. */
 const AFTER_INITIATE_MS = 300;
 /** While something waits for its turn. */
-const WAITING_MS = 1000;
+const WAITING_MS = 250;
 
 export interface CharonLoopDeps {
   readonly viciSocket: string;
@@ -24,6 +24,8 @@ export interface CharonLoopDeps {
   readonly reconciler: Reconciler;
   readonly credentials: () => CharonCredentials | undefined;
   readonly target: () => Target | undefined;
+  /** Called before each round; must not reject. */
+  readonly prepare: () => Promise<void>;
   readonly gate: Gate;
   readonly onRound: (result: RoundResult) => void;
   /** charon cannot be reached; with the reason for people. */
@@ -108,7 +110,8 @@ export class CharonLoop {
     while (!signal.aborted) {
       this.#isTriggered = false;
       const waiters = [...this.#waiters];
-      const { reconciler, target, gate, onRound } = this.#deps;
+      const { reconciler, target, prepare, gate, onRound } = this.#deps;
+      await prepare();
       const result = await reconciler.round(charon, target(), gate, signal);
       onRound(result);
       for (const waiter of waiters) waiter();
@@ -121,7 +124,7 @@ export class CharonLoop {
     if (done.some(({ kind }) => kind.startsWith('load'))) return 0;
     if (done.length > 0) return AFTER_INITIATE_MS;
     const { resyncMs } = this.#deps;
-    return nextAttemptInMs === undefined ? resyncMs : Math.min(resyncMs, Math.max(WAITING_MS, nextAttemptInMs));
+    return Math.min(resyncMs, Math.max(WAITING_MS, nextAttemptInMs));
   }
 
   #untilNext(ms: number, signal: AbortSignal): Promise<void> {

@@ -18,6 +18,15 @@ const configSchema = z.strictObject({
   keyType: z.enum(KEY_KINDS).default('ecdsa-p256'),
   /** Seconds between full looks at charon when nothing else causes one. */
   resyncSeconds: z.number().int().min(1).max(3600).default(10),
+  /**
+   * UDP ports on which a mediator or hub tells others how they look from outside, and on which this node asks its own
+   * mediators and hubs: the same on all nodes of a mesh. Two of them tell the kind of NAT; none turns both off.
+   */
+  reflectorPorts: z
+    .array(z.number().int().min(1).max(65_535))
+    .max(4)
+    .refine((ports) => new Set(ports).size === ports.length, 'a port is named twice')
+    .default([7445, 7446]),
 });
 export type AgentConfig = Readonly<z.output<typeof configSchema>>;
 

@@ -1,20 +1,55 @@
 import type { Clock } from '../clock.ts';
 import type { LinkHint } from '../control/frames.ts';
-import type { DesiredState } from '../ike/desired-state.ts';
+import type { DesiredLink, DesiredState } from '../ike/desired-state.ts';
 import type { IkeSa } from '../ike/sa.ts';
-import { NEW_DIRECT_PATH, nextDirectPath, type DirectPath, type DirectPathEvent } from '../paths/direct-path.ts';
+import {
+  changesAtMs,
+  NEW_DIRECT_PATH,
+  nextDirectPath,
+  type DirectPath,
+  type DirectPathEvent,
+} from '../paths/direct-path.ts';
+import type { DatedEvidence } from '../paths/evidence-board.ts';
+import { causeBy, causeOf, type CauseEvidence, type PathCause } from '../paths/path-cause.ts';
 import { fits, initiateKey } from '../reconcile/plan.ts';
-import { isRegistered, mediatedLinks, type MediatedLink } from './hints.ts';
-import { isInstalled } from './report.ts';
+import { isRegistered, mediatedLinks, type MediatedLink, type MediatedWay } from './hints.ts';
+import { installedIn } from './report.ts';
 
 /** Mediations under way at once: each may hold a charon worker for a minute. */
 const UNDERWAY_MAX = 4;
+
+/** What a round has to go by. */
+export interface DirectPathsInput {
+  readonly desired: DesiredState;
+  readonly ikeSas: readonly IkeSa[];
+  readonly hints: ReadonlyMap<string, LinkHint>;
+  /** Whether nothing comes through the direct tunnel of this link, which goes through these IKE SAs. */
+  readonly isSilent: (link: DesiredLink, ikeSas: readonly IkeSa[]) => boolean;
+  /** What this node knows besides: its own NAT, and what charon's log has proved about a connection. */
+  readonly ownNat: CauseEvidence['ownNat'];
+  readonly logged: (connection: string) => DatedEvidence | undefined;
+}
+
+/** What the direct paths want of a round. */
+export interface DirectWishes {
+  /** Mediated children, by pace key, that may be initiated now. */
+  readonly turns: ReadonlySet<string>;
+  /** IKE SAs whose tunnel carries nothing any more. */
+  readonly abandon: ReadonlySet<number>;
+  /** Links whose direct tunnel is given up in this round, and the IKE SAs that it goes through. */
+  readonly lost: readonly { readonly link: DesiredLink; readonly ikeSas: readonly IkeSa[] }[];
+  /** Tries whose outcome is open. */
+  readonly trying: number;
+  /** Ms until time alone changes a path; infinite when it does not. */
+  readonly changesInMs: number;
+}
 
 /** The direct path of each mediated link of this node. */
 export class DirectPaths {
   readonly #clock: Clock;
   readonly #random: () => number;
   #paths = new Map<string, DirectPath>();
+  #causes = new Map<string, PathCause | undefined>();
 
   constructor(deps: { readonly clock: Clock; readonly random: () => number }) {
     this.#clock = deps.clock;
@@ -26,56 +61,129 @@ export class DirectPaths {
     return this.#paths;
   }
 
-  /** Takes in what charon shows, and answers which mediated children (by pace key) may be initiated now. */
-  observed(desired: DesiredState, ikeSas: readonly IkeSa[], hints: ReadonlyMap<string, LinkHint>): ReadonlySet<string> {
-    const links = mediatedLinks(desired);
-    this.#paths = new Map(
-      links.map(({ link, connection }) => [link.id, this.#next(link.id, observation(link.direct, connection, ikeSas))]),
-    );
-    const underway = links.filter(
-      ({ link, connection }) => this.#paths.get(link.id)?.phase === 'trying' || isPending(connection, ikeSas),
-    ).length;
-    return new Set(
-      links
-        .filter((mediated) => isTurn(mediated, hints) && this.#isWanted(mediated, ikeSas))
-        .filter(({ mediatedBy }) => isRegistered(mediatedBy, ikeSas))
-        .slice(0, Math.max(0, UNDERWAY_MAX - underway))
-        .map(({ connection, child }) => initiateKey(connection, child.name)),
-    );
+  /** Why a link has no direct path; undefined while there is nothing to explain. */
+  causeOf(link: string): PathCause | undefined {
+    return this.#causes.get(link);
   }
 
-  /** A tunnel whose selectors are not the configured ones any more is set up anew beside the old one. */
-  #isWanted({ link, connection, child }: MediatedLink, ikeSas: readonly IkeSa[]): boolean {
-    const phase = this.#paths.get(link.id)?.phase;
-    if (phase !== 'up') return phase === 'idle';
-    const childSas = ikeSas.filter(({ name }) => name === connection).flatMap((ikeSa) => ikeSa.childSas);
-    return !childSas.some((childSa) => childSa.name === child.name && fits(childSa, child));
+  /** Takes in what charon and the probes show. */
+  observed(input: DirectPathsInput): DirectWishes {
+    const links = mediatedLinks(input.desired);
+    const before = this.#paths;
+    this.#paths = new Map(links.map((mediated) => [mediated.link.id, this.#look(mediated, input)]));
+    this.#causes = new Map(links.map((mediated) => [mediated.link.id, this.#explain(mediated, input)]));
+    const { ikeSas, hints } = input;
+    const phases = [...this.#paths.values()];
+    const underway = links.filter(
+      (mediated) => this.#paths.get(mediated.link.id)?.phase === 'trying' || isPending(mediated, ikeSas),
+    ).length;
+    const turns = links
+      .filter((mediated) => this.#isWanted(mediated, ikeSas))
+      .flatMap((mediated) => wayInTurn(mediated, hints))
+      .filter(({ mediatedBy }) => isRegistered(mediatedBy, ikeSas))
+      .slice(0, Math.max(0, UNDERWAY_MAX - underway))
+      .map(({ connection, child }) => initiateKey(connection, child.name));
+    return {
+      turns: new Set(turns),
+      abandon: new Set(phases.flatMap((path) => (path.phase === 'ending' ? path.ikeSaIds : []))),
+      lost: links.flatMap(({ link }) => {
+        const path = this.#paths.get(link.id);
+        if (path?.phase !== 'ending' || before.get(link.id)?.phase === 'ending') return [];
+        return [{ link, ikeSas: ikeSas.filter(({ uniqueId }) => path.ikeSaIds.includes(uniqueId)) }];
+      }),
+      trying: phases.filter(({ phase }) => phase === 'trying').length,
+      changesInMs: this.#changesInMs(),
+    };
   }
 
   initiated(link: string): void {
-    this.#paths.set(link, this.#next(link, { type: 'initiated' }));
+    const path = this.#paths.get(link) ?? NEW_DIRECT_PATH;
+    this.#paths.set(link, this.#next(path, { type: 'initiated' }, link));
   }
 
-  #next(link: string, event: DirectPathEvent): DirectPath {
-    const facts = { nowMs: this.#clock.monotonicMs(), random: this.#random };
-    return nextDirectPath(this.#paths.get(link) ?? NEW_DIRECT_PATH, event, facts);
+  /** This node's addresses or routes have changed. */
+  networkChanged(): void {
+    for (const [link, path] of this.#paths) this.#paths.set(link, this.#next(path, { type: 'network-changed' }, link));
+  }
+
+  #changesInMs(): number {
+    const times = [...this.#paths.values()].map(changesAtMs).filter((atMs) => atMs !== undefined);
+    return Math.max(0, Math.min(...times) - this.#clock.monotonicMs());
+  }
+
+  #look(mediated: MediatedLink, { ikeSas, isSilent, logged }: DirectPathsInput): DirectPath {
+    const { link } = mediated;
+    const own = sasOf(mediated, ikeSas);
+    const before = this.#paths.get(link.id) ?? NEW_DIRECT_PATH;
+    const path = this.#next(before, observation(link, own), link.id);
+    if (path.phase === 'trying' && isStuck(mediated, path.sinceMs, logged))
+      return this.#next(path, { type: 'stuck' }, link.id);
+    const carriers = installedIn(link.direct, own);
+    if (path.phase !== 'up' || !isSilent(link, carriers)) return path;
+    return this.#next(path, { type: 'silent', ikeSaIds: carriers.map(({ uniqueId }) => uniqueId) }, link.id);
+  }
+
+  #explain(mediated: MediatedLink, input: DirectPathsInput): PathCause | undefined {
+    const { link, ways } = mediated;
+    const path = this.#paths.get(link.id) ?? NEW_DIRECT_PATH;
+    if (path.phase === 'up') return undefined;
+    const hint = input.hints.get(link.id);
+    return causeOf({
+      ownRegistered: ways.some(({ mediatedBy }) => isRegistered(mediatedBy, input.ikeSas)),
+      peerOnline: hint?.peerOnline,
+      peerRegistered: hint?.peerRegistered,
+      ownNat: input.ownNat,
+      peerNat: hint?.peerNat ?? 'unknown',
+      logged: causeBy(latestOf(mediated, input.logged)?.evidence),
+      failures: path.failures,
+      lost: path.lost,
+    });
+  }
+
+  /** A tunnel whose selectors are not the configured ones any more is set up anew beside the old one. */
+  #isWanted(mediated: MediatedLink, ikeSas: readonly IkeSa[]): boolean {
+    const phase = this.#paths.get(mediated.link.id)?.phase;
+    if (phase !== 'up') return phase === 'idle';
+    const childSas = sasOf(mediated, ikeSas).flatMap((ikeSa) => ikeSa.childSas);
+    return !mediated.ways.some(({ child }) => childSas.some((each) => each.name === child.name && fits(each, child)));
+  }
+
+  #next(path: DirectPath, event: DirectPathEvent, link: string): DirectPath {
+    const facts = { nowMs: this.#clock.monotonicMs(), random: this.#random, cause: this.#causes.get(link) };
+    return nextDirectPath(path, event, facts);
   }
 }
 
-function observation(
-  direct: Parameters<typeof isInstalled>[0],
-  connection: string,
-  ikeSas: readonly IkeSa[],
-): DirectPathEvent {
-  if (isInstalled(direct, ikeSas)) return { type: 'observed', sa: 'up' };
-  return { type: 'observed', sa: ikeSas.some(({ name }) => name === connection) ? 'pending' : 'none' };
+function observation({ direct }: DesiredLink, own: readonly IkeSa[]): DirectPathEvent {
+  const carriers = installedIn(direct, own);
+  if (carriers.length === 0) return { type: 'observed', sa: own.length > 0 ? 'pending' : 'none' };
+  return { type: 'observed', sa: 'up', ikeSaIds: carriers.map(({ uniqueId }) => uniqueId) };
 }
 
-function isTurn({ link }: MediatedLink, hints: ReadonlyMap<string, LinkHint>): boolean {
+/** The peer may answer under the connection of another mediator: its charon knows it by its identity only. */
+function sasOf({ ways }: MediatedLink, ikeSas: readonly IkeSa[]): readonly IkeSa[] {
+  return ikeSas.filter(({ name }) => ways.some(({ connection }) => connection === name));
+}
+
+/** The way that this node is to take now, if it is the one to initiate. */
+function wayInTurn({ link, ways }: MediatedLink, hints: ReadonlyMap<string, LinkHint>): readonly MediatedWay[] {
   const hint = hints.get(link.id);
-  return hint?.registered === true && hint.initiate;
+  if (hint?.initiate !== true) return [];
+  return ways.filter(({ mediator }) => mediator === hint.mediator).slice(0, 1);
 }
 
-function isPending(connection: string, ikeSas: readonly IkeSa[]): boolean {
-  return ikeSas.some(({ name, state }) => name === connection && (state === 'CREATED' || state === 'CONNECTING'));
+/** The newest evidence about any way of a link. */
+function latestOf({ ways }: MediatedLink, logged: DirectPathsInput['logged']): DatedEvidence | undefined {
+  const known = ways.flatMap(({ connection }) => logged(connection) ?? []);
+  return known.toSorted((a, b) => b.atMs - a.atMs)[0];
+}
+
+/** Whether charon has said since the beginning of the try that it waits for what will not come. */
+function isStuck(mediated: MediatedLink, sinceMs: number, logged: DirectPathsInput['logged']): boolean {
+  const latest = latestOf(mediated, logged);
+  return latest?.evidence.code === 'stuck-in-charon' && latest.atMs >= sinceMs;
+}
+
+function isPending(mediated: MediatedLink, ikeSas: readonly IkeSa[]): boolean {
+  return sasOf(mediated, ikeSas).some(({ state }) => state === 'CREATED' || state === 'CONNECTING');
 }

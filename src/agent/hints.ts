@@ -1,6 +1,6 @@
 import type { LinkHint } from '../control/frames.ts';
-import type { ChildConfig } from '../ike/connection.ts';
-import type { DesiredLink, DesiredState } from '../ike/desired-state.ts';
+import type { ChildConfig, Connection } from '../ike/connection.ts';
+import type { ChildRef, DesiredLink, DesiredState } from '../ike/desired-state.ts';
 import type { IkeSa } from '../ike/sa.ts';
 
 /** A coordinator that was away for this long is done without: the node decides by what it sees itself. */
@@ -14,21 +14,46 @@ export interface HintSource {
 }
 
 /**
- * What is known of each mediated link: whether both ends are registered, and whether this node initiates. While the
- * coordinator is there only its word counts. Alone, the lexically first node initiates, and the peer is taken to be
- * registered when this node is: the mediator calls back when the peer comes later.
+ * What is known of each mediated link: where both ends are registered, and whether this node initiates. While the
+ * coordinator is there only its word counts. Alone, the lexically first node initiates, through the first mediator that it
+ * is registered at itself, and the peer is taken to be there too: the mediator calls back when the peer comes later.
  */
-export function effectiveHints(desired: DesiredState, source: HintSource): ReadonlyMap<string, LinkHint> {
+export function effectiveHints(
+  desired: DesiredState,
+  ikeSas: readonly IkeSa[],
+  source: HintSource,
+): ReadonlyMap<string, LinkHint> {
   const isAlone = source.channelDownMs >= ALONE_AFTER_MS;
   if (!isAlone) return new Map(source.hints?.map((hint) => [hint.link, hint]));
   return new Map(
-    desired.links.map(({ id, peer }) => [id, { link: id, registered: true, initiate: desired.node < peer }]),
+    mediatedLinks(desired).map(({ link: { id, peer }, ways }) => {
+      const way = ways.find(({ mediatedBy }) => isRegistered(mediatedBy, ikeSas));
+      const initiate = desired.node < peer;
+      return [
+        id,
+        {
+          link: id,
+          mediator: way?.mediator ?? null,
+          initiate,
+          peerOnline: true,
+          peerRegistered: true,
+          peerNat: 'unknown',
+        } satisfies LinkHint,
+      ];
+    }),
   );
 }
 
-/** A link whose direct path is set up through a mediator. */
+/** A link whose direct path is set up through mediators. */
 export interface MediatedLink {
   readonly link: DesiredLink;
+  /** One for each mediator, the preferred one first; never empty. */
+  readonly ways: readonly MediatedWay[];
+}
+
+/** How a direct path is set up through one mediator. */
+export interface MediatedWay {
+  readonly mediator: string;
   readonly connection: string;
   readonly child: ChildConfig;
   /** The connection that registers this node at the mediator. */
@@ -36,12 +61,20 @@ export interface MediatedLink {
 }
 
 export function mediatedLinks(desired: DesiredState): readonly MediatedLink[] {
+  const byName = new Map<string, Connection>(desired.connections.map((connection) => [connection.name, connection]));
   return desired.links.flatMap((link) => {
-    const connection = desired.connections.find(({ name }) => name === link.direct?.connection);
-    if (connection?.kind !== 'mediated-peer') return [];
-    const child = connection.children.find(({ name }) => name === link.direct?.child);
-    return child === undefined ? [] : [{ link, connection: connection.name, child, mediatedBy: connection.mediatedBy }];
+    const ways = link.direct.flatMap((ref) => wayOf(ref, byName));
+    return ways.length === 0 ? [] : [{ link, ways }];
   });
+}
+
+function wayOf(ref: ChildRef, byName: ReadonlyMap<string, Connection>): readonly MediatedWay[] {
+  const connection = byName.get(ref.connection);
+  if (connection?.kind !== 'mediated-peer') return [];
+  const client = byName.get(connection.mediatedBy);
+  const child = connection.children.find(({ name }) => name === ref.child);
+  if (child === undefined || client?.kind !== 'mediation-client') return [];
+  return [{ mediator: client.mediator, connection: connection.name, child, mediatedBy: connection.mediatedBy }];
 }
 
 /** True when the mediation connection is established: before that an initiate would park one of charon's workers. */

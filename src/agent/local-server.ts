@@ -5,7 +5,15 @@ import type { NodeEvent } from '../control/report.ts';
 import { messageOf } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { listenOnUnixSocket } from '../unix-socket.ts';
-import { enrollCommandSchema, type AgentStatus, type EnrollCommand } from './api.ts';
+import {
+  enrollCommandSchema,
+  pingCommandSchema,
+  type AgentStatus,
+  type EnrollCommand,
+  type NetCheck,
+  type PingCommand,
+  type PingResult,
+} from './api.ts';
 
 /** What the local socket offers. */
 export interface LocalApiHandlers {
@@ -14,6 +22,10 @@ export interface LocalApiHandlers {
   readonly followEvents: (signal: AbortSignal) => AsyncIterable<NodeEvent>;
   /** Rejects with a LocalRefusal. */
   readonly enroll: (command: EnrollCommand) => Promise<{ readonly node: string; readonly mesh: string }>;
+  /** Rejects with a LocalRefusal. */
+  readonly ping: (command: PingCommand) => Promise<PingResult>;
+  /** Rejects with a LocalRefusal. */
+  readonly netCheck: () => Promise<NetCheck>;
 }
 
 /** A "no" for the user of agentctl. `status` 400: the request is wrong; 409: not in this state; 502: the other end. */
@@ -74,6 +86,12 @@ async function answer(
       const command = parsed(enrollCommandSchema, await bodyOf(request));
       return reply(response, 200, await handlers.enroll(command));
     }
+    case '/v1/ping':
+      expectMethod(request, 'POST');
+      return reply(response, 200, await handlers.ping(parsed(pingCommandSchema, await bodyOf(request))));
+    case '/v1/netcheck':
+      expectMethod(request, 'POST');
+      return reply(response, 200, await handlers.netCheck());
     default:
       throw new LocalRefusal(404, 'not-found', `there is nothing at ${url.pathname}`);
   }

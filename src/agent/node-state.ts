@@ -5,12 +5,19 @@ import { messageOf } from '../errors.ts';
 import { desiredStateSchema, type DesiredState } from '../ike/desired-state.ts';
 import { canonicalJson, digestOf } from '../json.ts';
 import type { ObservedState, Step } from '../reconcile/charon.ts';
-import type { Gate, RoundResult } from '../reconcile/loop.ts';
+import type { DatedEvidence } from '../paths/evidence-board.ts';
+import type { NatKind } from '../paths/path-cause.ts';
+import type { Gate, PathWishes, RoundResult } from '../reconcile/loop.ts';
 import type { DirectPaths } from './direct-paths.ts';
 import { effectiveHints, mediatedLinks } from './hints.ts';
+import type { LinkWatch } from './link-watch.ts';
+import type { Repairs } from './repairs.ts';
 import { connectionReports, linkReports, type ReportInput } from './report.ts';
 import type { HeldState, NodeIdentity } from './stored.ts';
 import type { StateFile } from './disk.ts';
+
+/** Before there is a desired state. */
+const NO_WISHES: PathWishes = { allows: () => false, abandon: new Set(), rekey: new Set(), lookInMs: Infinity };
 
 /** A report without news is sent this often all the same, for the byte counts. */
 const REPORT_EVERY_MS = 30_000;
@@ -23,6 +30,13 @@ export interface NodeDeps {
   /** What was on disk at the start. */
   readonly held: HeldState | undefined;
   readonly directPaths: DirectPaths;
+  readonly links: Pick<LinkWatch, 'look' | 'reading' | 'isSilent' | 'tellLost' | 'takeDeath' | 'isNetworkFine'>;
+  readonly repairs: Repairs;
+  /** The machine's own addresses. */
+  readonly localAddresses: () => ReadonlySet<string>;
+  readonly ownNat: () => NatKind;
+  /** What charon's log says about a connection that does not come up. */
+  readonly logged: (connection: string) => DatedEvidence | undefined;
   readonly identity: () => NodeIdentity | undefined;
   /** How long the control channel has been down, in ms. */
   readonly channelDownMs: () => number;
@@ -66,19 +80,44 @@ export class NodeState {
   /** Which set-ups the paths want, given what charon shows. Mediated children wait for their turn; others need none. */
   readonly gate: Gate = (observed: ObservedState) => {
     const { desired } = this;
-    if (desired === undefined) return () => false;
-    const turns = this.#deps.directPaths.observed(desired, observed.ikeSas, this.#effectiveHints(desired));
-    const mediated = new Set<string>(mediatedLinks(desired).map(({ connection }) => connection));
-    return (key) =>
-      turns.has(key) ||
-      !key.startsWith('initiate ') ||
-      !mediated.has(key.slice('initiate '.length).split('/')[0] ?? '');
+    if (desired === undefined) return NO_WISHES;
+    const { directPaths, links, repairs } = this.#deps;
+    const { ikeSas } = observed;
+    const direct = directPaths.observed({
+      desired,
+      ikeSas,
+      hints: effectiveHints(desired, ikeSas, { hints: this.#hints, channelDownMs: this.#deps.channelDownMs() }),
+      isSilent: (link, own) => links.isSilent(link, own),
+      ownNat: this.#deps.ownNat(),
+      logged: this.#deps.logged,
+    });
+    for (const lost of direct.lost) links.tellLost(desired.addresses, lost.link, lost.ikeSas);
+    const hasLoss = links.takeDeath() || direct.lost.length > 0;
+    if (hasLoss && !links.isNetworkFine()) repairs.suspectAddress();
+    const repair = repairs.decide({
+      desired,
+      ikeSas,
+      localAddresses: this.#deps.localAddresses(),
+      trying: direct.trying,
+    });
+    const mediated = new Set<string>(
+      mediatedLinks(desired).flatMap(({ ways }) => ways.map(({ connection }) => connection)),
+    );
+    const isMediated = (key: string): boolean =>
+      key.startsWith('initiate ') && mediated.has(key.slice('initiate '.length).split('/')[0] ?? '');
+    return {
+      allows: (key) => (isMediated(key) ? direct.turns.has(key) && !repair.renews : true),
+      abandon: new Set([...direct.abandon, ...repair.abandon]),
+      rekey: repair.rekey,
+      lookInMs: Math.min(direct.changesInMs, repair.lookInMs),
+    };
   };
 
   /** Takes in a finished round and tells the coordinator what is new. */
   roundDone(round: RoundResult): void {
     this.#round = round;
     this.#charonProblem = null;
+    if (this.desired !== undefined) this.#deps.links.look(this.desired, round.observed.ikeSas);
     for (const step of round.done) this.#noteStep(step);
     this.#notePaths();
     this.#sendOutcomes(round);
@@ -133,6 +172,7 @@ export class NodeState {
         problem: this.#charonProblem,
       },
       generation: this.#appliedGeneration,
+      nat: this.#deps.ownNat(),
       connections: input === undefined ? [] : connectionReports(input),
       links:
         input === undefined
@@ -204,8 +244,8 @@ export class NodeState {
 
   #noteStep(step: Step): void {
     if (step.kind === 'initiate-child') {
-      const link = this.desired?.links.find(
-        ({ direct }) => direct?.connection === step.connection && direct.child === step.child,
+      const link = this.desired?.links.find(({ direct }) =>
+        direct.some(({ connection, child }) => connection === step.connection && child === step.child),
       );
       if (link !== undefined && this.#deps.directPaths.paths.has(link.id)) this.#deps.directPaths.initiated(link.id);
     }
@@ -237,14 +277,10 @@ export class NodeState {
       ikeSas: this.#round?.observed.ikeSas,
       refusals: new Map(this.#round?.refusals.map(({ resource, message }) => [resource, message])),
       directPaths: this.#deps.directPaths.paths,
-      registered: new Set(
-        [...this.#effectiveHints(desired)].filter(([, hint]) => hint.registered).map(([link]) => link),
-      ),
+      causeOf: (link) => this.#deps.directPaths.causeOf(link),
+      reading: (link, path) => this.#deps.links.reading(link, path),
+      evidenceOf: (connection) => this.#deps.logged(connection)?.evidence,
     };
-  }
-
-  #effectiveHints(desired: DesiredState): ReadonlyMap<string, LinkHint> {
-    return effectiveHints(desired, { hints: this.#hints, channelDownMs: this.#deps.channelDownMs() });
   }
 
   #event(kind: string, message: string): void {
@@ -285,5 +321,10 @@ function withoutCounters(report: NodeReport): unknown {
       })),
     })),
   }));
-  return { ...report, atMs: 0, charon: { ...report.charon, idleWorkers: null, sinceMs: null }, connections };
+  const links = report.links.map(({ direct, relay, ...link }) => ({
+    ...link,
+    direct: direct?.health ?? null,
+    relay: relay?.health ?? null,
+  }));
+  return { ...report, links, atMs: 0, charon: { ...report.charon, idleWorkers: null, sinceMs: null }, connections };
 }

@@ -1,9 +1,12 @@
 import { childrenOf, type Connection } from '../ike/connection.ts';
 import type { ChildRef, DesiredLink, DesiredState } from '../ike/desired-state.ts';
 import type { ChildSa, IkeSa } from '../ike/sa.ts';
-import type { ChildSaReport, ConnectionReport, IkeSaReport, LinkReport } from '../control/report.ts';
+import type { ChildSaReport, ConnectionReport, IkeSaReport, LinkReport, PathReading } from '../control/report.ts';
 import type { DirectPath } from '../paths/direct-path.ts';
+import type { Evidence } from '../paths/evidence.ts';
+import { explainCause, type PathCause } from '../paths/path-cause.ts';
 import { fits } from '../reconcile/plan.ts';
+import type { ProbeReading } from './prober.ts';
 
 /** What the report is made from: the desired state, what charon shows, and what the agent knows besides. */
 export interface ReportInput {
@@ -13,8 +16,12 @@ export interface ReportInput {
   /** charon's refusals by connection. */
   readonly refusals: ReadonlyMap<string, string>;
   readonly directPaths: ReadonlyMap<string, DirectPath>;
-  /** Links whose two ends are registered at the same mediator, as far as this node knows. */
-  readonly registered: ReadonlySet<string>;
+  /** Why a link has no direct path; undefined while there is nothing to explain. */
+  readonly causeOf: (link: string) => PathCause | undefined;
+  /** What charon's log says about a connection that does not come up. */
+  readonly evidenceOf: (connection: string) => Evidence | undefined;
+  /** What probes say of a path that is up. */
+  readonly reading: (link: string, path: 'direct' | 'relay') => ProbeReading | undefined;
 }
 
 /** A problem is for people, and with a longer one the coordinator would refuse the whole report. */
@@ -34,7 +41,7 @@ export function connectionReports(input: ReportInput): ConnectionReport[] {
       kind,
       peer,
       status,
-      problem: (refusal ?? problemOf(connection, ikeSas, status))?.slice(0, PROBLEM_MAX) ?? null,
+      problem: (refusal ?? problemOf(connection, ikeSas, status, input))?.slice(0, PROBLEM_MAX) ?? null,
       ikeSas: ikeSas.map((ikeSa) => ikeSaReport(ikeSa, connection)),
     };
   });
@@ -69,13 +76,16 @@ function problemOf(
   connection: Connection,
   ikeSas: readonly IkeSa[],
   status: ConnectionReport['status'],
+  { evidenceOf }: Pick<ReportInput, 'evidenceOf'>,
 ): string | null {
   if (status === 'up') return missingChildren(connection, ikeSas);
+  const logged = evidenceOf(connection.name);
+  const why = logged === undefined ? '' : `. ${logged.advice} charon says: "${logged.quote}"`;
   if (connection.kind === 'mediation-client' && status !== 'ready') {
-    return `not registered at mediator ${connection.mediator} (${connection.remoteAddresses.join(', ')}): no direct path can be set up`;
+    return `not registered at mediator ${connection.mediator} (${connection.remoteAddresses.join(', ')}): no direct path can be set up${why}`;
   }
   if (connection.kind === 'spoke' && status !== 'ready') {
-    return `no tunnel to hub ${connection.peer} (${connection.remoteAddresses.join(', ')}): it does not answer, or refuses this node; see the charon log`;
+    return `no tunnel to hub ${connection.peer} (${connection.remoteAddresses.join(', ')}): ${logged === undefined ? 'it does not answer, or refuses this node; see the charon log' : logged.code}${why}`;
   }
   return null;
 }
@@ -127,56 +137,69 @@ function childSaReport(childSa: ChildSa, link: string | null): ChildSaReport {
 export function linkReports(input: ReportInput): Omit<LinkReport, 'sinceMs'>[] {
   return input.desired.links.map((link) => {
     const { id, peer } = link;
-    const direct = input.directPaths.get(id);
-    const directFailures = direct?.failures ?? 0;
-    if (input.ikeSas === undefined) return { id, peer, path: 'unknown', problem: null, directFailures };
-    const path = pathOf(link, input.ikeSas);
-    const problem = outdatedProblem(link, input.desired, input.ikeSas) ?? linkProblem(link, path, direct, input);
-    return { id, peer, path, problem, directFailures };
+    const directFailures = input.directPaths.get(id)?.failures ?? 0;
+    const unprobed = { cause: null, direct: null, relay: null };
+    if (input.ikeSas === undefined) return { id, peer, path: 'unknown', problem: null, directFailures, ...unprobed };
+    const readings = { direct: input.reading(id, 'direct'), relay: input.reading(id, 'relay') };
+    const path = pathOf(link, input.ikeSas, readings);
+    const problem = outdatedProblem(link, input.desired, input.ikeSas) ?? linkProblem(link, path, input);
+    const cause = path === 'direct' ? null : (input.causeOf(id) ?? null);
+    const [direct, relay] = [pathReading(readings.direct), pathReading(readings.relay)];
+    return { id, peer, path, problem, directFailures, cause, direct, relay };
   });
 }
 
-function pathOf(link: DesiredLink, ikeSas: readonly IkeSa[]): LinkReport['path'] {
-  if (isInstalled(link.direct, ikeSas)) return 'direct';
-  return isInstalled(link.relay, ikeSas) ? 'relay' : 'none';
+type Readings = { readonly [P in 'direct' | 'relay']: ProbeReading | undefined };
+
+function pathReading(reading: ProbeReading | undefined): PathReading | null {
+  if (reading === undefined) return null;
+  const { health, rttMs = null, loss = null } = reading;
+  return { health, rttMs: rttMs === null ? null : Math.round(rttMs * 10) / 10, loss };
 }
 
-/** A CHILD SA that carries traffic; while it is rekeyed the old one still does. */
-export function isInstalled(ref: ChildRef | undefined, ikeSas: readonly IkeSa[]): boolean {
-  if (ref === undefined) return false;
-  return ikeSas
-    .filter(({ name }) => name === ref.connection)
-    .some(({ childSas }) =>
-      childSas.some(({ name, state }) => name === ref.child && ['INSTALLED', 'REKEYING', 'REKEYED'].includes(state)),
-    );
+/** A tunnel through which nothing comes is no path. */
+function pathOf(link: DesiredLink, ikeSas: readonly IkeSa[], readings: Readings): LinkReport['path'] {
+  if (isInstalled(link.direct, ikeSas) && readings.direct?.health !== 'dead') return 'direct';
+  return isInstalled(link.relay, ikeSas) && readings.relay?.health !== 'dead' ? 'relay' : 'none';
+}
+
+/** IKE SAs with a CHILD SA of this configuration that carries traffic; while it is rekeyed the old one still does. */
+export function installedIn(refs: readonly ChildRef[], ikeSas: readonly IkeSa[]): readonly IkeSa[] {
+  return ikeSas.filter((ikeSa) =>
+    refs.some(
+      ({ connection, child }) =>
+        ikeSa.name === connection &&
+        ikeSa.childSas.some(
+          ({ name, state }) => name === child && ['INSTALLED', 'REKEYING', 'REKEYED'].includes(state),
+        ),
+    ),
+  );
+}
+
+function isInstalled(refs: readonly ChildRef[], ikeSas: readonly IkeSa[]): boolean {
+  return installedIn(refs, ikeSas).length > 0;
 }
 
 /** A change of the subnets that one of the two charons has not taken: traffic of the new ones has no tunnel. */
 function outdatedProblem(link: DesiredLink, desired: DesiredState, ikeSas: readonly IkeSa[]): string | null {
-  const isOutdated = (ref: ChildRef | undefined): boolean => {
-    const connection = desired.connections.find(({ name }) => name === ref?.connection);
-    const child = connection && childrenOf(connection).find(({ name }) => name === ref?.child);
-    if (child === undefined || !isInstalled(ref, ikeSas)) return false;
-    const childSas = ikeSas.filter(({ name }) => name === ref?.connection).flatMap((ikeSa) => ikeSa.childSas);
+  const isOutdated = (ref: ChildRef): boolean => {
+    const connection = desired.connections.find(({ name }) => name === ref.connection);
+    const child = connection && childrenOf(connection).find(({ name }) => name === ref.child);
+    if (child === undefined || !isInstalled([ref], ikeSas)) return false;
+    const childSas = ikeSas.filter(({ name }) => name === ref.connection).flatMap((ikeSa) => ikeSa.childSas);
     return !childSas.some((childSa) => childSa.name === child.name && fits(childSa, child));
   };
-  if (!isOutdated(link.direct) && !isOutdated(link.relay)) return null;
+  if (![...link.direct, ...link.relay].some(isOutdated)) return null;
   return `a tunnel to ${link.peer} still has other subnets than the mesh spec`;
 }
 
-function linkProblem(
-  link: DesiredLink,
-  path: LinkReport['path'],
-  direct: DirectPath | undefined,
-  input: ReportInput,
-): string | null {
-  if (path === 'direct' || (path === 'relay' && link.direct === undefined)) return null;
+function linkProblem(link: DesiredLink, path: LinkReport['path'], input: ReportInput): string | null {
+  if (path === 'direct' || (path === 'relay' && link.direct.length === 0)) return null;
   const through = path === 'relay' ? 'traffic goes through the hub' : `no traffic to ${link.peer} is possible now`;
+  const direct = input.directPaths.get(link.id);
   if (direct === undefined) return path === 'relay' ? null : `${through}: its tunnel is not up`;
-  if (!input.registered.has(link.id))
-    return `${through}: ${link.peer} and this node are not both registered at the mediator`;
-  if (direct.failures > 0) {
-    return `${through}: hole punching to ${link.peer} came to nothing (tries: ${direct.failures}); a symmetric NAT, a UDP filter or LAN interfaces that charon does not ignore, at either end, do this`;
-  }
-  return `${through}: the direct tunnel to ${link.peer} is being set up`;
+  const cause = input.causeOf(link.id);
+  if (cause === undefined) return `${through}: the direct tunnel to ${link.peer} is being set up`;
+  const tries = direct.failures === 0 ? '' : ` (tries: ${direct.failures})`;
+  return `${through}: ${explainCause(cause, link.peer)}${tries}`;
 }

@@ -7,12 +7,12 @@ export interface StatusInput {
   readonly node: string | null;
   readonly mesh: string | null;
   readonly channel: ChannelStatus;
-  /** What the disk refuses; null when nothing. */
-  readonly diskProblem: string | null;
+  /** What the machine refuses: the disk, an address. */
+  readonly hostProblems: readonly string[];
 }
 
 /** What `agentctl status` shows. Pure. */
-export function agentStatus({ report, generations, node, mesh, channel, diskProblem }: StatusInput): AgentStatus {
+export function agentStatus({ report, generations, node, mesh, channel, hostProblems }: StatusInput): AgentStatus {
   const { agentVersion, atMs, charon, connections, links } = report;
   return {
     agentVersion,
@@ -25,15 +25,15 @@ export function agentStatus({ report, generations, node, mesh, channel, diskProb
     connections,
     links,
     problems: [
-      ...hostProblems({ channel, charon, node, generations }),
-      ...(diskProblem === null ? [] : [diskProblem]),
+      ...agentProblems({ channel, charon, node, generations }),
+      ...hostProblems,
       ...namedProblems(connections, 'name'),
       ...namedProblems(links, 'peer'),
     ],
   };
 }
 
-function hostProblems({
+function agentProblems({
   channel,
   charon,
   node,

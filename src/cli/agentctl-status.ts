@@ -5,11 +5,11 @@ import {
   type ChildSaReport,
   type ConnectionReport,
   type IkeSaReport,
-  type LinkReport,
 } from '../agent/api.ts';
 import { formatAge } from './age.ts';
 import type { AgentctlContext } from './agentctl-context.ts';
-import { printable, type Paint, type Style } from './style.ts';
+import { pathPaint, readingText } from './path-text.ts';
+import { printable, type Style } from './style.ts';
 import { renderTable } from './table.ts';
 
 export function statusCommand({ terminal, api }: AgentctlContext): Command {
@@ -66,16 +66,14 @@ function links({ links: all, atMs }: AgentStatus, style: Style): string {
   const rows = all.map((link) => ({
     cells: [
       link.peer,
-      { text: link.path, paint: pathPaint(link, style) },
+      { text: link.path, paint: pathPaint(link.path, style) },
       link.sinceMs === null ? '' : formatAge((atMs - link.sinceMs) / 1000),
+      readingText(link.direct),
+      readingText(link.relay),
       { text: link.problem ?? '', paint: style.warn },
     ],
   }));
-  return renderTable(['LINK TO', 'PATH', 'FOR', ''], rows);
-}
-
-function pathPaint({ path }: LinkReport, style: Style): Paint {
-  return { direct: style.good, relay: style.warn, none: style.bad, unknown: style.dim }[path];
+  return renderTable(['LINK TO', 'PATH', 'FOR', 'DIRECT', 'RELAY', ''], rows);
 }
 
 function connections(status: AgentStatus, style: Style): string {

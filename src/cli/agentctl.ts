@@ -5,6 +5,9 @@ import type { AgentctlContext } from './agentctl-context.ts';
 import { enrollCommand } from './agentctl-enroll.ts';
 import { eventsCommand } from './agentctl-events.ts';
 import { importCommand } from './agentctl-import.ts';
+import { pathsCommand } from './agentctl-paths.ts';
+import { pingCommand } from './agentctl-ping.ts';
+import { netCheckCommand } from './agentctl-netcheck.ts';
 import { statusCommand } from './agentctl-status.ts';
 import { LocalApi } from './local-api.ts';
 import { runProgram } from './run-program.ts';
@@ -24,7 +27,10 @@ export async function agentctl(args: readonly string[], terminal: Terminal): Pro
   program
     .addCommand(statusCommand(context))
     .addCommand(enrollCommand(context))
+    .addCommand(pathsCommand(context))
+    .addCommand(pingCommand(context))
     .addCommand(eventsCommand(context))
+    .addCommand(netCheckCommand(context))
     .addCommand(importCommand(context))
     .addCommand(versionCommand(context));
   return await runProgram(program, args, terminal);

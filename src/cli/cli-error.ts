@@ -3,8 +3,16 @@ import { CommanderError } from 'commander';
 /**
  * `bad-input`: the user's own words are wrong (a flag, a file, a spec). `not-running`, `no-permission`: the socket.
  * `refused`: the service said no. `no-answer`: it said nothing in time, or hung up. `not-understood`: another version.
+ * `nothing-works`: a check was made, and found that.
  */
-export type CliErrorCode = 'bad-input' | 'not-running' | 'no-permission' | 'refused' | 'no-answer' | 'not-understood';
+export type CliErrorCode =
+  | 'bad-input'
+  | 'not-running'
+  | 'no-permission'
+  | 'refused'
+  | 'no-answer'
+  | 'not-understood'
+  | 'nothing-works';
 
 /** What a command-line program tells its user before it exits. `details` are further lines, printed as they are. */
 export class CliError extends Error {

@@ -5,7 +5,7 @@ import type { MeshctlContext } from './meshctl-context.ts';
 import type { Paint, Style } from './style.ts';
 import { renderTable, type Row } from './table.ts';
 
-const HEADINGS = ['LINK', 'PATH', 'SINCE', 'PROBLEM'];
+const HEADINGS = ['LINK', 'PATH', 'SINCE', 'ROUND TRIP', 'CAUSE', 'PROBLEM'];
 
 type LinkEnd = LinkView['ends'][number];
 
@@ -38,9 +38,21 @@ function linkRow({ id, ends }: LinkView, nowMs: number, style: Style): Row {
         ? { text: agreed, paint: pathPaint(ends[0], style) }
         : { text: ends.map((end) => `${end.node}: ${pathWord(end)}`).join(', '), paint: style.warn },
       sinces.length === 0 ? '-' : formatAge((nowMs - Math.max(...sinces)) / 1000),
+      rttText(ends),
+      {
+        text: [...new Set(ends.map(({ cause }) => cause ?? ''))].filter((cause) => cause !== '').join(', '),
+        paint: style.warn,
+      },
       { text: problemOf(ends), paint: style.warn },
     ],
   };
+}
+
+/** The mean of what the two ends measure. */
+function rttText(ends: readonly LinkEnd[]): string {
+  const rtts = ends.flatMap(({ rttMs }) => (rttMs === null ? [] : [rttMs]));
+  if (rtts.length === 0) return '-';
+  return `${(rtts.reduce((sum, rtt) => sum + rtt, 0) / rtts.length).toFixed(1)} ms`;
 }
 
 function pathWord({ online, path }: LinkEnd): string {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { nodeEventSchema, nodeReportSchema } from './report.ts';
+import { natKindSchema, nodeEventSchema, nodeReportSchema } from './report.ts';
 
 /** Version of this protocol; both ends close with {@link CLOSE_CODES}.protocol when they differ. */
 export const PROTOCOL_VERSION = 1;
@@ -50,8 +50,13 @@ export type AgentFrame = Readonly<z.output<typeof agentFrameSchema>>;
 /** What the coordinator knows of a link that the node cannot see for itself. Not part of the desired state. */
 export const linkHintSchema = z.strictObject({
   link: text,
-  /** Both ends are registered at the same mediator now. */
-  registered: z.boolean(),
+  /** The mediator at which both ends are registered now, to be used for the direct path; null when there is none. */
+  mediator: text.nullable(),
+  /** The peer has a control channel; it may be registered at the mediator without one. */
+  peerOnline: z.boolean(),
+  /** The peer is registered at a mediator of the link. */
+  peerRegistered: z.boolean(),
+  peerNat: natKindSchema,
   /** This node is the one to initiate the direct path; never both ends at once. */
   initiate: z.boolean(),
 });

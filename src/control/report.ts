@@ -57,6 +57,33 @@ export const connectionReportSchema = z.object({
 });
 export type ConnectionReport = Readonly<z.output<typeof connectionReportSchema>>;
 
+/** Kinds of NAT in front of a node, as far as hole punching cares. */
+export const natKindSchema = z.enum(['none', 'cone', 'symmetric', 'blocked', 'unknown']);
+
+/** Why a link has no direct path. */
+export const linkCauseSchema = z.enum([
+  'peer-offline',
+  'mediator-unreachable',
+  'symmetric-nat',
+  'udp-blocked',
+  'auth-failed',
+  'no-proposal',
+  'ts-unacceptable',
+  'stuck-in-charon',
+  'peer-refused',
+  'path-silent',
+]);
+
+/** What probes say of one path of a link. */
+const pathReadingSchema = z.object({
+  health: z
+    .enum(['unknown', 'alive', 'dead'])
+    .describe('unknown: nothing has ever come back; a firewall at the peer may be all that is wrong'),
+  rttMs: z.number().min(0).nullable().describe("smoothed round trip; null until the peer's agent has answered"),
+  loss: z.number().min(0).max(1).nullable().describe('share of the last packets that were lost'),
+});
+export type PathReading = Readonly<z.output<typeof pathReadingSchema>>;
+
 export const linkReportSchema = z.object({
   id: text,
   peer: text,
@@ -65,6 +92,9 @@ export const linkReportSchema = z.object({
     .describe('unknown: charon cannot be asked; its tunnels may work'),
   sinceMs: instant.nullable().describe('when it took this path: ms since the epoch'),
   problem: text.nullable(),
+  cause: linkCauseSchema.nullable().describe('why there is no direct path, where one is wanted'),
+  direct: pathReadingSchema.nullable().describe('null while it is not up, or cannot be probed'),
+  relay: pathReadingSchema.nullable(),
   /** Set-ups of the direct path that came to nothing since the last one that worked. */
   directFailures: count,
 });
@@ -83,6 +113,7 @@ export const nodeReportSchema = z.object({
   atMs: instant,
   charon: charonReportSchema,
   generation: count.nullable().describe('of the desired state that is applied; null before the first'),
+  nat: natKindSchema,
   connections: z.array(connectionReportSchema).max(4096),
   links: z.array(linkReportSchema).max(4096),
 });
@@ -92,7 +123,7 @@ export type NodeReport = Readonly<z.output<typeof nodeReportSchema>>;
 export const nodeEventSchema = z.object({
   atMs: instant,
   kind: text.describe(
-    'ike-up, ike-down, child-up, child-down, ike-rekey, child-rekey, ike-update, alert, path, charon, channel, step',
+    'ike-up, ike-down, child-up, child-down, ike-rekey, child-rekey, ike-update, alert, path, charon, channel, network, step',
   ),
   connection: text.nullable(),
   child: text.nullable(),

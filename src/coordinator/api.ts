@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { nodeReportSchema, nodeEventSchema } from '../control/report.ts';
+import { linkCauseSchema, nodeReportSchema, nodeEventSchema } from '../control/report.ts';
 
 /** The operator's HTTP API on the coordinator's Unix socket: what `meshctl` sends and reads. */
 
@@ -85,6 +85,8 @@ const linkEndSchema = z.object({
   path: z.enum(['direct', 'relay', 'none', 'unknown']).nullable().describe('null: it has not said'),
   sinceMs: count.nullable(),
   problem: z.string().nullable(),
+  cause: linkCauseSchema.nullable().describe('why there is no direct path, where one is wanted'),
+  rttMs: z.number().min(0).nullable().describe('round trip on the path that is in use'),
   directFailures: count,
 });
 

@@ -7,9 +7,10 @@ import type {
   LinkId,
   NodeName,
 } from '../ike/connection.ts';
-import type { DesiredLink, DesiredState } from '../ike/desired-state.ts';
+import type { DesiredLink, DesiredState, MeshAddressPair } from '../ike/desired-state.ts';
 import { mediationIdentity, mediationWildcard, tunnelIdentity } from '../identity/names.ts';
 import { fromSpokeName, MEDIATION_SERVER, mediationClientName, peerName, toHubName } from './connection-names.ts';
+import { relayAddressOf } from './mesh-addresses.ts';
 import type { MeshSpec, NodeSpec } from './mesh-spec.ts';
 import { otherEnd, planTopology, type HubPair, type PlannedLink, type Topology } from './topology.ts';
 
@@ -23,12 +24,19 @@ export interface MeshIdentity {
   readonly subject: string;
 }
 
+/** Mesh addresses by node; a mesh without any has an empty map. */
+export type MeshAddresses = ReadonlyMap<NodeName, string>;
+
 /**
- * Every node's desired state, from a checked spec; pure, and equal specs give equal states. A link has a child of its
+ * Every node's desired state, from a checked spec; pure, and equal input gives equal states. A link has a child of its
  * own wherever it passes, so that adding or removing one never touches the child of another.
  */
-export function compileMesh(spec: MeshSpec, identity: MeshIdentity): ReadonlyMap<NodeName, DesiredState> {
-  const compiler = new Compiler(spec, identity);
+export function compileMesh(
+  spec: MeshSpec,
+  identity: MeshIdentity,
+  addresses: MeshAddresses,
+): ReadonlyMap<NodeName, DesiredState> {
+  const compiler = new Compiler(spec, identity, addresses);
   return new Map([...spec.nodes].map(([name, node]) => [name, compiler.stateOf(name, node)]));
 }
 
@@ -37,14 +45,22 @@ export function emptyState(mesh: string, node: NodeName): DesiredState {
   return { version: 1, mesh, node, connections: [], links: [] };
 }
 
+interface RankedMediator {
+  readonly mediator: NodeName;
+  /** Its place among the link's mediators. */
+  readonly rank: number;
+}
+
 class Compiler {
   readonly #spec: MeshSpec;
   readonly #identity: MeshIdentity;
+  readonly #addresses: MeshAddresses;
   readonly #topology: Topology;
   readonly #linksOfNode: ReadonlyMap<NodeName, readonly PlannedLink[]>;
 
-  constructor(spec: MeshSpec, identity: MeshIdentity) {
+  constructor(spec: MeshSpec, identity: MeshIdentity, addresses: MeshAddresses) {
     this.#spec = spec;
+    this.#addresses = addresses;
     this.#identity = identity;
     this.#topology = planTopology(spec);
     this.#linksOfNode = linksByNode(this.#topology.links);
@@ -56,11 +72,12 @@ class Compiler {
     const connections = [
       ...(node.roles.includes('mediator') ? [this.#mediationServer(name)] : []),
       ...this.#mediationClients(name, ownLinks),
-      ...ownLinks.flatMap((link) => (link.mediator === undefined ? [] : [this.#peer(name, link, link.mediator)])),
+      ...ownLinks.flatMap((link) => link.mediators.map((mediator, rank) => this.#peer(name, link, { mediator, rank }))),
       ...this.#hubTunnels(name, links),
     ].sort((a, b) => (a.name < b.name ? -1 : 1));
     return {
       ...emptyState(this.#identity.mesh, name),
+      ...this.#pairOf(name, 'addresses'),
       connections,
       links: ownLinks.map((link) => this.#desiredLink(name, link)),
     };
@@ -77,7 +94,7 @@ class Compiler {
   }
 
   #mediationClients(name: NodeName, links: readonly PlannedLink[]): Connection[] {
-    const mediated = links.filter((link) => link.mediator !== undefined);
+    const mediated = links.filter((link) => link.mediators.length > 0);
     if (mediated.length === 0) return [];
     const start = mediated.some((link) => this.#startOf(link) === 'start') ? 'start' : 'add';
     return this.#topology.mediators.map((mediator) => ({
@@ -93,18 +110,18 @@ class Compiler {
     }));
   }
 
-  #peer(name: NodeName, link: PlannedLink, mediator: NodeName): Connection {
+  #peer(name: NodeName, link: PlannedLink, { mediator, rank }: RankedMediator): Connection {
     const peer = otherEnd(link.ends, name);
     return {
       kind: 'mediated-peer',
-      name: peerName(peer),
+      name: peerName(peer, mediator, rank),
       localId: this.#mediationId(name),
       remoteId: this.#mediationId(peer),
       ike: this.#ike(name, 'mediation'),
       peer,
       mediatedBy: mediationClientName(mediator),
       mediationPeer: this.#mediationId(peer),
-      children: [this.#child(link, name, 'direct', this.#startOf(link))],
+      children: [this.#child(link, name, 'direct', 0)],
     };
   }
 
@@ -133,7 +150,8 @@ class Compiler {
       ike: this.#ike(name, 'tunnel'),
       peer,
       children: links.map((link) => {
-        const child = this.#child(link, spoke, link.hubPair === undefined ? 'relay' : 'direct', this.#startOf(link));
+        const path = link.hubPair === undefined ? 'relay' : 'direct';
+        const child = this.#child(link, spoke, path, Math.max(0, link.relayHubs.indexOf(hub)));
         return answers ? mirrored(child) : child;
       }),
     };
@@ -141,34 +159,52 @@ class Compiler {
     return { kind: 'spoke', ...common, remoteAddresses: this.#node(hub).endpoints, virtualIps: [] };
   }
 
-  #child(link: PlannedLink, local: NodeName, path: keyof typeof PRIORITY, start: ChildConfig['start']): ChildConfig {
+  /** `rank`: the place of the hub among those of the link. */
+  #child(link: PlannedLink, local: NodeName, path: keyof typeof PRIORITY, rank: number): ChildConfig {
     const { lifetime, margin, proposals } = { ...this.#spec.defaults.child, ...link.spec.child };
     return {
       name: childNameOf(link.id),
       link: link.id,
-      localSubnets: this.#node(local).subnets,
-      remoteSubnets: this.#node(otherEnd(link.ends, local)).subnets,
-      priority: PRIORITY[path],
+      localSubnets: this.#selectors(local, path),
+      remoteSubnets: this.#selectors(otherEnd(link.ends, local), path),
+      priority: PRIORITY[path] + rank,
       proposals,
       lifetimeSeconds: lifetime,
       marginSeconds: margin,
-      start,
+      start: this.#startOf(link),
     };
   }
 
   #desiredLink(name: NodeName, link: PlannedLink): DesiredLink {
     const peer = otherEnd(link.ends, name);
     const child = childNameOf(link.id);
-    const direct = link.mediator === undefined ? link.hubPair && tunnelName(name, link.hubPair) : peerName(peer);
-    const relay = link.relayHub && toHubName(link.relayHub);
+    const direct = [
+      ...(link.hubPair === undefined ? [] : [tunnelName(name, link.hubPair)]),
+      ...link.mediators.map((mediator, rank) => peerName(peer, mediator, rank)),
+    ];
     return {
       id: link.id,
       peer,
       localSubnets: this.#node(name).subnets,
       remoteSubnets: this.#node(peer).subnets,
-      ...(direct !== undefined && { direct: { connection: direct, child } }),
-      ...(relay !== undefined && { relay: { connection: relay, child } }),
+      ...this.#pairOf(peer, 'peerAddresses'),
+      direct: direct.map((connection) => ({ connection, child })),
+      relay: link.relayHubs.map((hub) => ({ connection: toHubName(hub), child })),
     };
+  }
+
+  /** What a path leads to: the subnets, the mesh address, and on the relay the second address of the pair as well. */
+  #selectors(name: NodeName, path: keyof typeof PRIORITY): string[] {
+    const { subnets } = this.#node(name);
+    const address = this.#addresses.get(name);
+    if (address === undefined) return subnets;
+    return [...subnets, path === 'relay' ? `${address}/31` : `${address}/32`];
+  }
+
+  #pairOf<K extends string>(name: NodeName, key: K): { readonly [P in K]?: MeshAddressPair } {
+    const mesh = this.#addresses.get(name);
+    if (mesh === undefined) return {};
+    return { [key]: { mesh, relay: relayAddressOf(mesh) } } as { readonly [P in K]: MeshAddressPair };
   }
 
   #ike(name: NodeName, use: 'mediation' | 'tunnel'): IkeParameters {
@@ -202,8 +238,7 @@ class Compiler {
 /** The hub tunnels that a link passes: its own when an end is a hub, those of both ends when it is relayed. */
 function hubPairsOf(link: PlannedLink): readonly HubPair[] {
   if (link.hubPair !== undefined) return [link.hubPair];
-  const hub = link.relayHub;
-  return hub === undefined ? [] : link.ends.map((spoke) => ({ hub, spoke }));
+  return link.relayHubs.flatMap((hub) => link.ends.map((spoke) => ({ hub, spoke })));
 }
 
 function tunnelName(name: NodeName, { hub, spoke }: HubPair): ConnectionName {
@@ -224,8 +259,7 @@ function childNameOf(id: LinkId): ChildName {
 function linksByNode(links: readonly PlannedLink[]): ReadonlyMap<NodeName, readonly PlannedLink[]> {
   const byNode = new Map<NodeName, PlannedLink[]>();
   for (const link of links) {
-    const nodes = link.relayHub === undefined ? link.ends : [...link.ends, link.relayHub];
-    for (const node of nodes) {
+    for (const node of [...link.ends, ...link.relayHubs]) {
       const list = byNode.get(node);
       if (list === undefined) byNode.set(node, [link]);
       else list.push(link);

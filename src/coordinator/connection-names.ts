@@ -8,8 +8,9 @@ export const MEDIATION_SERVER = named('mediation');
 /** On a node: registers it at a mediator. */
 export const mediationClientName = (mediator: NodeName): ConnectionName => named(`medsrv-${mediator}`);
 
-/** On both ends of a mediated link: the tunnel to the other. */
-export const peerName = (peer: NodeName): ConnectionName => named(`peer-${peer}`);
+/** On both ends of a mediated link: the tunnel to the other, set up through a mediator. `rank` 0: the spec's first one. */
+export const peerName = (peer: NodeName, mediator: NodeName, rank: number): ConnectionName =>
+  named(rank === 0 ? `peer-${peer}` : `peer-${peer}--${mediator}`);
 
 /** On a spoke: the tunnel to a hub. */
 export const toHubName = (hub: NodeName): ConnectionName => named(`hub-${hub}`);

@@ -1,19 +1,14 @@
 import type { LinkHint } from '../control/frames.ts';
 import type { LinkId, NodeName } from '../ike/connection.ts';
+import { canonicalJson } from '../json.ts';
 import {
-  firstElection,
+  firstLinkState,
   hintFor,
-  isRegistered,
-  nextElection,
-  type Election,
+  nextLinkState,
   type FactsOf,
+  type LinkState,
   type MediatedLink,
 } from './link-hints.ts';
-
-interface LinkState {
-  readonly registered: boolean;
-  readonly election: Election;
-}
 
 /** Keeps the hints of all mediated links up to date, looking only at the links that a change can touch. */
 export class LinkBoard {
@@ -33,7 +28,7 @@ export class LinkBoard {
     for (const id of this.#states.keys()) if (!known.has(id)) this.#states.delete(id);
     this.#links = links;
     this.#linksOfNode = grouped(links, ({ ends }) => ends.map(({ node }) => node));
-    this.#linksOfMediator = grouped(links, ({ mediator }) => [mediator]);
+    this.#linksOfMediator = grouped(links, ({ mediators }) => mediators);
     for (const link of this.#links) this.#look(link);
   }
 
@@ -46,29 +41,26 @@ export class LinkBoard {
 
   hintsFor(node: NodeName): readonly LinkHint[] {
     const links = this.#linksOfNode.get(node) ?? [];
-    return links.map((link) => {
-      const { election, registered } = this.#stateOf(link);
-      return hintFor(node, link, election, registered);
-    });
+    return links.map((link) => hintFor(node, link, this.#stateOf(link)));
   }
 
   /** What the operator is told of a link; undefined for one without a mediated path. */
   view(id: LinkId): { readonly registered: boolean; readonly initiator: NodeName } | undefined {
     const state = this.#states.get(id);
-    return state && { registered: state.registered, initiator: state.election.initiator };
+    return state && { registered: state.mediator !== undefined, initiator: state.election.initiator };
   }
 
   #stateOf(link: MediatedLink): LinkState {
-    return this.#states.get(link.id) ?? { registered: false, election: firstElection(link) };
+    return this.#states.get(link.id) ?? firstLinkState(link);
   }
 
   /** True when the link's hints are not what they were. */
   #look(link: MediatedLink): boolean {
     const before = this.#stateOf(link);
-    const registered = isRegistered(link, this.#facts);
-    const election = nextElection(link, before.election, this.#facts, registered);
-    this.#states.set(link.id, { registered, election });
-    return registered !== before.registered || election.initiator !== before.election.initiator;
+    const now = nextLinkState(link, before, this.#facts);
+    this.#states.set(link.id, now);
+    const hinted = (state: LinkState): string => canonicalJson(link.ends.map(({ node }) => hintFor(node, link, state)));
+    return hinted(now) !== hinted(before);
   }
 }
 

@@ -8,7 +8,8 @@ export interface MediatedLink {
   readonly id: LinkId;
   /** In order of their names; the first begins. */
   readonly ends: readonly [LinkEnd, LinkEnd];
-  readonly mediator: NodeName;
+  /** Where they can meet, the preferred one first; never empty. */
+  readonly mediators: readonly NodeName[];
 }
 
 export interface LinkEnd {
@@ -25,6 +26,7 @@ export interface NodeFacts {
   readonly direct: ReadonlySet<string> | undefined;
   /** Set-ups of each link's direct path that came to nothing. */
   readonly directFailures: ReadonlyMap<string, number>;
+  readonly nat: NodeReport['nat'];
   /** On a mediator: the identities of the nodes that are registered there. */
   readonly clients: ReadonlySet<string>;
 }
@@ -48,21 +50,23 @@ export function factsOf(report: NodeReport): NodeFacts {
       ? new Set(report.links.filter(({ path }) => path === 'direct').map(({ id }) => id))
       : undefined,
     directFailures: new Map(report.links.map(({ id, directFailures }) => [id, directFailures])),
+    nat: report.nat,
     clients: new Set(registered.map(({ remoteId }) => remoteId)),
   };
 }
 
 /**
- * Both ends are at the link's mediator now. The mediator's own word counts too when there is one: an end may still
- * believe in a registration that the mediator has lost.
+ * The mediator at which both ends are now, undefined when there is none. The mediator's own word counts too when there is
+ * one: an end may still believe in a registration that the mediator has lost.
  */
-export function isRegistered(link: MediatedLink, facts: FactsOf): boolean {
-  const mediator = facts(link.mediator);
-  return link.ends.every(
-    ({ node, mediationId }) =>
-      facts(node)?.up.has(mediationClientName(link.mediator)) === true &&
-      (mediator === undefined || mediator.clients.has(mediationId)),
-  );
+export function meetingPoint(link: MediatedLink, facts: FactsOf): NodeName | undefined {
+  return link.mediators.find((mediator) => link.ends.every((end) => isEndRegistered(end, mediator, facts)));
+}
+
+function isEndRegistered({ node, mediationId }: LinkEnd, at: NodeName, facts: FactsOf): boolean {
+  const mediator = facts(at);
+  const isUp = facts(node)?.up.has(mediationClientName(at)) === true;
+  return isUp && (mediator === undefined || mediator.clients.has(mediationId));
 }
 
 export function firstElection(link: MediatedLink): Election {
@@ -101,6 +105,48 @@ function failuresOf(link: MediatedLink, facts: NodeFacts | undefined): number | 
   return facts && (facts.directFailures.get(link.id) ?? 0);
 }
 
-export function hintFor(node: NodeName, link: MediatedLink, election: Election, registered: boolean): LinkHint {
-  return { link: link.id, registered, initiate: election.initiator === node };
+export function hintFor(node: NodeName, link: MediatedLink, { mediator, election, ends }: LinkState): LinkHint {
+  const peer = ends[link.ends[0].node === node ? 1 : 0];
+  return {
+    link: link.id,
+    mediator: mediator ?? null,
+    peerOnline: peer.online,
+    peerRegistered: peer.registered,
+    peerNat: peer.nat,
+    initiate: election.initiator === node,
+  };
+}
+
+/** What counts of one end of a link for the other. */
+interface EndState {
+  readonly online: boolean;
+  readonly registered: boolean;
+  readonly nat: NodeReport['nat'];
+}
+
+/** All that hints are made of. */
+export interface LinkState {
+  /** Where both ends are registered. */
+  readonly mediator: NodeName | undefined;
+  readonly election: Election;
+  readonly ends: readonly [EndState, EndState];
+}
+
+export function firstLinkState(link: MediatedLink): LinkState {
+  const unseen: EndState = { online: false, registered: false, nat: 'unknown' };
+  return { mediator: undefined, election: firstElection(link), ends: [unseen, unseen] };
+}
+
+export function nextLinkState(link: MediatedLink, before: LinkState, facts: FactsOf): LinkState {
+  const mediator = meetingPoint(link, facts);
+  const endOf = (end: LinkEnd): EndState => ({
+    online: facts(end.node) !== undefined,
+    registered: link.mediators.some((each) => isEndRegistered(end, each, facts)),
+    nat: facts(end.node)?.nat ?? 'unknown',
+  });
+  return {
+    mediator,
+    election: nextElection(link, before.election, facts, mediator !== undefined),
+    ends: [endOf(link.ends[0]), endOf(link.ends[1])],
+  };
 }

@@ -1,5 +1,6 @@
 import type { DocumentPath } from '../yaml-document.ts';
 import { linkIdOf, type LinkSpec, type MeshSpec, type NodeSpec } from './mesh-spec.ts';
+import { isPairIn, roomIn } from './mesh-addresses.ts';
 import { findOverlaps } from './subnet-overlap.ts';
 
 /** Names of connections and children are limited to this; a link's id is the name of its child. */
@@ -12,7 +13,13 @@ interface Problem {
 
 /** What a schema cannot see: the parts of a spec that contradict each other. Empty when there is nothing. */
 export function checkMeshSpec(spec: MeshSpec): readonly Problem[] {
-  return [...checkDefaults(spec), ...checkNodes(spec), ...checkSubnets(spec), ...checkLinks(spec)];
+  return [
+    ...checkDefaults(spec),
+    ...checkNodes(spec),
+    ...checkSubnets(spec),
+    ...checkMeshAddresses(spec),
+    ...checkLinks(spec),
+  ];
 }
 
 function* checkDefaults(spec: MeshSpec): Generator<Problem> {
@@ -52,6 +59,48 @@ function* checkSubnets(spec: MeshSpec): Generator<Problem> {
   }
 }
 
+/** Who has the mesh's range: no node can be called so. */
+const MESH_RANGE_OWNER = 'meshRange';
+
+function* checkMeshAddresses(spec: MeshSpec): Generator<Problem> {
+  const { meshRange: range, nodes } = spec;
+  const fixed = [...nodes].flatMap(([name, { meshAddress }]) =>
+    meshAddress === undefined ? [] : [{ name, meshAddress }],
+  );
+  if (range === 'off') {
+    for (const { name } of fixed) yield { path: ['nodes', name, 'meshAddress'], message: 'meshRange is off' };
+    return;
+  }
+  if (nodes.size > roomIn(range)) {
+    yield { path: ['meshRange'], message: `${range} has room for ${roomIn(range)} nodes, and there are ${nodes.size}` };
+  }
+  const subnets = [...nodes].flatMap(([owner, node]) => node.subnets.map((cidr) => ({ owner: owner as string, cidr })));
+  for (const pair of findOverlaps([...subnets, { owner: MESH_RANGE_OWNER, cidr: range }])) {
+    const subnet = pair.find(({ owner }) => owner !== MESH_RANGE_OWNER);
+    if (subnet === undefined || pair.every(({ owner }) => owner !== MESH_RANGE_OWNER)) continue;
+    const message = `${range} overlaps ${subnet.cidr} of node "${subnet.owner}": choose another range, or "off"`;
+    yield { path: ['meshRange'], message };
+  }
+  yield* checkFixedAddresses(range, fixed);
+}
+
+function* checkFixedAddresses(
+  range: string,
+  fixed: readonly { readonly name: string; readonly meshAddress: string }[],
+): Generator<Problem> {
+  const owners = new Map<string, string>();
+  for (const { name, meshAddress } of fixed) {
+    const path = ['nodes', name, 'meshAddress'];
+    if (!isPairIn(range, meshAddress)) {
+      const message = `${meshAddress} is not an even address inside ${range}; its first and last two stay free`;
+      yield { path, message };
+    }
+    const owner = owners.get(meshAddress);
+    if (owner !== undefined) yield { path, message: `${meshAddress} is the address of node "${owner}" already` };
+    owners.set(meshAddress, owner ?? name);
+  }
+}
+
 function* checkLinks(spec: MeshSpec): Generator<Problem> {
   const firstAt = new Map<string, number>();
   const has = { hub: hasRole(spec, 'hub'), mediator: hasRole(spec, 'mediator') };
@@ -84,7 +133,9 @@ function* checkEnds(
   for (const [index, name] of link.between.entries()) {
     const node = ends[index];
     if (node === undefined) yield { path, message: `unknown node "${name}"` };
-    else if (node.subnets.length === 0) yield { path, message: `node "${name}" has no subnets to link` };
+    else if (node.subnets.length === 0 && spec.meshRange === 'off') {
+      yield { path, message: `node "${name}" has no subnets to link, and no mesh address` };
+    }
   }
   const [first, second] = ends;
   if (first === undefined || second === undefined) return;

@@ -1,3 +1,4 @@
+import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
 import { parseDurationSeconds } from '../duration.ts';
 import { nodeNameSchema, proposalSchema, SELECTORS_MAX, type LinkId, type NodeName } from '../ike/connection.ts';
@@ -5,6 +6,8 @@ import { addressSchema, cidrSchema } from '../ike/traffic-selector.ts';
 
 /** A hub carries one connection per node, and a desired state holds no more than 4096. */
 const NODES_MAX = 4000;
+/** Of the space that carriers use between themselves and their customers (RFC 6598), so that no site has it. */
+const MESH_RANGE_DEFAULT = '100.96.0.0/16';
 const LINKS_MAX = 40_000;
 const LIFETIME_SECONDS_MAX = 604_800;
 
@@ -54,6 +57,14 @@ const childOverrideSchema = z.strictObject({
   margin: durationSchema.exactOptional(),
 });
 
+/** An IPv4 network with room for two addresses of each node, beside the first and the last two. */
+const meshRangeSchema = cidrSchema.refine(
+  (range) => ipaddr.IPv4.isValidCIDR(range) && Number(range.split('/')[1]) <= 29,
+  {
+    error: (issue) => `not an IPv4 network of eight addresses or more: ${String(issue.input)}`,
+  },
+);
+
 const nodeSchema = z
   .strictObject({
     roles: z
@@ -62,7 +73,13 @@ const nodeSchema = z
       .default([]),
     endpoint: endpointSchema.exactOptional(),
     endpoints: z.array(endpointSchema).min(1).max(8).exactOptional(),
-    subnets: z.array(cidrSchema).max(SELECTORS_MAX).default([]),
+    /** One less than fits: the mesh address is a selector as well. */
+    subnets: z
+      .array(cidrSchema)
+      .max(SELECTORS_MAX - 1)
+      .default([]),
+    /** Fixed; the even one of a pair in the mesh's range. Otherwise the coordinator gives the node one, for good. */
+    meshAddress: addressSchema.exactOptional(),
     virtualIps: z.array(addressSchema).max(4).default([]),
     ike: ikeOverrideSchema.default({}),
   })
@@ -92,6 +109,8 @@ export const meshSpecSchema = z.strictObject({
     // A Map: a node may be called `constructor`. It keeps the operator's order, and the first mediator and hub count.
     .transform((nodes) => new Map(Object.entries(nodes) as [NodeName, z.output<typeof nodeSchema>][])),
   links: z.array(linkSchema).max(LINKS_MAX).default([]),
+  /** Where the nodes' mesh addresses come from; `off`: they have none, and no path can be probed. */
+  meshRange: z.literal('off').or(meshRangeSchema).default(MESH_RANGE_DEFAULT),
   defaults: z
     .strictObject({
       ike: ikeSchema.prefault({}),

@@ -9,6 +9,7 @@ const REVISIONS_MAX = 100;
 
 const revisionRow = z.object({ revision: z.number(), text: z.string(), applied_at_ms: z.number() });
 const stateRow = z.object({ node: z.string(), generation: z.number(), digest: z.string(), state: z.string() });
+const addressRow = z.object({ node: z.string(), address: z.string() });
 const versionRow = stateRow.omit({ state: true });
 
 /** One text of the mesh spec that was applied. */
@@ -28,6 +29,12 @@ export interface StateVersion {
 export interface VersionedState extends StateVersion {
   /** A DesiredState as JSON; the node checks it. */
   readonly state: unknown;
+}
+
+/** What a spec comes to. */
+export interface Compiled {
+  readonly states: ReadonlyMap<NodeName, DesiredState>;
+  readonly addresses: ReadonlyMap<NodeName, string>;
 }
 
 export interface ApplyOutcome {
@@ -59,6 +66,12 @@ export class MeshStore {
     return row && { generation: row.generation, digest: row.digest, state: JSON.parse(row.state) as unknown };
   }
 
+  /** The mesh address that each node has, or had when it was last part of a spec. */
+  addresses(): ReadonlyMap<NodeName, string> {
+    const rows = this.#database.all(addressRow, 'SELECT node, address FROM mesh_addresses');
+    return new Map(rows.map(({ node, address }) => [node as NodeName, address]));
+  }
+
   /** The nodes whose stored state differs from the given one. */
   changes(states: ReadonlyMap<NodeName, DesiredState>): readonly NodeName[] {
     const versions = this.versions();
@@ -66,16 +79,17 @@ export class MeshStore {
   }
 
   /**
-   * Makes this the spec in force, in one transaction. A node whose state changed gets the new revision as its
+   * Makes this the spec in force, with the nodes' mesh addresses, in one transaction. A node whose state changed gets the new revision as its
    * generation, all others keep theirs. When neither text nor any state changed there is no new revision.
    */
-  apply(text: string, states: ReadonlyMap<NodeName, DesiredState>, nowMs: number): ApplyOutcome {
+  apply(text: string, { states, addresses }: Compiled, nowMs: number): ApplyOutcome {
     return this.#database.transaction(() => {
       const current = this.currentSpec();
       const changed = this.changes(states);
       if (current?.text === text && changed.length === 0) return { revision: current.revision, changed };
       const revision = this.#insertRevision(text, nowMs);
       for (const node of changed) this.#putState(node, revision, states.get(node));
+      for (const [node, address] of addresses) this.#putAddress(node, address);
       return { revision, changed };
     });
   }
@@ -85,6 +99,10 @@ export class MeshStore {
     const revision = this.currentSpec()?.revision ?? 0;
     this.#database.run('DELETE FROM spec_revisions WHERE revision <= ?', revision - REVISIONS_MAX);
     return revision;
+  }
+
+  #putAddress(node: NodeName, address: string): void {
+    this.#database.run('INSERT OR REPLACE INTO mesh_addresses (node, address) VALUES (?, ?)', node, address);
   }
 
   #putState(node: NodeName, generation: number, state: DesiredState | undefined): void {

@@ -50,4 +50,10 @@ export const MIGRATIONS: readonly string[] = [
     message TEXT NOT NULL
   ) STRICT;
   `,
+  `
+  CREATE TABLE mesh_addresses (
+    node TEXT PRIMARY KEY,
+    address TEXT NOT NULL
+  ) STRICT;
+  `,
 ];

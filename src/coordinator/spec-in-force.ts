@@ -8,10 +8,11 @@ import { digestOf } from '../json.ts';
 import { formatMistake } from '../yaml-document.ts';
 import type { ApplyReply } from './api.ts';
 import { compileMesh, emptyState, type MeshIdentity } from './compile-mesh.ts';
+import { allocateMeshAddresses } from './mesh-addresses.ts';
 import type { MediatedLink } from './link-hints.ts';
 import { changeOf } from './mesh-changes.ts';
 import type { MeshSpec } from './mesh-spec.ts';
-import type { ApplyOutcome, MeshStore, SpecRevision, StateVersion, VersionedState } from './mesh-store.ts';
+import type { ApplyOutcome, Compiled, MeshStore, SpecRevision, StateVersion, VersionedState } from './mesh-store.ts';
 import { parseMeshSpec } from './parse-mesh-spec.ts';
 import { planTopology, type PlannedLink } from './topology.ts';
 
@@ -28,10 +29,9 @@ export class SpecRefused extends Error {
 }
 
 /** A spec with everything that follows from it. */
-interface Draft {
+interface Draft extends Compiled {
   readonly text: string;
   readonly spec: MeshSpec;
-  readonly states: ReadonlyMap<NodeName, DesiredState>;
 }
 
 /** The mesh spec that the coordinator works by, and each node's state in its current version. */
@@ -69,9 +69,9 @@ export class SpecInForce {
       node,
       mediationId: mediationIdentity(this.#identity.subject, node),
     });
-    return this.#links.flatMap(({ id, ends, mediator }) =>
-      mediator === undefined ? [] : [{ id, ends: [endOf(ends[0]), endOf(ends[1])], mediator } as const],
-    );
+    return this.#links
+      .filter(({ mediators }) => mediators.length > 0)
+      .map(({ id, ends, mediators }) => ({ id, ends: [endOf(ends[0]), endOf(ends[1])], mediators }) as const);
   }
 
   /** Undefined for a node that was never part of a spec: there is nothing to tell it. */
@@ -107,13 +107,14 @@ export class SpecInForce {
   #draft(text: string): Draft {
     const parsed = parseMeshSpec(text);
     if (!parsed.ok) throw new SpecRefused(parsed.mistakes.map(formatMistake));
-    const states = new Map(compileMesh(parsed.spec, this.#identity));
+    const addresses = allocateMeshAddresses(parsed.spec, this.#store.addresses());
+    const states = new Map(compileMesh(parsed.spec, this.#identity, addresses));
     for (const node of this.#versions.keys()) {
       if (!states.has(node)) states.set(node, emptyState(this.#identity.mesh, node));
     }
     const tooLarge = [...states.values()].flatMap((state) => transportProblem(state));
     if (tooLarge.length > 0) throw new SpecRefused(tooLarge);
-    return { text, spec: parsed.spec, states };
+    return { text, spec: parsed.spec, states, addresses };
   }
 
   #changes(states: Draft['states'], nodes: readonly NodeName[]): ApplyReply['changed'] {
@@ -123,8 +124,8 @@ export class SpecInForce {
     });
   }
 
-  #putIntoForce({ text, spec, states }: Draft, nowMs: number): ApplyOutcome {
-    const outcome = this.#store.apply(text, states, nowMs);
+  #putIntoForce({ text, spec, ...compiled }: Draft, nowMs: number): ApplyOutcome {
+    const outcome = this.#store.apply(text, compiled, nowMs);
     this.#revision = this.#store.currentSpec();
     this.#versions = this.#store.versions();
     this.#nodes = new Set(spec.nodes.keys());

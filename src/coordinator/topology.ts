@@ -1,4 +1,5 @@
 import type { LinkId, NodeName } from '../ike/connection.ts';
+import { WAYS_MAX } from '../ike/desired-state.ts';
 import { linkIdOf, type LinkSpec, type MeshSpec, type NodeSpec } from './mesh-spec.ts';
 
 /** A tunnel between a node and a hub: the spoke initiates, the hub answers. */
@@ -13,16 +14,16 @@ export interface PlannedLink {
   /** In order of their names. */
   readonly ends: readonly [NodeName, NodeName];
   readonly spec: LinkSpec;
-  /** The mediator through which the ends set up a tunnel of their own. */
-  readonly mediator?: NodeName;
+  /** The mediators through which the ends can set up a tunnel of their own, the preferred one first. */
+  readonly mediators: readonly NodeName[];
   /** One end is a hub, so the tunnel to it is the direct path. */
   readonly hubPair?: HubPair;
-  /** The hub that carries the traffic while there is no direct path. */
-  readonly relayHub?: NodeName;
+  /** The hubs that carry the traffic while there is no direct path, the preferred one first. */
+  readonly relayHubs: readonly NodeName[];
 }
 
 export interface Topology {
-  /** In the order of the spec; peers meet at the first. */
+  /** In the order of the spec. */
   readonly mediators: readonly NodeName[];
   /** In order of their ids. */
   readonly links: readonly PlannedLink[];
@@ -42,13 +43,16 @@ function planLink(spec: LinkSpec, mediators: readonly NodeName[], hubs: readonly
   const ends = spec.between.toSorted() as [NodeName, NodeName];
   const common = { id: linkIdOf(...ends), ends, spec };
   const hub = ends.find((end) => hubs.includes(end));
-  if (hub !== undefined) return { ...common, hubPair: { hub, spoke: otherEnd(ends, hub) } };
-  const [mediator] = mediators;
-  const [relayHub] = hubs;
+  if (hub !== undefined) {
+    return { ...common, hubPair: { hub, spoke: otherEnd(ends, hub) }, mediators: [], relayHubs: [] };
+  }
   // A mediator is no client of itself, and must not become one of another: every medsrv would have to know all others.
-  const mediated = mediator !== undefined && spec.path !== 'relay' && !ends.some((end) => mediators.includes(end));
-  const relayed = relayHub !== undefined && spec.path !== 'direct';
-  return { ...common, ...(mediated && { mediator }), ...(relayed && { relayHub }) };
+  const canMediate = spec.path !== 'relay' && !ends.some((end) => mediators.includes(end));
+  return {
+    ...common,
+    mediators: canMediate ? mediators.slice(0, WAYS_MAX) : [],
+    relayHubs: spec.path === 'direct' ? [] : hubs.slice(0, WAYS_MAX),
+  };
 }
 
 /** The end of a link that is not `node`. */

@@ -70,6 +70,7 @@ export function linkView(
 }
 
 function seenBy(report: LinkReport | undefined): Omit<LinkView['ends'][number], 'node' | 'online'> {
-  const { path = null, sinceMs = null, problem = null, directFailures = 0 } = report ?? {};
-  return { path, sinceMs, problem, directFailures };
+  const { path = null, sinceMs = null, problem = null, cause = null, directFailures = 0 } = report ?? {};
+  const rttMs = path === 'direct' || path === 'relay' ? (report?.[path]?.rttMs ?? null) : null;
+  return { path, sinceMs, problem, cause, rttMs, directFailures };
 }

@@ -1,31 +1,47 @@
 import { backoffMs, type BackoffPolicy } from '../backoff.ts';
+import type { PathCause } from './path-cause.ts';
 
 /**
- * The set-up of one link's direct path. charon tells of no failed mediation, so this is decided by what is seen and
- * by time:
+ * The direct path of one link. charon tells of no failed mediation and of no dead tunnel, so this is decided by what is
+ * seen, by probes and by time:
  *
- *     idle --initiated--> trying --SA gone, or too long--> resting --time--> idle
- *       \______SA up______/ \____________SA up____________/ \___SA up___> up --SA gone--> idle
+ *     idle --initiated--> trying --SA gone, stuck, or too long--> resting --time, or the network changed--> idle
+ *       \______SA up______/ \____________SA up____________/ \_____SA up_____> up
+ *                 up --SA gone--> resting             up --probes silent--> ending --SA gone--> resting
+ *
+ * `lost`: it has worked before, and was then lost; its tries are closer together.
  */
 export type DirectPath =
-  | { readonly phase: 'idle'; readonly failures: number }
-  | { readonly phase: 'trying'; readonly failures: number; readonly sinceMs: number }
-  | { readonly phase: 'resting'; readonly failures: number; readonly untilMs: number }
-  | { readonly phase: 'up'; readonly failures: 0 };
+  | { readonly phase: 'idle'; readonly failures: number; readonly lost: boolean }
+  | { readonly phase: 'trying'; readonly failures: number; readonly lost: boolean; readonly sinceMs: number }
+  | { readonly phase: 'resting'; readonly failures: number; readonly lost: boolean; readonly untilMs: number }
+  | { readonly phase: 'up'; readonly failures: 0; readonly lost: false }
+  /** Nothing comes through: its IKE SAs are to be ended at once, so that traffic takes the relay. */
+  | { readonly phase: 'ending'; readonly failures: 0; readonly lost: true; readonly ikeSaIds: readonly number[] };
 
 export type DirectPathEvent =
   /** This node has asked charon to initiate. */
   | { readonly type: 'initiated' }
-  /** What charon shows: no IKE SA, one without its CHILD SA, or one that has it installed. */
-  | { readonly type: 'observed'; readonly sa: 'none' | 'pending' | 'up' };
+  /** What charon shows: no IKE SA, or one without its CHILD SA. */
+  | { readonly type: 'observed'; readonly sa: 'none' | 'pending' }
+  /** charon shows the CHILD SA as installed, in these IKE SAs (more than one for a moment, when both ends were quick). */
+  | { readonly type: 'observed'; readonly sa: 'up'; readonly ikeSaIds: readonly number[] }
+  /** Probes through these IKE SAs were answered once, and are not any more. */
+  | { readonly type: 'silent'; readonly ikeSaIds: readonly number[] }
+  /** charon's log shows that the try which is under way can come to nothing any more. */
+  | { readonly type: 'stuck' }
+  /** This node's addresses or routes, or the peer's, are others now: what failed before may work. */
+  | { readonly type: 'network-changed' };
 
 export interface DirectPathFacts {
   /** Monotonic ms. */
   readonly nowMs: number;
   readonly random: () => number;
+  /** What a try that fails now has failed by, as far as anybody knows. */
+  readonly cause: PathCause | undefined;
 }
 
-export const NEW_DIRECT_PATH: DirectPath = { phase: 'idle', failures: 0 };
+export const NEW_DIRECT_PATH: DirectPath = { phase: 'idle', failures: 0, lost: false };
 
 /**
  * Ms after which a try has failed. An initiate is queued in charon, so its IKE SA takes a moment to appear. Checks that
@@ -43,23 +59,99 @@ const REST_AFTER_NONE: BackoffPolicy = { baseMs: 4000, maxMs: 300_000 };
  */
 const REST_AFTER_PENDING: BackoffPolicy = { baseMs: 80_000, maxMs: 300_000 };
 
+/**
+ * The path has worked, so whatever stops it may well pass. A try has charon send checks for a minute, further and further
+ * apart; the ends try in turns, so that one of them has fresh ones.
+ */
+const REST_WHEN_LOST: BackoffPolicy = { baseMs: 8000, maxMs: 30_000 };
+/** Both ends have noticed by then, and are registered at the mediator with the addresses that they have now. */
+const LOST_REST_MS = 1500;
+
+/** After so many tries in vain a path that was lost is one like any other. */
+const LOST_TRIES_MAX = 8;
+
+/** Two symmetric NATs do not change their ways from one minute to the next. */
+const REST_HOPELESS: BackoffPolicy = { baseMs: 1_200_000, maxMs: 3_600_000 };
+
+/** The other end or the configuration has to change first. */
+const REST_REFUSED: BackoffPolicy = { baseMs: 60_000, maxMs: 600_000 };
+
 /** Pure transition; times are monotonic ms. */
 export function nextDirectPath(path: DirectPath, event: DirectPathEvent, facts: DirectPathFacts): DirectPath {
-  if (event.type === 'initiated') return { phase: 'trying', failures: path.failures, sinceMs: facts.nowMs };
-  if (event.sa === 'up') return path.phase === 'up' ? path : { phase: 'up', failures: 0 };
-  switch (path.phase) {
-    case 'up':
-      return NEW_DIRECT_PATH;
-    case 'idle':
-      return path;
-    case 'trying':
-      return facts.nowMs - path.sinceMs >= TRY_MAX_MS[event.sa] ? failed(path.failures + 1, event.sa, facts) : path;
-    case 'resting':
-      return facts.nowMs >= path.untilMs ? { phase: 'idle', failures: path.failures } : path;
+  switch (event.type) {
+    case 'initiated':
+      if (path.phase === 'ending') return path;
+      return { phase: 'trying', failures: path.failures, lost: path.lost, sinceMs: facts.nowMs };
+    case 'silent':
+      return path.phase === 'up' ? { phase: 'ending', failures: 0, lost: true, ikeSaIds: event.ikeSaIds } : path;
+    case 'stuck':
+      return path.phase === 'trying' ? failed(path, 'none', facts) : path;
+    case 'network-changed':
+      return path.phase === 'resting' ? { phase: 'idle', failures: 0, lost: path.lost } : path;
+    case 'observed':
+      return event.sa === 'up' ? seenUp(path, event.ikeSaIds) : notUp(path, event.sa, facts);
   }
 }
 
-function failed(failures: number, sa: 'none' | 'pending', { nowMs, random }: DirectPathFacts): DirectPath {
-  const policy = sa === 'none' ? REST_AFTER_NONE : REST_AFTER_PENDING;
-  return { phase: 'resting', failures, untilMs: nowMs + backoffMs(failures, policy, () => 0.5 + random() / 2) };
+/** Monotonic ms at which time alone may change the path, if it ever does: look again then. */
+export function changesAtMs(path: DirectPath): number | undefined {
+  switch (path.phase) {
+    case 'resting':
+      return path.untilMs;
+    case 'trying':
+      return path.sinceMs + TRY_MAX_MS.pending;
+    case 'idle':
+    case 'up':
+    case 'ending':
+      return undefined;
+  }
+}
+
+/** A path that ends is up again only by another SA. */
+function seenUp(path: DirectPath, ikeSaIds: readonly number[]): DirectPath {
+  if (path.phase === 'up') return path;
+  if (path.phase === 'ending' && ikeSaIds.every((id) => path.ikeSaIds.includes(id))) return path;
+  return { phase: 'up', failures: 0, lost: false };
+}
+
+function notUp(path: DirectPath, sa: 'none' | 'pending', facts: DirectPathFacts): DirectPath {
+  switch (path.phase) {
+    case 'up':
+    case 'ending':
+      return { phase: 'resting', failures: 0, lost: true, untilMs: facts.nowMs + LOST_REST_MS };
+    case 'idle':
+      return path;
+    case 'trying':
+      return facts.nowMs - path.sinceMs >= TRY_MAX_MS[sa] ? failed(path, sa, facts) : path;
+    case 'resting':
+      return facts.nowMs >= path.untilMs ? { phase: 'idle', failures: path.failures, lost: path.lost } : path;
+  }
+}
+
+function failed(path: DirectPath, sa: 'none' | 'pending', { nowMs, random, cause }: DirectPathFacts): DirectPath {
+  const failures = path.failures + 1;
+  const lost = path.lost && failures < LOST_TRIES_MAX;
+  const policy = restAfter(sa, lost, cause);
+  const restMs = backoffMs(failures, policy, () => 0.5 + random() / 2);
+  return { phase: 'resting', failures, lost, untilMs: nowMs + restMs };
+}
+
+function restAfter(sa: 'none' | 'pending', lost: boolean, cause: PathCause | undefined): BackoffPolicy {
+  switch (cause) {
+    case 'symmetric-nat':
+      return lost ? REST_WHEN_LOST : REST_HOPELESS;
+    case 'auth-failed':
+    case 'no-proposal':
+    case 'ts-unacceptable':
+    case 'peer-refused':
+      return REST_REFUSED;
+    case 'peer-offline':
+    case 'mediator-unreachable':
+    case 'udp-blocked':
+    case 'stuck-in-charon':
+    case 'path-silent':
+    case undefined:
+      if (lost) return REST_WHEN_LOST;
+      return sa === 'none' ? REST_AFTER_NONE : REST_AFTER_PENDING;
+  }
 }

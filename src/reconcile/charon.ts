@@ -27,6 +27,13 @@ interface StepArgs {
   'load-conn': { readonly connection: Connection; readonly digest: string };
   'unload-conn': { readonly connection: ConnectionName };
   'terminate-ike': { readonly connection: string; readonly ikeSaId: number };
+  /**
+   * Ends an established IKE SA at once, without waiting for the peer to agree: nothing comes through it, and while charon
+   * waited, traffic would go on into it.
+   */
+  'abandon-ike': { readonly connection: string; readonly ikeSaId: number };
+  /** An exchange with the peer, which then sees from where this node comes now. Loses nothing. */
+  'rekey-child': { readonly connection: string; readonly child: string; readonly childSaId: number };
   'terminate-child': { readonly connection: string; readonly child: string; readonly childSaId: number };
   /** A mediation connection: it has no child. */
   'initiate-ike': { readonly connection: ConnectionName };

@@ -54,6 +54,8 @@ export function ledgerAfter(ledger: Ledger, step: Step, keyId: string | undefine
       return { ...ledger, connections };
     }
     case 'terminate-ike':
+    case 'abandon-ike':
+    case 'rekey-child':
     case 'terminate-child':
     case 'initiate-ike':
     case 'initiate-child':

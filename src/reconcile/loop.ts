@@ -5,7 +5,7 @@ import type { ChildSa, IkeSa } from '../ike/sa.ts';
 import { executeStep, StepRefused, type Charon, type ObservedState, type Step } from './charon.ts';
 import { emptyLedger, isOfThisCharon, ledgerAfter, validLedger, type Ledger } from './ledger.ts';
 import { nextAttempt, type Attempt } from './pace.ts';
-import { fits, initiateKey, paceKey, plan } from './plan.ts';
+import { fits, initiateKey, paceKey, plan, type PlanInput } from './plan.ts';
 
 /** What charon is to be brought to. */
 export interface Target {
@@ -33,8 +33,8 @@ export interface RoundResult {
   readonly refusals: readonly Refusal[];
   /** Connections (and `credentials`) that charon does not have as desired after this round. */
   readonly notLoaded: readonly string[];
-  /** Ms until something that waits may be tried again; undefined when nothing waits. */
-  readonly nextAttemptInMs: number | undefined;
+  /** Ms until something that waits may be tried again; infinite when nothing waits. */
+  readonly nextAttemptInMs: number;
 }
 
 export interface ReconcilerDeps {
@@ -46,8 +46,16 @@ export interface ReconcilerDeps {
   readonly saveLedger: (ledger: Ledger) => boolean;
 }
 
-/** Called with each observation, before planning: which set-ups (by `paceKey`) the paths want now. */
-export type Gate = (observed: ObservedState) => (key: string) => boolean;
+/** What the paths want of a round. */
+export interface PathWishes extends Pick<PlanInput, 'abandon' | 'rekey'> {
+  /** Whether a set-up (by `paceKey`) is wanted now. */
+  readonly allows: (key: string) => boolean;
+  /** Ms until they want another round all the same; infinite: no hurry. */
+  readonly lookInMs: number;
+}
+
+/** Called with each observation, before planning. */
+export type Gate = (observed: ObservedState) => PathWishes;
 
 /**
  * Brings charon to the target, round by round: observe everything, plan, execute, look again. Level-triggered: it
@@ -71,12 +79,17 @@ export class Reconciler {
     const observed = await charon.observe(signal);
     this.#note(observed, target);
     if (!this.#isLedgerSaved && this.#ledger !== undefined) this.#isLedgerSaved = this.#deps.saveLedger(this.#ledger);
-    const allowed = gate(observed);
-    const steps = target === undefined ? [] : this.#plan(target, observed, allowed);
+    const wishes = gate(observed);
+    const steps = target === undefined ? [] : this.#plan(target, observed, wishes);
     const done: Step[] = [];
-    for (const step of steps) if (await this.#execute(charon, step, signal)) done.push(step);
+    for (const step of steps) {
+      if (!(await this.#execute(charon, step, signal))) continue;
+      done.push(step);
+      if (step.kind === 'load-conn') this.#letSettle(step.connection, observed);
+    }
     const notLoaded = target === undefined ? [] : this.#notLoaded(target);
-    return { target, observed, done, refusals: this.#refusals(), notLoaded, nextAttemptInMs: this.#nextAttemptInMs() };
+    const nextAttemptInMs = Math.min(this.#nextAttemptInMs(), wishes.lookInMs);
+    return { target, observed, done, refusals: this.#refusals(), notLoaded, nextAttemptInMs };
   }
 
   /** Brings what is remembered into line with what is there now. */
@@ -108,7 +121,7 @@ export class Reconciler {
     for (const uniqueId of present) if (!this.#firstSeenMs.has(uniqueId)) this.#firstSeenMs.set(uniqueId, nowMs);
   }
 
-  #plan(target: Target, observed: ObservedState, gated: (key: string) => boolean): readonly Step[] {
+  #plan(target: Target, observed: ObservedState, { allows, abandon, rekey }: PathWishes): readonly Step[] {
     const nowMs = this.#deps.clock.monotonicMs();
     this.#forgetChanged(target);
     return plan({
@@ -119,7 +132,9 @@ export class Reconciler {
       digestOf: (connection) => this.#digests.get(connection.name) ?? target.digestOf(connection),
       knownForMs: ({ uniqueId }) => nowMs - (this.#firstSeenMs.get(uniqueId) ?? nowMs),
       attemptsOf: (key) => this.#attempts.get(key)?.attempts ?? 0,
-      allowed: (key) => gated(key) && (this.#attempts.get(key)?.notBeforeMs ?? 0) <= nowMs,
+      abandon,
+      rekey,
+      allowed: (key) => allows(key) && (this.#attempts.get(key)?.notBeforeMs ?? 0) <= nowMs,
     });
   }
 
@@ -152,6 +167,20 @@ export class Reconciler {
     return true;
   }
 
+  /**
+   * The other end is to take its part of a change of selectors first: a charon with the old configuration narrows the new
+   * CHILD SA to the old selectors, and that one then is in the way of the right one.
+   */
+  #letSettle(connection: Connection, { ikeSas }: ObservedState): void {
+    const childSas = ikeSas.filter(({ name }) => name === connection.name).flatMap((ikeSa) => ikeSa.childSas);
+    const notBeforeMs = this.#deps.clock.monotonicMs() + SETTLE_MS;
+    for (const child of childrenOf(connection)) {
+      const isReplaced = childSas.some((childSa) => childSa.name === child.name && !fits(childSa, child));
+      if (!isReplaced) continue;
+      this.#attempts.set(initiateKey(connection.name, child.name), { attempts: 0, notBeforeMs, refusal: undefined });
+    }
+  }
+
   /** A load that worked is written down before anything else happens: the same load again could end SAs. */
   #record(step: Step, keyId: string | undefined): void {
     const before = this.#ledger;
@@ -182,12 +211,15 @@ export class Reconciler {
   }
 
   /** What may be tried now and was not is not waited for: it is up, or its path does not want it. */
-  #nextAttemptInMs(): number | undefined {
+  #nextAttemptInMs(): number {
     const nowMs = this.#deps.clock.monotonicMs();
     const waits = [...this.#attempts.values()].map(({ notBeforeMs }) => notBeforeMs - nowMs).filter((ms) => ms > 0);
-    return waits.length === 0 ? undefined : Math.min(...waits);
+    return Math.min(...waits);
   }
 }
+
+/** More than it takes for a change to reach the other end, and to be loaded there. */
+const SETTLE_MS = 1000;
 
 /** An SA that is set up and lost at once must not be set up again at once, over and over. */
 const STABLE_SECONDS = 10;

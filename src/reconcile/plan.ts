@@ -32,6 +32,10 @@ export interface PlanInput {
   readonly attemptsOf: (key: string) => number;
   /** False while the back-off of this resource (a step's {@link paceKey}) runs or its path does not want it. */
   readonly allowed: (key: string) => boolean;
+  /** IKE SAs, by unique id, that carry nothing any more. */
+  readonly abandon: ReadonlySet<number>;
+  /** CHILD SAs, by unique id, whose peer is to hear from this node now. */
+  readonly rekey: ReadonlySet<number>;
 }
 
 /** What a back-off counts for: one connection's load or one SA's set-up. */
@@ -47,6 +51,8 @@ export function paceKey(step: Step): string | undefined {
       return initiateKey(step.connection, step.child);
     case 'unload-conn':
     case 'terminate-ike':
+    case 'abandon-ike':
+    case 'rekey-child':
     case 'terminate-child':
       return undefined;
   }
@@ -57,17 +63,30 @@ export function initiateKey(connection: string, child?: string): string {
 }
 
 /**
- * The steps from what is to what should be, in order: credentials, loads, removals, set-ups. Empty when charon is as
+ * The steps from what is to what should be, in order: repairs, credentials, loads, removals, set-ups. Empty when charon is as
  * desired. Pure; touches only what carries our prefix.
  */
 export function plan(input: PlanInput): readonly Step[] {
-  const steps = [...credentialSteps(input), ...loadSteps(input), ...removalSteps(input)];
+  const steps = [...repairSteps(input), ...credentialSteps(input), ...loadSteps(input), ...removalSteps(input)];
   const isAllowed = (step: Step): boolean => {
     const key = paceKey(step);
     return key === undefined || input.allowed(key);
   };
   const initiates = input.observed.idleWorkers < IDLE_WORKERS_MIN ? [] : initiateSteps(input).filter(isAllowed);
   return [...steps.filter(isAllowed), ...initiates.slice(0, INITIATES_MAX)];
+}
+
+/** Only of what was established: ending an SA whose connectivity checks run aborts charon. */
+function repairSteps({ observed, abandon, rekey }: PlanInput): Step[] {
+  return observed.ikeSas.flatMap((ikeSa): Step[] => {
+    const isEstablished = ikeSa.state === 'ESTABLISHED';
+    if (abandon.has(ikeSa.uniqueId) && (isEstablished || ikeSa.state === 'REKEYING')) {
+      return [{ kind: 'abandon-ike', connection: ikeSa.name, ikeSaId: ikeSa.uniqueId }];
+    }
+    return ikeSa.childSas
+      .filter(({ uniqueId, state }) => isEstablished && rekey.has(uniqueId) && state === 'INSTALLED')
+      .map(({ name, uniqueId }) => ({ kind: 'rekey-child', connection: ikeSa.name, child: name, childSaId: uniqueId }));
+  });
 }
 
 function credentialSteps({ ledger, credentialsDigest }: PlanInput): Step[] {
@@ -176,7 +195,7 @@ function initiateSteps(input: PlanInput): Step[] {
   const { desired, observed, ledger } = input;
   return desired.connections.flatMap((connection): Step[] => {
     // What is loaded in this very round is set up in the next: a refused load must not be initiated.
-    if (ledger.connections[connection.name] === undefined) return [];
+    if (ledger.connections[connection.name] !== input.digestOf(connection)) return [];
     const ikeSas = sasOf(observed, connection);
     if (connection.kind === 'mediation-client') {
       const wanted = connection.start === 'start' && ikeSas.length === 0;

@@ -31,6 +31,7 @@ beforeEach(() => {
     logLevel: 'silent',
     keyType: 'ecdsa-p256',
     resyncSeconds: 10,
+    reflectorPorts: [],
   };
 });
 

@@ -134,6 +134,9 @@ describe('a control channel', () => {
       path: 'none' as const,
       sinceMs: null,
       problem: null,
+      cause: null,
+      direct: null,
+      relay: null,
       directFailures: 0,
     }));
     expect(channel.send({ type: 'report', report: reportOf({ links }) })).toBe(false);

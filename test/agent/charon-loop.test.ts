@@ -11,7 +11,7 @@ import { createLogger } from '../../src/log.ts';
 import { Reconciler, type RoundResult, type Target } from '../../src/reconcile/loop.ts';
 import type { ViciSection, ViciValue } from '../../src/vici/index.ts';
 import { FakeCharon, SUCCESS, type FakeAnswer, type FakeHandler } from '../../src/vici/testing/index.ts';
-import { desired, names, spoke } from '../reconcile/builders.ts';
+import { desired, names, spoke, wishes } from '../reconcile/builders.ts';
 import { eventually } from '../vici/eventually.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
@@ -94,7 +94,8 @@ class Running {
       reconciler: new Reconciler({ clock: systemClock, random: () => 0, ledger: undefined, saveLedger: () => true }),
       credentials: () => credentials,
       target: () => target,
-      gate: () => () => true,
+      prepare: () => Promise.resolve(),
+      gate: () => wishes(),
       onRound: (round) => this.rounds.push(round),
       onLost: (problem) => this.lost.push(problem),
       onEvent: (event) => this.events.push(event),

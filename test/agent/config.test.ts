@@ -27,6 +27,7 @@ const defaults: AgentConfig = {
   logLevel: 'info',
   keyType: 'ecdsa-p256',
   resyncSeconds: 10,
+  reflectorPorts: [7445, 7446],
 };
 
 describe('the configuration', () => {
@@ -44,6 +45,8 @@ describe('the configuration', () => {
   it.each([
     ['a misspelt field', 'logLevel: info\nlogLevl: debug\n', /agent\.yaml: line 2: logLevl: there is no such field/],
     ['a wrong type', 'resyncSeconds: soon\n', /line 1: resyncSeconds: /],
+    ['a port twice', 'reflectorPorts: [7445, 7445]\n', /line 1: reflectorPorts: a port is named twice/],
+    ['a port that is none', 'reflectorPorts: [0]\n', /line 1: reflectorPorts/],
     ['a value out of range', '\nresyncSeconds: 0\n', /line 2: resyncSeconds: /],
     ['a value that is none of the choices', 'keyType: dsa\n', /line 1: keyType: /],
     ['a relative path', 'stateDir: state\n', /line 1: stateDir: must be an absolute path/],

@@ -1,9 +1,13 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { DirectPaths } from '../../src/agent/direct-paths.ts';
+import type { DatedEvidence } from '../../src/paths/evidence-board.ts';
+import type { EvidenceCode } from '../../src/paths/evidence-rules.ts';
+import { DirectPaths, type DirectPathsInput, type DirectWishes } from '../../src/agent/direct-paths.ts';
 import type { LinkHint } from '../../src/control/frames.ts';
+import { connectionNameSchema, nodeNameSchema } from '../../src/ike/connection.ts';
+import type { DesiredState } from '../../src/ike/desired-state.ts';
 import type { IkeSa } from '../../src/ike/sa.ts';
-import { childSa, ikeSa, names } from '../reconcile/builders.ts';
+import { child, childSa, ikeSa, mediatedPeer, medsrv, names } from '../reconcile/builders.ts';
 import { ManualClock } from '../reconcile/memory-charon.ts';
 import { hint, linkedTo } from './links.ts';
 
@@ -20,17 +24,238 @@ function start(): { readonly paths: DirectPaths; readonly clock: ManualClock } {
   return { paths: new DirectPaths({ clock, random: () => 0.999_999 }), clock };
 }
 
+const look = (paths: DirectPaths, change: Partial<DirectPathsInput> = {}): DirectWishes =>
+  paths.observed({
+    desired: mesh,
+    ikeSas: [registered],
+    hints: allHints,
+    isSilent: () => false,
+    ownNat: 'unknown',
+    logged: () => undefined,
+    ...change,
+  });
 const turnsOf = (
   paths: DirectPaths,
   ikeSas: readonly IkeSa[] = [registered],
   hints: ReadonlyMap<string, LinkHint> = allHints,
-): string[] => [...paths.observed(mesh, ikeSas, hints)];
+): string[] => [...look(paths, { ikeSas, hints }).turns];
+
+describe('a direct path that goes silent', () => {
+  const onlyFirst = linkedTo('p1');
+  const tunnel = { ...upSa('p1'), uniqueId: 5 };
+  const another = { ...upSa('p1'), uniqueId: 6 };
+  const lookAt = (paths: DirectPaths, ikeSas: readonly IkeSa[], isSilent = false): DirectWishes =>
+    look(paths, { desired: onlyFirst, ikeSas: [registered, ...ikeSas], isSilent: () => isSilent });
+  const lostLinks = ({ lost }: DirectWishes): string[] => lost.map(({ link }) => link.id);
+
+  it('is given up in every round until its SAs are gone, and told as lost in the first', () => {
+    const { paths } = start();
+    expect(lookAt(paths, [tunnel])).toMatchObject({ abandon: new Set(), lost: [] });
+    const first = lookAt(paths, [tunnel], true);
+    expect([first.abandon, lostLinks(first)]).toEqual([new Set([5]), ['edge1--p1']]);
+    for (const isSilent of [true, false]) {
+      const later = lookAt(paths, [tunnel], isSilent);
+      expect([later.abandon, lostLinks(later), later.turns]).toEqual([new Set([5]), [], new Set()]);
+    }
+    expect(lookAt(paths, []).abandon).toEqual(new Set());
+    expect(paths.paths.get('edge1--p1')).toMatchObject({ phase: 'resting', failures: 0, lost: true });
+  });
+
+  it('has its turn again after a second and a half', () => {
+    const { paths, clock } = start();
+    lookAt(paths, [tunnel]);
+    lookAt(paths, [tunnel], true);
+    expect(lookAt(paths, [])).toMatchObject({ turns: new Set(), changesInMs: 1500 });
+    clock.advance(1500);
+    expect(lookAt(paths, []).turns).toEqual(new Set([turn('p1')]));
+  });
+
+  it('is up again by another SA, which is not given up', () => {
+    const { paths } = start();
+    lookAt(paths, [tunnel], true);
+    expect(lookAt(paths, [tunnel, another])).toMatchObject({ abandon: new Set(), lost: [] });
+    expect(paths.paths.get('edge1--p1')).toMatchObject({ phase: 'up' });
+  });
+
+  it('is asked about with its own IKE SAs only, and only while it is up', () => {
+    const asked: unknown[] = [];
+    const { paths } = start();
+    const isSilent: DirectPathsInput['isSilent'] = ({ id }, ikeSas) => {
+      asked.push([id, ikeSas.map(({ name, uniqueId }) => `${name} ${uniqueId}`)]);
+      return false;
+    };
+    look(paths, { ikeSas: [registered, tunnel, upSa('p2'), sa('p3', 'CREATED')], isSilent });
+    expect(asked).toEqual([
+      ['edge1--p1', ['cygnet-peer-p1 5']],
+      ['edge1--p2', ['cygnet-peer-p2 1']],
+    ]);
+  });
+});
+
+describe('a direct path of several mediators', () => {
+  const viaSecond = { ...mediatedPeer(), name: connectionNameSchema.parse('cygnet-peer-p1--master2') };
+  const second = connectionNameSchema.parse('cygnet-medsrv-master2');
+  const single = linkedTo('p1');
+  const [link] = single.links;
+  const twoWays: DesiredState = {
+    ...single,
+    connections: [
+      ...single.connections,
+      medsrv({ name: second, mediator: nodeNameSchema.parse('master2') }),
+      { ...viaSecond, mediatedBy: second, children: [child('edge1--p1')] },
+    ],
+    links: [{ ...link!, direct: [...link!.direct, { ...link!.direct[0]!, connection: viaSecond.name }] }],
+  };
+  const throughSecond = `initiate ${viaSecond.name}/edge1--p1`;
+  const hintAt = (mediator: string | null): ReadonlyMap<string, LinkHint> =>
+    new Map([['edge1--p1', hint('p1', { mediator })]]);
+  const both = [registered, ikeSa(second)];
+
+  it.each<[string, string | null, readonly string[]]>([
+    ['the one where both ends are', 'master1', [turn('p1')]],
+    ['the other one, when both are only there', 'master2', [throughSecond]],
+    ['none, when they are at none', null, []],
+    ['none that it does not know', 'master3', []],
+  ])('is set up through %s', (_what, mediator, turns) =>
+    expect([...look(start().paths, { desired: twoWays, ikeSas: both, hints: hintAt(mediator) }).turns]).toEqual(turns),
+  );
+
+  it('is not set up through one where this node is not registered', () =>
+    expect(look(start().paths, { desired: twoWays, hints: hintAt('master2') }).turns.size).toBe(0));
+
+  it('is up whichever way the peer has come, and given up with all its SAs', () => {
+    const { paths } = start();
+    const came = ikeSa(viaSecond.name, { uniqueId: 8, childSas: [childSa('edge1--p1')] });
+    const change = { desired: twoWays, ikeSas: [...both, came], hints: hintAt('master1') };
+    expect(look(paths, change).turns.size).toBe(0);
+    expect(paths.paths.get('edge1--p1')).toMatchObject({ phase: 'up' });
+    const own = ikeSa('cygnet-peer-p1', { uniqueId: 7, childSas: [childSa('edge1--p1')] });
+    const silent = look(paths, { ...change, ikeSas: [...both, came, own], isSilent: () => true });
+    expect(silent.abandon).toEqual(new Set([7, 8]));
+  });
+});
+
+/** charon's log has shown this, at this time. */
+const says =
+  (code: EvidenceCode, atMs = 0) =>
+  (): DatedEvidence => ({
+    evidence: {
+      code,
+      source: 'own',
+      subject: { kind: 'none' },
+      ikeSaId: undefined,
+      isHint: false,
+      advice: '',
+      quote: 'a line of its log',
+    },
+    sinceMs: atMs,
+    atMs,
+  });
+
+describe('a try that charon is stuck in', () => {
+  function tried(): ReturnType<typeof start> {
+    const started = start();
+    look(started.paths);
+    started.paths.initiated('edge1--p1');
+    started.clock.advance(500);
+    return started;
+  }
+
+  it('has failed as soon as charon says so', () => {
+    const { paths, clock } = tried();
+    const pending = [registered, sa('p1', 'CREATED')];
+    look(paths, { ikeSas: pending });
+    expect(paths.paths.get('edge1--p1')).toMatchObject({ phase: 'trying' });
+    look(paths, { ikeSas: pending, logged: says('stuck-in-charon', clock.monotonicMs()) });
+    expect(paths.paths.get('edge1--p1')).toMatchObject({ phase: 'resting', failures: 1 });
+    expect(paths.causeOf('edge1--p1')).toBe('stuck-in-charon');
+  });
+
+  it('is none by what charon said before it, or says of something else', () => {
+    const { paths, clock } = tried();
+    look(paths, { logged: says('stuck-in-charon', clock.monotonicMs() - 501) });
+    look(paths, { logged: says('checks-failed', clock.monotonicMs()) });
+    expect(paths.paths.get('edge1--p1')).toMatchObject({ phase: 'trying' });
+  });
+});
+
+describe('the cause', () => {
+  const causeAfter = (change: Partial<DirectPathsInput>): string | undefined => {
+    const { paths, clock } = start();
+    look(paths);
+    paths.initiated('edge1--p1');
+    clock.advance(3000);
+    look(paths, change);
+    return paths.causeOf('edge1--p1');
+  };
+  const hintOf = (change: Partial<LinkHint>): Partial<DirectPathsInput> => ({
+    hints: new Map([['edge1--p1', hint('p1', change)]]),
+  });
+
+  it.each<[string, Partial<DirectPathsInput>, string]>([
+    ['this node is not registered', { ikeSas: [] }, 'mediator-unreachable'],
+    [
+      'the coordinator says that the peer is away',
+      hintOf({ peerOnline: false, peerRegistered: false }),
+      'peer-offline',
+    ],
+    ['the coordinator says that the peer is not registered', hintOf({ peerRegistered: false }), 'mediator-unreachable'],
+    ['the two NATs make it so', { ...hintOf({ peerNat: 'symmetric' }), ownNat: 'cone' }, 'symmetric-nat'],
+    ['charon’s log proves it', { logged: says('auth-failed') }, 'auth-failed'],
+    ['nothing else is known', {}, 'udp-blocked'],
+  ])('is told when %s', (_what, change, cause) => expect(causeAfter(change)).toBe(cause));
+
+  it('of a link is what charon’s log proves of its own connection', () => {
+    const logged: DirectPathsInput['logged'] = (connection) =>
+      connection === 'cygnet-peer-p2' ? says('no-proposal')() : undefined;
+    expect(causeAfter({ logged })).toBe('udp-blocked');
+  });
+
+  it('is none before anything has failed, nor while the path is up', () => {
+    const { paths } = start();
+    look(paths);
+    expect(paths.causeOf('edge1--p1')).toBeUndefined();
+    look(paths, { ikeSas: [registered, upSa('p1')], logged: says('auth-failed') });
+    expect(paths.causeOf('edge1--p1')).toBeUndefined();
+  });
+
+  it('makes the rest after the next failure as long as it has to be', () => {
+    const { paths, clock } = start();
+    const hopeless = { ...hintOf({ peerNat: 'symmetric' }), ownNat: 'symmetric' as const };
+    const fail = (): DirectWishes => {
+      look(paths, hopeless);
+      paths.initiated('edge1--p1');
+      clock.advance(3000);
+      return look(paths, hopeless);
+    };
+    expect(fail().changesInMs, 'nothing had failed yet').toBeLessThanOrEqual(4000);
+    clock.advance(4000);
+    expect(fail().changesInMs).toBeGreaterThanOrEqual(1_200_000);
+  });
+});
+
+describe('another network of this node', () => {
+  it('lets a path that rests have its turn at once, and no other', () => {
+    const { paths, clock } = start();
+    look(paths);
+    paths.initiated('edge1--p1');
+    clock.advance(3000);
+    look(paths, { ikeSas: [registered, upSa('p2')] });
+    expect(paths.paths.get('edge1--p1')).toMatchObject({ phase: 'resting' });
+    paths.networkChanged();
+    expect(paths.paths.get('edge1--p1')).toMatchObject({ phase: 'idle', failures: 0 });
+    expect(paths.paths.get('edge1--p2')).toMatchObject({ phase: 'up' });
+    const { turns } = look(paths, { ikeSas: [registered, upSa('p2')] });
+    expect(turns).toContain(turn('p1'));
+    expect(turns).not.toContain(turn('p2'));
+  });
+});
 
 describe('a direct path has its turn', () => {
   it('when both ends are registered and this one initiates', () => {
     const hints = new Map([
       ['edge1--p1', hint('p1')],
-      ['edge1--p2', hint('p2', { registered: false })],
+      ['edge1--p2', hint('p2', { mediator: null })],
       ['edge1--p3', hint('p3', { initiate: false })],
     ]);
     expect(turnsOf(start().paths, [registered], hints)).toEqual([turn('p1')]);
@@ -66,7 +291,7 @@ describe('a direct path has its turn', () => {
   it('not while it is up', () => {
     const { paths } = start();
     expect(turnsOf(paths, [registered, upSa('p1')], new Map([['edge1--p1', hint('p1')]]))).toEqual([]);
-    expect(paths.paths.get('edge1--p1')).toEqual({ phase: 'up', failures: 0 });
+    expect(paths.paths.get('edge1--p1')).toEqual({ phase: 'up', failures: 0, lost: false });
   });
 
   it('again while it is up with other selectors than it should have', () => {
@@ -78,7 +303,7 @@ describe('a direct path has its turn', () => {
   it('is forgotten with its link', () => {
     const { paths } = start();
     turnsOf(paths);
-    paths.observed(linkedTo('p2'), [registered], allHints);
+    look(paths, { desired: linkedTo('p2') });
     expect([...paths.paths.keys()]).toEqual(['edge1--p2']);
   });
 

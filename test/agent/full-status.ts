@@ -5,7 +5,7 @@ import { childSa, desired, ikeSa, mediatedPeer, medsrv, names, spoke } from '../
 
 export const STATUS_AT_MS = 1_700_000_600_000;
 
-/** A status with something in every field: medsrv up, the hub tunnel up with its CHILD SA, a direct path that fails. */
+/** A status with something in every field: medsrv up, the hub tunnel up with its CHILD SA, a direct path that fails, a relay that is probed. */
 export function fullStatus(): AgentStatus {
   const traffic = { bytesIn: 1_234_567, packetsIn: 1200, bytesOut: 999, packetsOut: 9 };
   const input: ReportInput = {
@@ -22,8 +22,11 @@ export function fullStatus(): AgentStatus {
       }),
     ],
     refusals: new Map(),
-    directPaths: new Map([['edge1--remote', { phase: 'trying' as const, failures: 2, sinceMs: 0 }]]),
-    registered: new Set(['edge1--remote']),
+    directPaths: new Map([['edge1--remote', { phase: 'trying' as const, failures: 2, lost: false, sinceMs: 0 }]]),
+    evidenceOf: () => undefined,
+    causeOf: () => 'symmetric-nat',
+    reading: (_link, path) =>
+      path === 'relay' ? { health: 'alive', silentMs: 0, rttMs: 24.04, loss: 0.05 } : undefined,
   };
   return agentStatus({
     report: {
@@ -31,11 +34,12 @@ export function fullStatus(): AgentStatus {
       atMs: STATUS_AT_MS,
       charon: { connected: true, version: '5.9.8', sinceMs: STATUS_AT_MS - 600_000, idleWorkers: 11, problem: null },
       generation: 4,
+      nat: 'symmetric',
       connections: connectionReports(input),
       links: linkReports(input).map((link) => ({ ...link, sinceMs: STATUS_AT_MS - 30_000 })),
     },
     generations: { generation: 4, applied: 4 },
-    diskProblem: null,
+    hostProblems: [],
     node: 'edge1',
     mesh: 'mesh.example',
     channel: { url: 'https://203.0.113.1:8443', state: 'connected', sinceMs: STATUS_AT_MS - 120_000, problem: null },

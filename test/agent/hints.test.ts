@@ -1,29 +1,69 @@
 import { describe, expect, it } from 'vitest';
 import { ALONE_AFTER_MS, effectiveHints, isRegistered, mediatedLinks } from '../../src/agent/hints.ts';
+import { connectionNameSchema, nodeNameSchema } from '../../src/ike/connection.ts';
 import { desired, ikeSa, mediatedPeer, medsrv, names, spoke } from '../reconcile/builders.ts';
 import { hint, linkedTo } from './links.ts';
 
 const mesh = linkedTo('aaa', 'remote');
+const registered = [ikeSa(names.medsrv)];
 const saidByCoordinator = [hint('remote', { initiate: false })];
 
 describe('hints', () => {
   it('are the coordinator’s while it is there', () => {
     const source = { hints: saidByCoordinator, channelDownMs: 0 };
-    expect([...effectiveHints(mesh, source).values()]).toEqual(saidByCoordinator);
+    expect([...effectiveHints(mesh, registered, source).values()]).toEqual(saidByCoordinator);
   });
 
   it('stay the coordinator’s for a while when it is gone', () => {
     const source = { hints: saidByCoordinator, channelDownMs: ALONE_AFTER_MS - 1 };
-    expect([...effectiveHints(mesh, source).values()]).toEqual(saidByCoordinator);
+    expect([...effectiveHints(mesh, registered, source).values()]).toEqual(saidByCoordinator);
   });
 
   it('are none before the coordinator has said any', () =>
-    expect(effectiveHints(mesh, { hints: undefined, channelDownMs: 5 }).size).toBe(0));
+    expect(effectiveHints(mesh, registered, { hints: undefined, channelDownMs: 5 }).size).toBe(0));
 
   it('are the node’s own after 20 s alone: the lexically first end initiates', () => {
     const source = { hints: saidByCoordinator, channelDownMs: 20_000 };
-    expect([...effectiveHints(mesh, source).values()]).toEqual([hint('aaa', { initiate: false }), hint('remote')]);
+    expect([...effectiveHints(mesh, registered, source).values()]).toEqual([
+      hint('aaa', { initiate: false }),
+      hint('remote'),
+    ]);
   });
+});
+
+describe('the mediator of a node on its own', () => {
+  const alone = { hints: undefined, channelDownMs: ALONE_AFTER_MS };
+  const second = connectionNameSchema.parse('cygnet-medsrv-master2');
+  const viaSecond = mediatedPeer({
+    name: connectionNameSchema.parse('cygnet-peer-remote--master2'),
+    mediatedBy: second,
+  });
+  const state = desired(
+    medsrv(),
+    medsrv({ name: second, mediator: nodeNameSchema.parse('master2') }),
+    mediatedPeer(),
+    viaSecond,
+  );
+  const [link] = state.links;
+  const twoWays = {
+    ...state,
+    links: [{ ...link!, direct: [...link!.direct, { ...link!.direct[0]!, connection: viaSecond.name }] }],
+  };
+
+  it.each([
+    ['the first one, when it is registered at both', [names.medsrv, second], 'master1'],
+    ['the second one, when it is registered only there', [second], 'master2'],
+    ['none, when it is registered nowhere', [], null],
+  ])('is %s', (_what, up, mediator) => {
+    const ikeSas = up.map((name) => ikeSa(name));
+    expect(effectiveHints(twoWays, ikeSas, alone).get('edge1--remote')).toEqual(hint('remote', { mediator }));
+  });
+
+  it('has a connection of its own for each of them', () =>
+    expect(mediatedLinks(twoWays)[0]?.ways.map(({ mediator, connection }) => [mediator, connection])).toEqual([
+      ['master1', names.peer],
+      ['master2', viaSecond.name],
+    ]));
 });
 
 describe('a mediated link', () => {
@@ -31,9 +71,14 @@ describe('a mediated link', () => {
     expect(mediatedLinks(desired(medsrv(), mediatedPeer(), spoke()))).toMatchObject([
       {
         link: { id: 'edge1--remote' },
-        connection: names.peer,
-        child: { name: 'edge1--remote' },
-        mediatedBy: names.medsrv,
+        ways: [
+          {
+            mediator: 'master1',
+            connection: names.peer,
+            child: { name: 'edge1--remote' },
+            mediatedBy: names.medsrv,
+          },
+        ],
       },
     ]);
     expect(mediatedLinks(desired(spoke()))).toEqual([]);

@@ -19,7 +19,8 @@ export function linkedTo(...peers: readonly string[]): DesiredState {
       peer,
       localSubnets: ['7.7.7.0/24'],
       remoteSubnets: ['7.7.8.0/24'],
-      direct: { connection: name, child: childNameSchema.parse(`edge1--${peer}`) },
+      direct: [{ connection: name, child: childNameSchema.parse(`edge1--${peer}`) }],
+      relay: [],
     })),
   };
 }
@@ -34,5 +35,13 @@ function peerConnection(peer: string): ConnectionOf<'mediated-peer'> {
 
 /** The coordinator's word on the link to this peer. */
 export function hint(peer: string, change: Partial<LinkHint> = {}): LinkHint {
-  return { link: `edge1--${peer}`, registered: true, initiate: true, ...change };
+  return {
+    link: `edge1--${peer}`,
+    mediator: 'master1',
+    peerOnline: true,
+    peerRegistered: true,
+    peerNat: 'unknown',
+    initiate: true,
+    ...change,
+  };
 }

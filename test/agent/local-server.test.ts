@@ -11,8 +11,10 @@ import { LocalRefusal, serveLocalApi, type LocalApiHandlers } from '../../src/ag
 import { createLogger } from '../../src/log.ts';
 import { eventually } from '../vici/eventually.ts';
 import { fullStatus } from './full-status.ts';
+import { coneCheck } from './netcheck/checks.ts';
 import { numbered } from './node-events.ts';
 import { temporaryFolder } from './temporary-folder.ts';
+import { pingResult } from './ping-result.ts';
 
 const logger = createLogger('test', 'silent');
 
@@ -24,6 +26,8 @@ async function serving(change: Partial<LocalApiHandlers> = {}): Promise<string> 
     keptEvents: () => [],
     followEvents: () => new EventLog().follow(AbortSignal.abort()),
     enroll: () => Promise.resolve({ node: 'edge1', mesh: 'mesh.example' }),
+    netCheck: () => Promise.resolve(coneCheck()),
+    ping: () => Promise.resolve(pingResult()),
     ...change,
   };
   const api = await serveLocalApi(socketPath, handlers, logger);
@@ -49,6 +53,7 @@ async function ask(socketPath: string, { path, method = 'GET', body }: Asked): P
 }
 
 const enroll = (body: string): Asked => ({ path: '/v1/enroll', method: 'POST', body });
+const ping = (body: string): Asked => ({ path: '/v1/ping', method: 'POST', body });
 const validEnroll = enroll(JSON.stringify({ coordinator: 'https://203.0.113.1:8443', token: 'cyg1.x.y' }));
 const refused = (code: string): unknown => ({
   error: { code, message: expect.any(String) as string, details: [] },
@@ -75,11 +80,30 @@ describe('the local socket', () => {
     expect(asked).toEqual(['https://203.0.113.1:8443', 'cyg1.x.y', 'undefined']);
   });
 
+  it('pings the node that it is asked to, and hands the answers back', async () => {
+    const asked: string[] = [];
+    const socketPath = await serving({
+      ping: ({ peer }) => {
+        asked.push(peer);
+        return Promise.resolve(pingResult());
+      },
+    });
+    expect(await ask(socketPath, ping('{"peer":"remote"}'))).toEqual([200, pingResult()]);
+    expect(asked).toEqual(['remote']);
+  });
+
+  it('checks the network when asked to', async () =>
+    expect(await ask(await serving(), { path: '/v1/netcheck', method: 'POST' })).toEqual([200, coneCheck()]));
+
   it.each<[string, Asked, number, string]>([
     ['an unknown path', { path: '/v2/status' }, 404, 'not-found'],
     ['a path that is none', { path: '//' }, 400, 'bad-request'],
     ['another method', { path: '/v1/status', method: 'POST' }, 405, 'bad-method'],
     ['another method for an enrolment', { path: '/v1/enroll' }, 405, 'bad-method'],
+    ['another method for a check', { path: '/v1/netcheck' }, 405, 'bad-method'],
+    ['another method for a ping', { path: '/v1/ping' }, 405, 'bad-method'],
+    ['a ping of nobody', ping('{}'), 400, 'bad-request'],
+    ['a ping with a field too many', ping('{"peer":"remote","count":9}'), 400, 'bad-request'],
     ['a body that is no JSON', enroll('{'), 400, 'bad-request'],
     ['no body', enroll(''), 400, 'bad-request'],
     ['an enrolment with a field too many', enroll('{"coordinator":"a","token":"b","force":true}'), 400, 'bad-request'],
@@ -122,6 +146,8 @@ describe('the path of the socket', () => {
         keptEvents: () => [],
         followEvents: () => new EventLog().follow(AbortSignal.abort()),
         enroll: () => Promise.reject(new Error('not expected')),
+        netCheck: () => Promise.reject(new Error('not expected')),
+        ping: () => Promise.resolve(pingResult()),
       },
       logger,
     );
@@ -243,6 +269,8 @@ describe('the event stream', () => {
         keptEvents: () => [numbered(1)],
         followEvents: (signal) => log.follow(signal),
         enroll: () => Promise.reject(new Error('not expected')),
+        netCheck: () => Promise.reject(new Error('not expected')),
+        ping: () => Promise.resolve(pingResult()),
       },
       logger,
     );

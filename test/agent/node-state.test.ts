@@ -1,13 +1,16 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { DirectPaths } from '../../src/agent/direct-paths.ts';
-import { NodeState } from '../../src/agent/node-state.ts';
+import { NodeState, type NodeDeps } from '../../src/agent/node-state.ts';
+import type { ProbeReading } from '../../src/agent/prober.ts';
+import { Repairs } from '../../src/agent/repairs.ts';
 import { storedIn, type HeldState, type NodeIdentity, type Stored } from '../../src/agent/stored.ts';
 import { encodeFrame } from '../../src/control/codec.ts';
 import type { AgentFrame, CoordinatorFrame } from '../../src/control/frames.ts';
 import { nodeReportSchema, type NodeEvent } from '../../src/control/report.ts';
 import { nodeNameSchema } from '../../src/ike/connection.ts';
-import type { DesiredState } from '../../src/ike/desired-state.ts';
+import type { DesiredLink, DesiredState } from '../../src/ike/desired-state.ts';
+import type { IkeSa } from '../../src/ike/sa.ts';
 import { digestOf } from '../../src/json.ts';
 import type { Step } from '../../src/reconcile/charon.ts';
 import type { RoundResult } from '../../src/reconcile/loop.ts';
@@ -28,9 +31,48 @@ const identity: NodeIdentity = {
   ikeCertificate: '',
 };
 
+/** What the probes would show, and what they were asked. */
+class FakeLinks implements FakedLinks {
+  readonly looks: DesiredState[] = [];
+  readonly toldLost: string[] = [];
+  readonly readings = new Map<string, ProbeReading>();
+  readonly silent = new Set<string>();
+  hasDeath = false;
+  isFine = false;
+
+  look(state: DesiredState): void {
+    this.looks.push(state);
+  }
+
+  reading(link: string, path: 'direct' | 'relay'): ProbeReading | undefined {
+    return this.readings.get(`${link} ${path}`);
+  }
+
+  isSilent({ id }: DesiredLink): boolean {
+    return this.silent.has(id);
+  }
+
+  tellLost(_own: unknown, { id }: DesiredLink, ikeSas: readonly IkeSa[]): void {
+    this.toldLost.push(...ikeSas.map(({ initiatorSpi }) => `${id} ${initiatorSpi}`));
+  }
+
+  isNetworkFine(): boolean {
+    return this.isFine;
+  }
+
+  takeDeath(): boolean {
+    const { hasDeath } = this;
+    this.hasDeath = false;
+    return hasDeath;
+  }
+}
+type FakedLinks = NodeDeps['links'];
+
 /** edge1's knowledge, on a real folder, with all that it says. */
 class Node {
   readonly clock = new ManualClock();
+  readonly links = new FakeLinks();
+  readonly localAddresses = new Set(['192.168.1.2']);
   readonly sent: AgentFrame[] = [];
   readonly events: NodeEvent[] = [];
   readonly folder: string;
@@ -49,6 +91,11 @@ class Node {
       desiredFile: this.stored.desired,
       held: this.stored.desired.read(),
       directPaths: new DirectPaths({ clock: this.clock, random: () => 0.999_999 }),
+      links: this.links,
+      repairs: new Repairs(this.clock),
+      localAddresses: () => this.localAddresses,
+      ownNat: () => 'cone',
+      logged: () => undefined,
       identity: () => identity,
       channelDownMs: () => this.channelDownMs,
       send: (frame) => {
@@ -73,7 +120,7 @@ class Node {
       done: [],
       refusals: [],
       notLoaded: [],
-      nextAttemptInMs: undefined,
+      nextAttemptInMs: Infinity,
     };
     this.state.roundDone({ ...result, ...change });
   }
@@ -282,6 +329,32 @@ describe('a report', () => {
     expect(node.take('report')).toHaveLength(1);
   });
 
+  it('is sent when a path lives or dies, not when its round trip is another', () => {
+    const node = new Node();
+    node.receive(mesh);
+    const alive: ProbeReading = { health: 'alive', silentMs: 0, rttMs: 24, loss: 0 };
+    node.links.readings.set('edge1--remote relay', alive);
+    node.round({ observed: up });
+    node.take();
+    node.links.readings.set('edge1--remote relay', { ...alive, rttMs: 25, loss: 0.05 });
+    node.round({ observed: up });
+    expect(node.take('report')).toEqual([]);
+    node.links.readings.set('edge1--remote relay', { ...alive, health: 'dead' });
+    node.round({ observed: up });
+    expect(node.take('report')).toMatchObject([{ report: { links: [{ path: 'none', relay: { health: 'dead' } }] } }]);
+  });
+
+  it('says what kind of NAT this node has', () => expect(new Node().state.report()).toMatchObject({ nat: 'cone' }));
+
+  it('has its paths probed after each round, by what charon showed', () => {
+    const node = new Node();
+    node.round({ observed: up });
+    expect(node.links.looks).toEqual([]);
+    node.receive(mesh);
+    node.round({ observed: up });
+    expect(node.links.looks).toEqual([mesh]);
+  });
+
   it('is sent every half minute all the same', () => {
     const node = new Node();
     node.receive(mesh);
@@ -356,26 +429,26 @@ describe('the gate', () => {
   const direct = `initiate ${names.peer}/edge1--remote`;
 
   it('is shut before there is a desired state', () =>
-    expect(new Node().state.gate(registered)('load anything')).toBe(false));
+    expect(new Node().state.gate(registered).allows('load anything')).toBe(false));
 
   it('holds back mediated children only, until it is their turn', () => {
     const node = new Node();
     node.receive(mesh);
-    const isOpen = node.state.gate(registered);
+    const { allows: isOpen } = node.state.gate(registered);
     expect(isOpen(`load ${names.peer}`)).toBe(true);
     expect(isOpen(`initiate ${names.medsrv}`)).toBe(true);
     expect(isOpen(`initiate ${names.hub}/edge1--remote`)).toBe(true);
     expect(isOpen(direct)).toBe(false);
     node.state.received({ type: 'links', hints: [hint('remote')] });
     expect(node.changes).toBe(2);
-    expect(node.state.gate(registered)(direct)).toBe(true);
+    expect(node.state.gate(registered).allows(direct)).toBe(true);
   });
 
   it('goes by the node’s own rule when the coordinator is away', () => {
     const node = new Node();
     node.receive(mesh);
     node.channelDownMs = 20_000;
-    expect(node.state.gate(registered)(direct)).toBe(true);
+    expect(node.state.gate(registered).allows(direct)).toBe(true);
   });
 
   it('forgets the hints with the channel that brought them', () => {
@@ -383,7 +456,74 @@ describe('the gate', () => {
     node.receive(mesh);
     node.state.received({ type: 'links', hints: [hint('remote')] });
     node.state.channelOpened();
-    expect(node.state.gate(registered)(direct)).toBe(false);
+    expect(node.state.gate(registered).allows(direct)).toBe(false);
+  });
+
+  const up = observed({
+    ikeSas: [
+      ikeSa(names.medsrv, { uniqueId: 1 }),
+      ikeSa(names.hub, { uniqueId: 2, childSas: [childSa('edge1--remote', { uniqueId: 20 })] }),
+      ikeSa(names.peer, { uniqueId: 3, initiatorSpi: 'aa', childSas: [childSa('edge1--remote', { uniqueId: 30 })] }),
+    ],
+  });
+
+  it('wants no repair while all is well, and no haste', () => {
+    const node = new Node();
+    node.receive(mesh);
+    expect(node.state.gate(up)).toMatchObject({ abandon: new Set(), rekey: new Set(), lookInMs: Infinity });
+    expect(node.links.toldLost).toEqual([]);
+  });
+
+  it('gives up a direct tunnel that is silent, tells its peer once, and has others look where this node is now', () => {
+    const node = new Node();
+    node.receive(mesh);
+    node.state.received({ type: 'links', hints: [hint('remote')] });
+    node.state.gate(up);
+    node.links.silent.add('edge1--remote');
+    const wishes = node.state.gate(up);
+    expect(wishes).toMatchObject({ abandon: new Set([1, 3]), rekey: new Set([20]) });
+    expect(wishes.allows(direct), 'through a registration that is made anew').toBe(false);
+    expect(node.links.toldLost).toEqual(['edge1--remote aa']);
+    expect(node.state.gate(up)).toMatchObject({ abandon: new Set([3]), rekey: new Set() });
+    expect(node.links.toldLost).toHaveLength(1);
+  });
+
+  it('has others look where this node is when a path has died', () => {
+    const node = new Node();
+    node.receive(mesh);
+    node.links.hasDeath = true;
+    expect(node.state.gate(up)).toMatchObject({ abandon: new Set([1]), rekey: new Set([20]) });
+    expect(node.state.gate(up)).toMatchObject({ abandon: new Set(), rekey: new Set() });
+  });
+
+  it('leaves its registration and its hub in peace when something else still comes back', () => {
+    const node = new Node();
+    node.receive(mesh);
+    node.links.isFine = true;
+    node.links.hasDeath = true;
+    expect(node.state.gate(up)).toMatchObject({ abandon: new Set(), rekey: new Set() });
+    node.links.silent.add('edge1--remote');
+    expect(node.state.gate(up)).toMatchObject({ abandon: new Set([3]), rekey: new Set() });
+    node.links.isFine = false;
+    expect(node.state.gate(up), 'and for good').toMatchObject({ abandon: new Set([3]), rekey: new Set() });
+  });
+
+  it('gives up what is bound to an address that this machine has lost', () => {
+    const node = new Node();
+    node.receive(mesh);
+    node.state.gate(up);
+    node.localAddresses.clear();
+    expect(node.state.gate(up).abandon).toEqual(new Set([1, 2, 3]));
+  });
+
+  it('wants another look when a rest is over', () => {
+    const node = new Node();
+    node.receive(mesh);
+    node.state.gate(up);
+    node.state.gate(registered);
+    expect(node.state.gate(registered).lookInMs).toBe(1500);
+    node.clock.advance(1000);
+    expect(node.state.gate(registered).lookInMs).toBe(500);
   });
 
   it('is shut again for a path that was just initiated', () => {
@@ -397,7 +537,7 @@ describe('the gate', () => {
       child: mediatedPeer().children[0]!.name,
     };
     node.round({ observed: registered, done: [step] });
-    expect(node.state.gate(registered)(direct)).toBe(false);
+    expect(node.state.gate(registered).allows(direct)).toBe(false);
     expect(node.events).toContainEqual(
       expect.objectContaining({ kind: 'step', connection: names.peer, child: 'edge1--remote' }),
     );

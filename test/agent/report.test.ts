@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { connectionReports, linkReports, type ReportInput } from '../../src/agent/report.ts';
 import { nodeReportSchema } from '../../src/control/report.ts';
 import type { Connection } from '../../src/ike/connection.ts';
+import type { ProbeReading } from '../../src/agent/prober.ts';
 import type { IkeSa } from '../../src/ike/sa.ts';
 import { hub, mediationServer } from '../ike/connections.ts';
 import { child, childSa, desired, ikeSa, mediatedPeer, medsrv, names, spoke } from '../reconcile/builders.ts';
@@ -17,8 +18,10 @@ function input(change: Partial<ReportInput> & { readonly connections?: readonly 
     desired: desired(...connections),
     ikeSas: [],
     refusals: new Map(),
-    directPaths: new Map([['edge1--remote', { phase: 'idle' as const, failures: 0 }]]),
-    registered: new Set(['edge1--remote']),
+    directPaths: new Map([['edge1--remote', { phase: 'idle' as const, failures: 0, lost: false }]]),
+    evidenceOf: () => undefined,
+    causeOf: () => undefined,
+    reading: () => undefined,
     ...rest,
   };
 }
@@ -81,7 +84,12 @@ describe('the problem of a connection', () => {
 });
 
 describe('a charon that cannot be asked', () => {
-  const unasked = input({ ikeSas: undefined, refusals: new Map([[names.hub as string, 'no']]), registered: new Set() });
+  const unasked = input({
+    ikeSas: undefined,
+    refusals: new Map([[names.hub as string, 'no']]),
+    causeOf: () => 'mediator-unreachable',
+    reading: () => ({ health: 'alive', silentMs: 0, rttMs: 24, loss: 0 }),
+  });
 
   it('leaves every connection unknown, which is no problem of theirs', () => {
     const known = mesh.map(({ name }) =>
@@ -91,9 +99,18 @@ describe('a charon that cannot be asked', () => {
   });
 
   it('leaves every path unknown, and the failures as they were counted', () => {
-    const directPaths = new Map([['edge1--remote', { phase: 'idle' as const, failures: 3 }]]);
+    const directPaths = new Map([['edge1--remote', { phase: 'idle' as const, failures: 3, lost: false }]]);
     expect(linkReports({ ...unasked, directPaths })).toEqual([
-      { id: 'edge1--remote', peer: 'remote', path: 'unknown', problem: null, directFailures: 3 },
+      {
+        id: 'edge1--remote',
+        peer: 'remote',
+        path: 'unknown',
+        problem: null,
+        cause: null,
+        direct: null,
+        relay: null,
+        directFailures: 3,
+      },
     ]);
   });
 });
@@ -148,7 +165,8 @@ describe('the SAs of a connection', () => {
 describe('the path of a link', () => {
   const linkOf = (change: Partial<ReportInput> & { readonly connections?: readonly Connection[] }): unknown =>
     linkReports(input(change))[0];
-  const failed = new Map([['edge1--remote', { phase: 'idle' as const, failures: 3 }]]);
+  const alive: ProbeReading = { health: 'alive', silentMs: 0, rttMs: 24.04, loss: 0.05 };
+  const failed = new Map([['edge1--remote', { phase: 'idle' as const, failures: 3, lost: false }]]);
 
   it.each<[string, Parameters<typeof linkOf>[0], { path: string; problem: RegExp | null }]>([
     ['direct', { ikeSas: [relay, direct] }, { path: 'direct', problem: null }],
@@ -156,13 +174,13 @@ describe('the path of a link', () => {
     ['relay, as there is no other', { ikeSas: [relay], connections: [spoke()] }, { path: 'relay', problem: null }],
     [
       'relay while an end is not registered',
-      { ikeSas: [relay], registered: new Set<string>() },
-      { path: 'relay', problem: /not both registered/ },
+      { ikeSas: [relay], causeOf: () => 'mediator-unreachable' },
+      { path: 'relay', problem: /^traffic goes through the hub: remote and this node are not both registered/ },
     ],
     [
       'relay where hole punching fails',
-      { ikeSas: [relay], directPaths: failed },
-      { path: 'relay', problem: /came to nothing \(tries: 3\); a symmetric NAT/ },
+      { ikeSas: [relay], directPaths: failed, causeOf: () => 'symmetric-nat' },
+      { path: 'relay', problem: /a symmetric NAT in front of remote or of this node .*\(tries: 3\)$/ },
     ],
     ['none', { ikeSas: [ikeSa(names.hub)] }, { path: 'none', problem: /^no traffic to remote is possible now/ }],
     [
@@ -189,4 +207,34 @@ describe('the path of a link', () => {
   );
 
   it('counts the failures', () => expect(linkOf({ directPaths: failed })).toMatchObject({ directFailures: 3 }));
+
+  it('has its cause, until it is direct', () => {
+    const causeOf = (): 'udp-blocked' => 'udp-blocked';
+    expect(linkOf({ ikeSas: [relay], causeOf })).toMatchObject({ path: 'relay', cause: 'udp-blocked' });
+    expect(linkOf({ ikeSas: [relay, direct], causeOf })).toMatchObject({ path: 'direct', cause: null, problem: null });
+  });
+
+  it('does not go over a tunnel that is dead, and goes over one of which nothing is known', () => {
+    const readingOf =
+      (health: Readonly<Record<'direct' | 'relay', ProbeReading['health']>>): ReportInput['reading'] =>
+      (_link, path) => ({ ...alive, health: health[path] });
+    const pathWith = (direct_: ProbeReading['health'], relay_: ProbeReading['health']): unknown =>
+      linkOf({ ikeSas: [relay, direct], reading: readingOf({ direct: direct_, relay: relay_ }) });
+    expect(pathWith('unknown', 'dead')).toMatchObject({ path: 'direct' });
+    expect(pathWith('dead', 'unknown')).toMatchObject({ path: 'relay' });
+    expect(pathWith('dead', 'dead')).toMatchObject({
+      path: 'none',
+      problem: expect.stringMatching(/^no traffic/) as string,
+    });
+  });
+
+  it('tells what the probes of each path say, the round trip in tenths of a millisecond', () => {
+    const unheard: ProbeReading = { health: 'unknown', silentMs: 900, rttMs: undefined, loss: undefined };
+    const reading: ReportInput['reading'] = (_link, path) => (path === 'relay' ? alive : unheard);
+    expect(linkOf({ ikeSas: [relay, direct], reading })).toMatchObject({
+      direct: { health: 'unknown', rttMs: null, loss: null },
+      relay: { health: 'alive', rttMs: 24, loss: 0.05 },
+    });
+    expect(linkOf({ ikeSas: [] })).toMatchObject({ direct: null, relay: null });
+  });
 });

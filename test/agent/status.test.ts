@@ -7,7 +7,7 @@ import { fullStatus } from './full-status.ts';
 const input = (change: Partial<StatusInput> = {}): StatusInput => ({
   report: reportOf(),
   generations: { generation: 1, applied: 1 },
-  diskProblem: null,
+  hostProblems: [],
   node: 'edge1',
   mesh: 'mesh',
   channel: { url: 'https://coordinator', state: 'connected', sinceMs: 0, problem: null },
@@ -32,13 +32,19 @@ describe('the problems of a node', () => {
       { report: reportOf({ charon: { ...charon, connected: false, problem: 'charon does not run' } }) },
       /^charon does not run$/,
     ],
-    ['whose disk is full', { diskProblem: 'nothing can be written to disk: ENOSPC' }, /ENOSPC/],
+    ['whose disk is full', { hostProblems: ['nothing can be written to disk: ENOSPC'] }, /ENOSPC/],
     [
       'whose charon is out of workers',
       { report: reportOf({ charon: { ...charon, idleWorkers: 2 } }) },
       /only 2 idle worker threads/,
     ],
   ])('%s', (_what, change, problem) => expect(problemsOf(change)).toEqual([expect.stringMatching(problem)]));
+
+  it('of the machine are told one by one', () =>
+    expect(problemsOf({ hostProblems: ['the disk is full', 'mesh address not set'] })).toEqual([
+      'the disk is full',
+      'mesh address not set',
+    ]));
 
   it('of the last connection are past once there is a new one', () =>
     expect(

@@ -27,8 +27,8 @@ coordinator:   connected to https://203.0.113.1:8443 for 2 min
 charon:        connected, strongSwan 5.9.8, up 10 min, 11 idle workers
 desired state: generation 4, applied
 
-LINK TO  PATH   FOR
-remote   relay  30 s  hole punching fails
+LINK TO  PATH   FOR   DIRECT  RELAY
+remote   relay  30 s  -       24.0 ms, 5 % lost  hole punching fails
 
 cygnet-medsrv-master1 (mediation-client): up
   IKE SA [1] ESTABLISHED 9 min ago, initiator, through NAT, rekeying in 50 min

@@ -9,9 +9,11 @@ import { agentctl } from '../../src/cli/agentctl.ts';
 import { createLogger } from '../../src/log.ts';
 import { packageVersion } from '../../src/version.ts';
 import { fullStatus } from '../agent/full-status.ts';
+import { coneCheck } from '../agent/netcheck/checks.ts';
 import { numbered } from '../agent/node-events.ts';
 import { eventually } from '../vici/eventually.ts';
 import { FakeTerminal } from './fake-terminal.ts';
+import { pingResult } from '../agent/ping-result.ts';
 
 let folder: string;
 let socket: string;
@@ -39,6 +41,8 @@ async function serve(change: Partial<LocalApiHandlers> = {}): Promise<void> {
     keptEvents: () => events.kept(),
     followEvents: (signal) => events.follow(signal),
     enroll: () => Promise.resolve({ node: 'edge1', mesh: 'mesh.example' }),
+    netCheck: () => Promise.resolve(coneCheck()),
+    ping: () => Promise.resolve(pingResult()),
     ...change,
   };
   agent = await serveLocalApi(socket, handlers, createLogger('test', 'silent'));

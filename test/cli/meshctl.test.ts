@@ -146,9 +146,9 @@ describe('meshctl links', () => {
     mesh.core.received(mesh.connect('edge1'), { type: 'report', report: told });
     mesh.nowMs = 65_000;
     expect((await run(['links'])).stdout.split('\n').slice(0, 3)).toEqual([
-      'LINK             PATH                                    SINCE  PROBLEM',
-      'edge1--master1   edge1: not known yet, master1: offline  -',
-      'edge1--remote    edge1: relay, remote: offline           1 min  edge1: symmetric NAT',
+      'LINK             PATH                                    SINCE  ROUND TRIP  CAUSE          PROBLEM',
+      'edge1--master1   edge1: not known yet, master1: offline  -      -',
+      'edge1--remote    edge1: relay, remote: offline           1 min  -           symmetric-nat  edge1: symmetric NAT',
     ]);
     mesh.core.received(mesh.connect('remote'), { type: 'report', report: told });
     expect((await run(['links'])).stdout).toMatch(/^edge1--remote +relay +1 min/m);

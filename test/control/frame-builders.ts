@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { CONNECTION_STATUSES, type NodeReport } from '../../src/control/report.ts';
+import { CONNECTION_STATUSES, linkCauseSchema, natKindSchema, type NodeReport } from '../../src/control/report.ts';
 import type { AgentFrame, CoordinatorFrame } from '../../src/control/frames.ts';
 
 const text = fc.string({ unit: 'grapheme', maxLength: 40 });
@@ -20,6 +20,26 @@ const connection = fc.record({
   ikeSas: fc.constant([] as NodeReport['connections'][number]['ikeSas']),
 });
 
+const nat = fc.constantFrom(...natKindSchema.options);
+
+const reading = fc.record({
+  health: fc.constantFrom('unknown' as const, 'alive' as const, 'dead' as const),
+  rttMs: nullable(fc.double({ min: 0, noNaN: true, noDefaultInfinity: true })),
+  loss: nullable(fc.double({ min: 0, max: 1, noNaN: true })),
+});
+
+const link = fc.record({
+  id: text,
+  peer: text,
+  path: fc.constantFrom('direct' as const, 'relay' as const, 'none' as const, 'unknown' as const),
+  sinceMs: nullable(instant),
+  problem: nullable(text),
+  cause: nullable(fc.constantFrom(...linkCauseSchema.options)),
+  direct: nullable(reading),
+  relay: nullable(reading),
+  directFailures: count,
+});
+
 const report: fc.Arbitrary<NodeReport> = fc.record({
   agentVersion: text,
   atMs: instant,
@@ -31,8 +51,9 @@ const report: fc.Arbitrary<NodeReport> = fc.record({
     problem: nullable(text),
   }),
   generation: nullable(count),
+  nat,
   connections: fc.array(connection, { maxLength: 5 }),
-  links: fc.constant([] as NodeReport['links']),
+  links: fc.array(link, { maxLength: 5 }),
 });
 
 /** Any frame that a node may send. */
@@ -67,7 +88,17 @@ export const coordinatorFrames: fc.Arbitrary<CoordinatorFrame> = fc.oneof(
   fc.record({ type: fc.constant('snapshot' as const), epoch: text, generation, digest, state: states }),
   fc.record({
     type: fc.constant('links' as const),
-    hints: fc.array(fc.record({ link: text, registered: fc.boolean(), initiate: fc.boolean() }), { maxLength: 20 }),
+    hints: fc.array(
+      fc.record({
+        link: text,
+        mediator: nullable(text),
+        peerOnline: fc.boolean(),
+        peerRegistered: fc.boolean(),
+        peerNat: nat,
+        initiate: fc.boolean(),
+      }),
+      { maxLength: 20 },
+    ),
   }),
 );
 

@@ -95,15 +95,16 @@ describe("the seed's mesh", () => {
           peer: 'master1',
           localSubnets: EDGE1,
           remoteSubnets: MASTER1,
-          direct: { connection: 'cygnet-hub-master1', child: 'edge1--master1' },
+          direct: [{ connection: 'cygnet-hub-master1', child: 'edge1--master1' }],
+          relay: [],
         },
         {
           id: 'edge1--remote',
           peer: 'remote',
           localSubnets: EDGE1,
           remoteSubnets: REMOTE,
-          direct: { connection: 'cygnet-peer-remote', child: 'edge1--remote' },
-          relay: { connection: 'cygnet-hub-master1', child: 'edge1--remote' },
+          direct: [{ connection: 'cygnet-peer-remote', child: 'edge1--remote' }],
+          relay: [{ connection: 'cygnet-hub-master1', child: 'edge1--remote' }],
         },
       ],
     });
@@ -151,10 +152,12 @@ describe("the seed's mesh", () => {
         },
       ],
     });
-    expect(state.links.map(({ id, direct, relay }) => [id, direct?.connection, relay])).toEqual([
-      ['edge1--master1', 'cygnet-spoke-edge1', undefined],
-      ['master1--remote', 'cygnet-spoke-remote', undefined],
-    ]);
+    expect(state.links.map(({ id, direct, relay }) => [id, direct.map(({ connection }) => connection), relay])).toEqual(
+      [
+        ['edge1--master1', ['cygnet-spoke-edge1'], []],
+        ['master1--remote', ['cygnet-spoke-remote'], []],
+      ],
+    );
   });
 
   it('asks for virtual addresses on the mediation connection only', () => {
@@ -176,9 +179,9 @@ describe('options', () => {
     const relay = stateOf(compiled(text.replace('PATH', 'relay')), 'edge1');
     const direct = stateOf(compiled(text.replace('PATH', 'direct')), 'edge1');
     expect(relay.connections.map(({ name }) => name)).toEqual(['cygnet-hub-master1']);
-    expect(relay.links[1]).not.toHaveProperty('direct');
+    expect(relay.links[1]).toMatchObject({ direct: [], relay: [{ connection: 'cygnet-hub-master1' }] });
     expect(childrenOf(connectionOf(direct, 'cygnet-hub-master1')).map(({ name }) => name)).toEqual(['edge1--master1']);
-    expect(direct.links[1]).not.toHaveProperty('relay');
+    expect(direct.links[1]).toMatchObject({ direct: [{ connection: 'cygnet-peer-remote' }], relay: [] });
   });
 
   it('a link has its own start and child parameters, a node its own IKE parameters', () => {
@@ -215,15 +218,53 @@ describe('options', () => {
     expect(connectionOf(state, 'cygnet-peer-remote')).toMatchObject({ mediatedBy: 'cygnet-medsrv-master1' });
   });
 
-  it('relays through the first hub only, and links two hubs with one as the spoke of the other', () => {
-    const hub2 = '  hub2: { roles: [hub], endpoint: 203.0.113.12, subnets: [10.9.0.0/24] }';
-    const text = SEED_SPEC.replace('links:\n', `${hub2}\nlinks:\n  - [master1, hub2]\n`);
-    const states = compiled(text);
-    expect(stateOf(states, 'hub2').connections.map(({ name, kind }) => [name, kind])).toEqual([
-      ['cygnet-spoke-master1', 'hub'],
+  const hub2 = '  hub2: { roles: [hub], endpoint: 203.0.113.12, subnets: [10.9.0.0/24] }';
+  const withHub2 = SEED_SPEC.replace('links:\n', `${hub2}\nlinks:\n  - [master1, hub2]\n`);
+
+  it('links two hubs with one as the spoke of the other', () => {
+    const states = compiled(withHub2);
+    expect(stateOf(states, 'hub2').connections.map(({ name, kind }) => [name, kind])).toContainEqual([
+      'cygnet-spoke-master1',
+      'hub',
     ]);
     expect(stateOf(states, 'master1').connections.map(({ name }) => name)).toContain('cygnet-hub-hub2');
-    expect(stateOf(states, 'edge1').connections.map(({ name }) => name)).not.toContain('cygnet-hub-hub2');
+  });
+
+  it('relays through every hub, and prefers them in the order of the spec', () => {
+    const states = compiled(withHub2);
+    for (const end of ['edge1', 'remote']) {
+      const state = stateOf(states, end);
+      const priorities = ['cygnet-hub-master1', 'cygnet-hub-hub2'].map(
+        (name) => childrenOf(connectionOf(state, name)).find((child) => child.name === 'edge1--remote')?.priority,
+      );
+      expect(priorities).toEqual([2000, 2001]);
+      expect(state.links.find(({ id }) => id === 'edge1--remote')?.relay).toEqual([
+        { connection: 'cygnet-hub-master1', child: 'edge1--remote' },
+        { connection: 'cygnet-hub-hub2', child: 'edge1--remote' },
+      ]);
+    }
+    const served = stateOf(states, 'hub2').connections.flatMap((connection) =>
+      childrenOf(connection).map((child) => `${connection.name}/${child.name}`),
+    );
+    expect(served).toEqual(
+      expect.arrayContaining(['cygnet-spoke-edge1/edge1--remote', 'cygnet-spoke-remote/edge1--remote']),
+    );
+    const toHub2 = childrenOf(connectionOf(stateOf(states, 'edge1'), 'cygnet-hub-hub2'));
+    expect(
+      toHub2.map(({ name }) => name),
+      'no link of edge1 with master1 passes hub2',
+    ).toEqual(['edge1--remote']);
+  });
+
+  it('mediates at every mediator, with a connection for each, and prefers them in the order of the spec', () => {
+    const mediator2 = '  med2: { roles: [mediator], endpoint: 203.0.113.13, subnets: [] }';
+    const state = stateOf(compiled(SEED_SPEC.replace('links:\n', `${mediator2}\nlinks:\n`)), 'edge1');
+    expect(state.links.find(({ id }) => id === 'edge1--remote')?.direct).toEqual([
+      { connection: 'cygnet-peer-remote', child: 'edge1--remote' },
+      { connection: 'cygnet-peer-remote--med2', child: 'edge1--remote' },
+    ]);
+    expect(connectionOf(state, 'cygnet-peer-remote--med2')).toMatchObject({ mediatedBy: 'cygnet-medsrv-med2' });
+    expect(connectionOf(state, 'cygnet-medsrv-med2')).toMatchObject({ kind: 'mediation-client', mediator: 'med2' });
   });
 });
 

@@ -48,7 +48,16 @@ describe('after a hello', () => {
     expect(snapshot).toMatchObject({ type: 'snapshot', epoch: mesh.store.epoch, generation: 1 });
     expect(links).toEqual({
       type: 'links',
-      hints: [{ link: 'edge1--remote', registered: false, initiate: true }],
+      hints: [
+        {
+          link: 'edge1--remote',
+          mediator: null,
+          peerOnline: false,
+          peerRegistered: false,
+          peerNat: 'unknown',
+          initiate: true,
+        },
+      ],
     });
   });
 
@@ -172,14 +181,14 @@ describe('hints', () => {
     edge1.take();
     report(remote);
     expect([hint(edge1), hint(remote)]).toMatchObject([
-      { registered: true, initiate: true },
-      { registered: true, initiate: false },
+      { mediator: 'master1', peerOnline: true, peerRegistered: true, initiate: true },
+      { mediator: 'master1', peerOnline: true, peerRegistered: true, initiate: false },
     ]);
     edge1.take();
     report(remote);
     expect(edge1.take()).toEqual([]);
     mesh.core.closed(remote);
-    expect(hint(edge1)).toMatchObject({ registered: false });
+    expect(hint(edge1)).toMatchObject({ mediator: null, peerOnline: false, peerRegistered: false });
   });
 
   it('do not believe a report from before the channel was opened', () => {
@@ -189,7 +198,7 @@ describe('hints', () => {
       mesh.core.received(channel, { type: 'report', report: edgeReport(true) });
     }
     mesh.connect('remote');
-    expect(hint(edge1)).toMatchObject({ registered: false });
+    expect(hint(edge1)).toMatchObject({ mediator: null, peerOnline: false, peerRegistered: false });
   });
 });
 

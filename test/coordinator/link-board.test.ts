@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import type { LinkHint } from '../../src/control/frames.ts';
 import type { LinkReport, NodeReport } from '../../src/control/report.ts';
 import type { LinkId, NodeName } from '../../src/ike/connection.ts';
 import { LinkBoard } from '../../src/coordinator/link-board.ts';
@@ -8,7 +9,7 @@ import { edgeReport, mediatorReport } from './report-builders.ts';
 const ID = 'edge1--remote' as LinkId;
 const [EDGE1, REMOTE, MASTER1] = ['edge1', 'remote', 'master1'] as NodeName[] as [NodeName, NodeName, NodeName];
 const end = (node: NodeName): MediatedLink['ends'][0] => ({ node, mediationId: `C=CN, O=Local Cluster, CN=${node}` });
-const LINK: MediatedLink = { id: ID, ends: [end(EDGE1), end(REMOTE)], mediator: MASTER1 };
+const LINK: MediatedLink = { id: ID, ends: [end(EDGE1), end(REMOTE)], mediators: [MASTER1] };
 
 let facts: Map<NodeName, NodeFacts>;
 let board: LinkBoard;
@@ -29,16 +30,26 @@ function gone(node: NodeName): NodeName[] {
   return [...board.changed(node)];
 }
 
-const hints = (): unknown[] => [EDGE1, REMOTE].flatMap((node) => board.hintsFor(node));
+/** The hint of an end whose peer is there, registered, and has told nothing of its NAT. */
+const hint = (change: Partial<LinkHint>): LinkHint => ({
+  link: ID,
+  mediator: 'master1',
+  peerOnline: true,
+  peerRegistered: true,
+  peerNat: 'unknown',
+  initiate: true,
+  ...change,
+});
+
+const hints = (): readonly LinkHint[] => [EDGE1, REMOTE].flatMap((node) => board.hintsFor(node));
 
 describe('a link is registered', () => {
   it('when both ends say so, and that is news for both', () => {
-    expect(report(EDGE1, edgeReport(true))).toEqual([]);
+    report(EDGE1, edgeReport(true));
+    expect(board.view(ID)?.registered).toBe(false);
     expect(report(REMOTE, edgeReport(true))).toEqual([EDGE1, REMOTE]);
-    expect(hints()).toEqual([
-      { link: ID, registered: true, initiate: true },
-      { link: ID, registered: true, initiate: false },
-    ]);
+    expect(hints()).toEqual([hint({ initiate: true }), hint({ initiate: false })]);
+    expect(board.view(ID)?.registered).toBe(true);
   });
 
   it('no longer when an end is gone, or says that its registration is not up', () => {
@@ -47,7 +58,10 @@ describe('a link is registered', () => {
     expect(gone(REMOTE)).toEqual([EDGE1, REMOTE]);
     report(REMOTE, edgeReport(true));
     expect(report(EDGE1, edgeReport(false))).toEqual([EDGE1, REMOTE]);
-    expect(hints()).toContainEqual({ link: ID, registered: false, initiate: true });
+    expect(hints()).toEqual([
+      hint({ mediator: null, initiate: true }),
+      hint({ mediator: null, peerRegistered: false, initiate: false }),
+    ]);
   });
 
   it('only when the mediator agrees, if it is here and has reported', () => {
@@ -58,6 +72,91 @@ describe('a link is registered', () => {
     report(MASTER1, mediatorReport('edge1', 'remote'));
     expect(board.view(ID)?.registered).toBe(true);
     expect(gone(MASTER1)).toEqual([]);
+  });
+});
+
+describe('an end hears of its peer', () => {
+  const ofPeer = (node: NodeName): Partial<LinkHint> => {
+    const [{ peerOnline, peerRegistered, peerNat }] = board.hintsFor(node) as [LinkHint];
+    return { peerOnline, peerRegistered, peerNat };
+  };
+
+  it('that it is away, before it has reported', () => {
+    const nothing = { peerOnline: false, peerRegistered: false, peerNat: 'unknown' };
+    expect([ofPeer(EDGE1), ofPeer(REMOTE)]).toEqual([nothing, nothing]);
+  });
+
+  it('that it is there but not registered, that it is registered, and that it is away again', () => {
+    report(EDGE1, edgeReport(true));
+    expect(report(REMOTE, edgeReport(false))).toContain(EDGE1);
+    expect(ofPeer(EDGE1)).toMatchObject({ peerOnline: true, peerRegistered: false });
+    expect(report(REMOTE, edgeReport(true))).toContain(EDGE1);
+    expect(ofPeer(EDGE1)).toMatchObject({ peerOnline: true, peerRegistered: true });
+    expect(gone(REMOTE)).toContain(EDGE1);
+    expect(ofPeer(EDGE1)).toEqual({ peerOnline: false, peerRegistered: false, peerNat: 'unknown' });
+  });
+
+  it('that it is not registered when its mediator says so', () => {
+    report(EDGE1, edgeReport(true));
+    report(REMOTE, edgeReport(true));
+    expect(report(MASTER1, mediatorReport('edge1'))).toEqual([EDGE1, REMOTE]);
+    expect([ofPeer(EDGE1), ofPeer(REMOTE)]).toMatchObject([{ peerRegistered: false }, { peerRegistered: true }]);
+  });
+
+  it.each(['none', 'cone', 'symmetric', 'blocked'] as const)('what kind of NAT it has: %s', (nat) => {
+    report(REMOTE, edgeReport(true));
+    expect(report(REMOTE, { ...edgeReport(true), nat })).toEqual([EDGE1, REMOTE]);
+    expect([ofPeer(EDGE1), ofPeer(REMOTE)]).toMatchObject([{ peerNat: nat }, { peerNat: 'unknown' }]);
+    expect(report(REMOTE, { ...edgeReport(true), nat }), 'and nothing twice').toEqual([]);
+  });
+
+  it('and nobody hears of it who has no link with it', () => {
+    const other = 'other' as NodeName;
+    board.use([LINK, { id: 'edge1--other' as LinkId, ends: [end(EDGE1), end(other)], mediators: [MASTER1] }]);
+    expect(report(REMOTE, { ...edgeReport(true), nat: 'cone' })).toEqual([EDGE1, REMOTE]);
+    expect(board.hintsFor(other)).toMatchObject([{ peerOnline: false, peerNat: 'unknown' }]);
+  });
+});
+
+describe('the mediator of a link', () => {
+  const MASTER2 = 'master2' as NodeName;
+  const at = (...mediators: readonly NodeName[]): NodeReport => {
+    const told = edgeReport(true);
+    const [registration] = told.connections;
+    return {
+      ...told,
+      connections: mediators.map((mediator) => ({ ...registration!, name: `cygnet-medsrv-${mediator}` })),
+    };
+  };
+
+  beforeEach(() => board.use([{ ...LINK, mediators: [MASTER1, MASTER2] }]));
+
+  it.each<[string, readonly NodeName[], readonly NodeName[], string | null]>([
+    ['the first, where both are at both', [MASTER1, MASTER2], [MASTER2, MASTER1], MASTER1],
+    ['the second, where only that is common', [MASTER2], [MASTER1, MASTER2], MASTER2],
+    ['none, where they are at different ones', [MASTER1], [MASTER2], null],
+    ['none, where one is nowhere', [], [MASTER1, MASTER2], null],
+  ])('is %s', (_what, ofEdge1, ofRemote, mediator) => {
+    report(EDGE1, at(...ofEdge1));
+    report(REMOTE, at(...ofRemote));
+    expect(hints()).toMatchObject([{ mediator }, { mediator }]);
+    expect(board.view(ID)?.registered).toBe(mediator !== null);
+  });
+
+  it('changes with the registrations, which both ends hear', () => {
+    for (const node of [EDGE1, REMOTE]) report(node, at(MASTER1, MASTER2));
+    expect(report(REMOTE, at(MASTER2))).toEqual([EDGE1, REMOTE]);
+    expect(hints()).toEqual([
+      hint({ mediator: MASTER2, initiate: true }),
+      hint({ mediator: MASTER2, initiate: false }),
+    ]);
+    expect(report(REMOTE, at(MASTER1, MASTER2))).toEqual([EDGE1, REMOTE]);
+  });
+
+  it('changes when a mediator has lost an end, which it says itself', () => {
+    for (const node of [EDGE1, REMOTE]) report(node, at(MASTER1, MASTER2));
+    expect(report(MASTER1, mediatorReport('edge1'))).toEqual([EDGE1, REMOTE]);
+    expect(hints()).toMatchObject([{ mediator: MASTER2, peerRegistered: true }, { mediator: MASTER2 }]);
   });
 });
 

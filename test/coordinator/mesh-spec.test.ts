@@ -98,8 +98,8 @@ describe('a mistake in a mesh spec is told with its line:', () => {
     ],
     [
       'nothing to link',
-      spec([HUB, '  c: {}'], 'links:', '  - [c, h]'),
-      'line 5: links[0]: node "c" has no subnets to link',
+      spec([HUB, '  c: {}'], 'links:', '  - [c, h]', 'meshRange: "off"'),
+      'line 5: links[0]: node "c" has no subnets to link, and no mesh address',
     ],
     [
       'margins that leave no lifetime',
@@ -138,7 +138,7 @@ describe('a mistake in a mesh spec is told with its line:', () => {
   });
 
   it('all of them at once', () => {
-    expect(mistakesIn(spec([A, '  c: {}'], 'links:', '  - [a, x]', '  - [c, y]'))).toHaveLength(3);
+    expect(mistakesIn(spec([A, '  c: {}'], 'links:', '  - [a, x]', '  - [c, y]', '  - [a, a]'))).toHaveLength(3);
   });
 
   it('names that are too long for a child of their own', () => {

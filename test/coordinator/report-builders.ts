@@ -7,6 +7,7 @@ export function reportOf(parts: Partial<NodeReport> = {}): NodeReport {
     atMs: 0,
     charon: { connected: true, version: '5.9.8', sinceMs: 0, idleWorkers: 11, problem: null },
     generation: null,
+    nat: 'unknown',
     connections: [],
     links: [],
     ...parts,
@@ -23,6 +24,9 @@ export function edgeReport(isUp: boolean, failures: Readonly<Record<string, numb
       path: 'relay' as const,
       sinceMs: 5,
       problem: 'symmetric NAT',
+      cause: 'symmetric-nat',
+      direct: null,
+      relay: null,
       directFailures,
     })),
   });

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import type { DesiredState } from '../../src/ike/desired-state.ts';
 import type { Connection, NodeName } from '../../src/ike/connection.ts';
-import { compileMesh } from '../../src/coordinator/compile-mesh.ts';
+import { compileMesh, type MeshAddresses } from '../../src/coordinator/compile-mesh.ts';
 import type { MeshSpec } from '../../src/coordinator/mesh-spec.ts';
 import { parseMeshSpec } from '../../src/coordinator/parse-mesh-spec.ts';
 import { formatMistake } from '../../src/yaml-document.ts';
@@ -31,8 +31,9 @@ export function mistakesIn(text: string): string[] {
   return parsed.ok ? [] : parsed.mistakes.map(formatMistake);
 }
 
-export function compiled(text: string): ReadonlyMap<NodeName, DesiredState> {
-  return compileMesh(specOf(text), SEED_IDENTITY);
+/** Without mesh addresses unless some are given. */
+export function compiled(text: string, addresses: MeshAddresses = new Map()): ReadonlyMap<NodeName, DesiredState> {
+  return compileMesh(specOf(text), SEED_IDENTITY, addresses);
 }
 
 export function stateOf(states: ReadonlyMap<NodeName, DesiredState>, node: string): DesiredState {

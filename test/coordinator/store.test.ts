@@ -5,6 +5,7 @@ import LibsqlDatabase from 'libsql';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { EVENTS_MAX } from '../../src/coordinator/observation-store.ts';
 import { emptyState } from '../../src/coordinator/compile-mesh.ts';
+import type { Compiled } from '../../src/coordinator/mesh-store.ts';
 import { openStore, type Store } from '../../src/coordinator/store.ts';
 import type { MeshEvent } from '../../src/coordinator/api.ts';
 import type { NodeName } from '../../src/ike/connection.ts';
@@ -34,8 +35,16 @@ function reopen(): void {
   store = openStore(path);
 }
 
-function states(entries: Readonly<Record<string, string>>): Map<NodeName, DesiredState> {
-  return new Map(Object.entries(entries).map(([node, mesh]) => [node as NodeName, emptyState(mesh, node as NodeName)]));
+/** A state for each node, and the nodes' mesh addresses. */
+function compiled(
+  entries: Readonly<Record<string, string>>,
+  addresses: Readonly<Record<string, string>> = {},
+): Compiled {
+  const states = Object.entries(entries).map(([node, mesh]): [NodeName, DesiredState] => [
+    node as NodeName,
+    emptyState(mesh, node as NodeName),
+  ]);
+  return { states: new Map(states), addresses: new Map(Object.entries(addresses) as [NodeName, string][]) };
 }
 
 describe('the store', () => {
@@ -66,8 +75,8 @@ describe('the store', () => {
 
 describe('applying a spec', () => {
   it('gives the new revision to the nodes whose state changed, and to no other', () => {
-    expect(store.mesh.apply('one', states({ a: 'x', b: 'x' }), NOW)).toEqual({ revision: 1, changed: [A, B] });
-    expect(store.mesh.apply('two', states({ a: 'x', b: 'y' }), NOW)).toEqual({ revision: 2, changed: [B] });
+    expect(store.mesh.apply('one', compiled({ a: 'x', b: 'x' }), NOW)).toEqual({ revision: 1, changed: [A, B] });
+    expect(store.mesh.apply('two', compiled({ a: 'x', b: 'y' }), NOW)).toEqual({ revision: 2, changed: [B] });
     reopen();
     expect(store.mesh.state(A)).toEqual({
       generation: 1,
@@ -79,15 +88,23 @@ describe('applying a spec', () => {
   });
 
   it('makes no revision when nothing is new, and one for a new text with the same states', () => {
-    store.mesh.apply('one', states({ a: 'x' }), NOW);
-    expect(store.mesh.apply('one', states({ a: 'x' }), NOW + 1)).toEqual({ revision: 1, changed: [] });
-    expect(store.mesh.apply('one # comment', states({ a: 'x' }), NOW)).toEqual({ revision: 2, changed: [] });
+    store.mesh.apply('one', compiled({ a: 'x' }), NOW);
+    expect(store.mesh.apply('one', compiled({ a: 'x' }), NOW + 1)).toEqual({ revision: 1, changed: [] });
+    expect(store.mesh.apply('one # comment', compiled({ a: 'x' }), NOW)).toEqual({ revision: 2, changed: [] });
     expect(store.mesh.state(A)?.generation).toBe(1);
   });
 
+  it('keeps the mesh address of every node that ever had one', () => {
+    store.mesh.apply('one', compiled({ a: 'x' }, { a: '100.96.0.2', b: '100.96.0.4' }), NOW);
+    store.mesh.apply('two', compiled({ a: 'y' }, { a: '100.96.0.6' }), NOW);
+    reopen();
+    expect(Object.fromEntries(store.mesh.addresses())).toEqual({ a: '100.96.0.6', b: '100.96.0.4' });
+  });
+
   it('forgets old texts, never a state', () => {
-    store.mesh.apply('first', states({ a: 'x' }), NOW);
-    for (let round = 0; round < 150; round += 1) store.mesh.apply(`round ${round}`, states({ b: String(round) }), NOW);
+    store.mesh.apply('first', compiled({ a: 'x' }), NOW);
+    for (let round = 0; round < 150; round += 1)
+      store.mesh.apply(`round ${round}`, compiled({ b: String(round) }), NOW);
     expect(store.mesh.currentSpec()?.revision).toBe(151);
     expect(store.mesh.state(A)?.generation).toBe(1);
   });

@@ -66,9 +66,11 @@ describe('a desired state', () => {
     const state = desired(medsrv(), mediatedPeer());
     const [link] = state.links;
     const direct = { connection: names.peer, child: childNameSchema.parse('other') };
-    expect(messagesOf({ ...state, links: [{ ...link, direct }] })).toEqual([
-      `edge1--remote: unknown child ${names.peer}/other`,
-    ]);
+    for (const refs of [{ direct: [...link!.direct, direct] }, { relay: [direct] }]) {
+      expect(messagesOf({ ...state, links: [{ ...link, ...refs }] })).toEqual([
+        `edge1--remote: unknown child ${names.peer}/other`,
+      ]);
+    }
   });
 
   it('is not mediated by a connection that does not register at a mediator', () => {

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { describe, expect, it } from 'vitest';
 import { Lab } from './lab.ts';
@@ -8,7 +9,12 @@ import { identityOf } from './process-identity.ts';
 import { namespacePrefix } from './removal.ts';
 import { run } from './run.ts';
 import type { StrongswanVersion } from './strongswan.ts';
-import type { EdgeName } from './topology.ts';
+import type { EdgeName, NodeName } from './topology.ts';
+import { waitFor } from './wait-for.ts';
+
+/** Says when it listens, and what came. */
+const LISTENER = `require('node:dgram').createSocket('udp4').on('message', (message) => console.log('got ' + message))
+  .bind(4000, () => console.log('ready'))`;
 
 describe('a lab', () => {
   it('leaves no namespace, process or file behind', async () => {
@@ -111,6 +117,115 @@ describe('the WAN', () => {
     await lab.exec('edge1', [process.execPath, '-e', sender]);
     const { stdout } = await lab.exec('nat1', ['conntrack', '-L', '-p', 'udp']);
     expect(/dst=203\.0\.113\.21 sport=4000 dport=5000 /.test(stdout)).toBe(samePort);
+  });
+});
+
+interface Target {
+  readonly to: NodeName;
+  readonly address: string;
+}
+
+/** Sends a datagram to a node's port 4000. Lost is what has not come before one that the node then sends itself. */
+async function expectUdp(
+  lab: Lab,
+  from: NodeName,
+  { to, address }: Target,
+  fate: 'arrives' | 'is lost',
+): Promise<void> {
+  const listener = await lab.spawn(to, `udp-${randomUUID()}`, [process.execPath, '-e', LISTENER]);
+  const log = (): Promise<string> => readFile(listener.logFile, 'utf8');
+  const logged = (line: string): Promise<string> =>
+    waitFor({ what: `"${line}" at ${to}`, observe: log, until: (text) => text.includes(line), timeoutMs: 10_000 });
+  await logged('ready');
+  await sendUdp(lab, from, address, 'it');
+  if (fate === 'arrives') await logged('got it');
+  await sendUdp(lab, to, '127.0.0.1', 'the end');
+  const seen = await logged('got the end');
+  await listener.stop('SIGTERM');
+  expect(seen.includes('got it')).toBe(fate === 'arrives');
+}
+
+async function sendUdp(lab: Lab, from: NodeName, address: string, text: string): Promise<void> {
+  const sender = `const s = require('node:dgram').createSocket('udp4').bind(5000, () => s.send('${text}', 4000, '${address}', () => s.close()))`;
+  await lab.exec(from, [process.execPath, '-e', sender]);
+}
+
+describe('between an edge and the WAN', () => {
+  it('may be nothing, a router that blocks UDP, or two routers', async () => {
+    await using lab = await Lab.create({
+      edges: ['edge1', 'remote', 'edge3'],
+      nat: { edge1: 'none', remote: 'udp-blocked' },
+      doubleNat: ['edge3'],
+    });
+    const { edges } = lab.network.topology;
+    expect(edges.map(({ address }) => address)).toEqual(['203.0.113.31', '192.168.2.2', '192.168.3.2']);
+    expect(await Promise.all(edges.map(({ name }) => reachesHub(lab, name)))).toEqual([true, true, true]);
+    await reachesHub(lab, 'edge3');
+    const [inner, outer] = await Promise.all(['nat3', 'carrier3'].map((host) => lab.exec(host, ['conntrack', '-L'])));
+    expect(inner?.stdout).toContain('src=203.0.113.10 dst=100.64.3.2');
+    expect(outer?.stdout).toContain('src=203.0.113.10 dst=203.0.113.23');
+    const toHub = { to: 'master1', address: '203.0.113.10' } as const;
+    const toEdge1 = { to: 'edge1', address: '203.0.113.31' } as const;
+    await expectUdp(lab, 'remote', toHub, 'arrives');
+    await expectUdp(lab, 'remote', toEdge1, 'is lost');
+    await expectUdp(lab, 'edge3', toEdge1, 'arrives');
+  });
+
+  it('may be one router for two, which reach each other without it', async () => {
+    await using lab = await Lab.create({ sameNat: { remote: 'edge1' } });
+    expect(lab.network.topology.edges.map(({ address }) => address)).toEqual(['192.168.1.2', '192.168.1.3']);
+    const toRemote = { count: 1, from: '192.168.1.2' };
+    expect((await lab.ping('edge1', '192.168.1.3', toRemote)).received).toBe(1);
+    await lab.network.dropFrom('remote', 'edge1');
+    expect((await lab.ping('edge1', '192.168.1.3', toRemote)).received).toBe(0);
+    expect([await reachesHub(lab, 'edge1'), await reachesHub(lab, 'remote')]).toEqual([true, true]);
+  });
+
+  it('may be a second hub, which relays too', async () => {
+    await using lab = await Lab.create({ secondHub: true });
+    expect(lab.nodes).toEqual(['master1', 'master2', 'edge1', 'remote']);
+    const fromEdge = { count: 1, from: '192.168.1.2' };
+    expect((await lab.ping('edge1', '203.0.113.11', fromEdge)).received).toBe(1);
+  });
+});
+
+describe('harm', () => {
+  it('can be done one way', async () => {
+    await using lab = await Lab.create({ nat: { edge1: 'none', remote: 'none' } });
+    const [toRemote, toEdge1] = [
+      { to: 'remote', address: '203.0.113.32' },
+      { to: 'edge1', address: '203.0.113.31' },
+    ] as const;
+    await lab.network.dropFrom('edge1', 'remote');
+    await expectUdp(lab, 'remote', toEdge1, 'arrives');
+    await expectUdp(lab, 'edge1', toRemote, 'is lost');
+    await lab.network.restoreFrom('edge1', 'remote');
+    await expectUdp(lab, 'edge1', toRemote, 'arrives');
+  });
+
+  it('can be done to UDP only', async () => {
+    await using lab = await Lab.create();
+    const toHub = { to: 'master1', address: '203.0.113.10' } as const;
+    await lab.network.blockUdp('edge1', 'master1');
+    expect(await reachesHub(lab, 'edge1')).toBe(true);
+    await expectUdp(lab, 'edge1', toHub, 'is lost');
+    await lab.network.unblockUdp('edge1', 'master1');
+    await expectUdp(lab, 'edge1', toHub, 'arrives');
+  });
+
+  it('can be another WAN address, under which everything goes on', async () => {
+    await using lab = await Lab.create();
+    const addresses = (): Promise<string> => lab.exec('nat1', ['ip', '-4', 'addr']).then(({ stdout }) => stdout);
+    await lab.network.changeWanAddress('edge1');
+    expect(await reachesHub(lab, 'edge1')).toBe(true);
+    expect(await addresses()).toContain('203.0.113.121/24');
+    expect(await addresses()).not.toContain('203.0.113.21/24');
+    await lab.network.dropBetween('edge1', 'master1');
+    expect(await reachesHub(lab, 'edge1')).toBe(false);
+    await lab.network.restoreBetween('edge1', 'master1');
+    await lab.network.restoreWanAddress('edge1');
+    expect(await addresses()).toContain('203.0.113.21/24');
+    expect(await reachesHub(lab, 'edge1')).toBe(true);
   });
 });
 

@@ -3,13 +3,21 @@ import { mkdir } from 'node:fs/promises';
 import { LabProcess } from './lab-process.ts';
 import { startCharon, viciSocketIn } from './charon.ts';
 import { Network, type HostName } from './network.ts';
-import { LongPing, longPingArgv, parseSummary, pingArgv, type PingCount, type PingPace } from './ping.ts';
+import {
+  LongPing,
+  longPingArgv,
+  parseSummary,
+  pingArgv,
+  type LongPingOptions,
+  type PingCount,
+  type PingPace,
+} from './ping.ts';
 import { identityOf, type ProcessIdentity } from './process-identity.ts';
 import { namespacePrefix, removeDeadLab, removeLab, sweepDeadLabs } from './removal.ts';
 import { LabError, type RunOptions, type RunResult } from './run.ts';
 import { createStateFolder, keep, type StateFolder } from './state-folder.ts';
 import { findStrongswan, type StrongswanInstallation, type StrongswanVersion } from './strongswan.ts';
-import { topologyOf, type NodeName, type TopologyOptions } from './topology.ts';
+import { hubsOf, topologyOf, type NodeName, type TopologyOptions } from './topology.ts';
 
 export interface LabOptions extends TopologyOptions {
   /** Up to eight lower-case letters and digits, unlike any other lab's of this machine. Default: random. */
@@ -19,6 +27,11 @@ export interface LabOptions extends TopologyOptions {
   /** The process with which the lab should go: once it is dead, the next lab to be made removes this one. Default: this. */
   readonly owner?: ProcessIdentity;
   readonly log?: (line: string) => void;
+}
+
+export interface SwanctlOptions extends RunOptions {
+  /** Where it looks for swanctl.conf and credentials, below the node's folder. Default: its own, in /etc. */
+  readonly directory?: string;
 }
 
 /**
@@ -67,7 +80,8 @@ export class Lab implements AsyncDisposable {
   }
 
   get nodes(): readonly NodeName[] {
-    return [this.network.topology.hub.name, ...this.network.topology.edges.map(({ name }) => name)];
+    const { topology } = this.network;
+    return [...hubsOf(topology), ...topology.edges].map(({ name }) => name);
   }
 
   get folder(): string {
@@ -107,12 +121,20 @@ export class Lab implements AsyncDisposable {
     await charon.stop(signal);
   }
 
+  /** False once it has ended, by whatever: a charon that aborts is gone. */
+  isCharonRunning(node: NodeName): boolean {
+    return this.#charons.get(node)?.running ?? false;
+  }
+
   /** Runs this version's swanctl against the node's charon. */
-  async swanctl(node: NodeName, args: readonly string[]): Promise<string> {
+  async swanctl(node: NodeName, args: readonly string[], options: SwanctlOptions = {}): Promise<string> {
+    const { directory, ...runOptions } = options;
     const folder = this.folderOf(node);
-    const uri = `unix://${viciSocketIn(this.#installation.seenFrom(folder))}`;
-    const argv = this.#installation.command(folder, ['/usr/sbin/swanctl', ...args, '--uri', uri]);
-    return (await this.exec(node, argv)).stdout;
+    const seen = this.#installation.seenFrom(folder);
+    const env = directory === undefined ? [] : ['env', `SWANCTL_DIR=${seen}/${directory}`];
+    const uri = `unix://${viciSocketIn(seen)}`;
+    const argv = this.#installation.command(folder, [...env, '/usr/sbin/swanctl', ...args, '--uri', uri]);
+    return (await this.exec(node, argv, runOptions)).stdout;
   }
 
   /** Pings from the node's LAN address unless told otherwise. The answers are counted, not judged. */
@@ -122,11 +144,12 @@ export class Lab implements AsyncDisposable {
     return parseSummary(stdout + stderr);
   }
 
-  /** Pings from the node's LAN address until it is stopped. */
-  async longPing(node: NodeName, to: string): Promise<LongPing> {
-    const argv = longPingArgv({ from: this.network.lanOf(node).address, to });
+  /** Pings until it is stopped. */
+  async longPing(node: NodeName, to: string, options: LongPingOptions = {}): Promise<LongPing> {
+    const { from = this.network.lanOf(node).address, intervalSeconds = 0.05 } = options;
     this.#pings += 1;
-    return new LongPing(await this.spawn(node, `ping-${this.#pings}`, argv));
+    const argv = longPingArgv({ from, to }, intervalSeconds);
+    return new LongPing(await this.spawn(node, `ping-${this.#pings}`, argv), intervalSeconds);
   }
 
   /** Leaves everything running when this process ends, until `Lab.remove`. Disposal does nothing from now on. */

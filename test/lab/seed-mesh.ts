@@ -1,6 +1,6 @@
 import { stringify } from 'yaml';
 import type { Network } from './network.ts';
-import type { NodeName } from './topology.ts';
+import { hubsOf, MESH_ADDRESSES, type HubName, type NodeName } from './topology.ts';
 
 /** A link of the seed: two nodes whose LANs should reach each other. */
 export type SeedLink = readonly [NodeName, NodeName];
@@ -12,15 +12,31 @@ export const SEED_LINKS: readonly SeedLink[] = [
   ['remote', 'master1'],
 ];
 
+/** What the hubs of a lab are in a mesh; default for each: both. */
+export type HubRoles = Readonly<Partial<Record<HubName, readonly ('mediator' | 'hub')[]>>>;
+
 /** The mesh spec (YAML) for all nodes of a lab, with these links. */
 export function meshSpec(
-  { topology: { hub, edges } }: Pick<Network, 'topology'>,
+  { topology }: Pick<Network, 'topology'>,
   links: readonly SeedLink[] = SEED_LINKS,
+  roles: HubRoles = {},
 ): string {
   return stringify({
     nodes: {
-      [hub.name]: { roles: ['mediator', 'hub'], endpoint: hub.address, subnets: [hub.lan.subnet] },
-      ...Object.fromEntries(edges.map(({ name, lan }) => [name, { subnets: [lan.subnet] }])),
+      ...Object.fromEntries(
+        hubsOf(topology).map(({ name, address, lan }) => [
+          name,
+          {
+            roles: roles[name] ?? ['mediator', 'hub'],
+            endpoint: address,
+            subnets: [lan.subnet],
+            meshAddress: MESH_ADDRESSES[name],
+          },
+        ]),
+      ),
+      ...Object.fromEntries(
+        topology.edges.map(({ name, lan }) => [name, { subnets: [lan.subnet], meshAddress: MESH_ADDRESSES[name] }]),
+      ),
     },
     links,
   });

@@ -21,10 +21,10 @@ export async function findStrongswan(version: StrongswanVersion): Promise<Strong
   return underChroot(stdout.trim());
 }
 
-/** The repository's folder, from the sources and from the build alike. */
+/** The repository's folder, from the sources and from the builds alike. */
 export function repositoryRoot(): string {
   const here = fileURLToPath(new URL('.', import.meta.url));
-  return here.replace(/\/(?:test\/lab|dist-lab)\/$/, '');
+  return here.replace(/\/(?:(?:dist-bench\/)?test\/lab|dist-lab)\/$/, '');
 }
 
 function onThisMachine(prefix: readonly string[]): StrongswanInstallation {

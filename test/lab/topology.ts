@@ -5,21 +5,29 @@
  *     nat1     203.0.113.21 | 192.168.1.1   edge1    192.168.1.2, LAN 7.7.7.0/24
  *     nat2     203.0.113.22 | 192.168.2.1   remote   192.168.2.2, LAN 7.7.8.0/24
  *     nat3     203.0.113.23 | 192.168.3.1   edge3    192.168.3.2, LAN 7.7.9.0/24, only when asked for
+ *
+ * What can be asked for beside it: a second mediator and hub, `master2`, 203.0.113.11, LAN 10.233.98.0/24; an edge
+ * without a NAT, 203.0.113.3N; an edge behind the router of another, with the next free address there; a second router
+ * `carrierN`, 203.0.113.2N | 100.64.N.1, in front of natN, which then is 100.64.N.2.
  */
 
-/** `cone` keeps the source port, hole punching works; `symmetric` takes a new port for every destination. */
-export type NatKind = 'cone' | 'symmetric';
+/**
+ * What is between an edge and the WAN. `cone` keeps the source port, hole punching works; `symmetric` takes a new port
+ * for every destination; `udp-blocked` is a cone that lets no UDP pass but to and from the hubs.
+ */
+export const NAT_KINDS = ['none', 'cone', 'symmetric', 'udp-blocked'] as const;
+export type NatKind = (typeof NAT_KINDS)[number];
 
 /** The empty network behind a node; its one address is the node's own. */
 export interface Lan {
   readonly subnet: string;
   readonly address: string;
-  /** A free address in the subnet that the hub holds: see `network.ts`. */
+  /** A free address in the subnet that the hubs hold: see `network.ts`. */
   readonly hubAddress: string;
 }
 
 export interface HubNode {
-  readonly name: 'master1';
+  readonly name: HubName;
   /** On the WAN. */
   readonly address: string;
   readonly lan: Lan;
@@ -27,52 +35,116 @@ export interface HubNode {
 
 export interface NatRouter {
   readonly name: string;
-  readonly kind: NatKind;
-  /** On the WAN; what others see of the node behind it. */
+  readonly kind: Exclude<NatKind, 'none'>;
+  /** On the WAN, or inside of the router in front of it. */
   readonly address: string;
   readonly insideAddress: string;
+  /** The router in front of it; undefined when that is the WAN. */
+  readonly behind: NatRouter | undefined;
 }
 
 export interface EdgeNode {
   readonly name: EdgeName;
-  readonly nat: NatRouter;
+  /** Undefined: the node is on the WAN itself. Two nodes may have the same router. */
+  readonly nat: NatRouter | undefined;
   readonly address: string;
   readonly lan: Lan;
 }
 
 export interface Topology {
   readonly hub: HubNode;
+  readonly secondHub?: HubNode;
   readonly edges: readonly EdgeNode[];
 }
 
+export type HubName = 'master1' | 'master2';
 export type EdgeName = 'edge1' | 'remote' | 'edge3';
-export type NodeName = 'master1' | EdgeName;
+export type NodeName = HubName | EdgeName;
+
+/**
+ * Mesh addresses, the even ones of pairs: those that the coordinator would give to the seed's nodes, in a spec that names
+ * the hub first.
+ */
+export const MESH_ADDRESSES: Readonly<Record<NodeName, string>> = {
+  master1: '100.96.0.2',
+  edge1: '100.96.0.4',
+  remote: '100.96.0.6',
+  edge3: '100.96.0.8',
+  master2: '100.96.0.10',
+};
 
 /** The network number of each edge: 192.168.N.0/24, nat N. */
 const EDGE_NUMBERS: Readonly<Record<EdgeName, number>> = { edge1: 1, remote: 2, edge3: 3 };
 
 export interface TopologyOptions {
-  /** Nodes behind a NAT. Default: the seed's two. */
+  /** Nodes that are no hub. Default: the seed's two. */
   readonly edges?: readonly EdgeName[];
-  /** Default for each: cone. */
+  /** Default for each: cone. With a double NAT, the kind of the outer router; the inner one is a cone. */
   readonly nat?: Readonly<Partial<Record<EdgeName, NatKind>>>;
+  /** Edges with two routers in front of them. */
+  readonly doubleNat?: readonly EdgeName[];
+  /** An edge, and the one behind whose router it is; that one comes before it in `edges`. */
+  readonly sameNat?: Readonly<Partial<Record<EdgeName, EdgeName>>>;
+  /** Default: only master1. */
+  readonly secondHub?: boolean;
 }
 
-export function topologyOf({ edges = ['edge1', 'remote'], nat = {} }: TopologyOptions = {}): Topology {
+export function topologyOf(options: TopologyOptions = {}): Topology {
+  const edges: EdgeNode[] = [];
+  for (const name of options.edges ?? ['edge1', 'remote']) edges.push(edgeOf(name, options, edges));
   return {
     hub: { name: 'master1', address: '203.0.113.10', lan: lanOf('10.233.97') },
-    edges: edges.map((name) => edgeOf(name, nat[name] ?? 'cone')),
+    ...(options.secondHub && {
+      secondHub: { name: 'master2', address: '203.0.113.11', lan: lanOf('10.233.98') },
+    }),
+    edges,
   };
 }
 
-function edgeOf(name: EdgeName, kind: NatKind): EdgeNode {
+/** Every mediator and hub of it, master1 first. */
+export function hubsOf({ hub, secondHub }: Topology): readonly HubNode[] {
+  return secondHub === undefined ? [hub] : [hub, secondHub];
+}
+
+/** Every router of it, each after the one in front of it. */
+export function routersOf({ edges }: Topology): readonly NatRouter[] {
+  return [...new Set(edges.flatMap(({ nat }) => [nat?.behind, nat]))].filter((router) => router !== undefined);
+}
+
+/** What has the WAN address under which others see an edge: the outermost router, or the edge itself. */
+export function wanSideOf({ name, address, nat }: EdgeNode): { readonly name: string; readonly address: string } {
+  return nat?.behind ?? nat ?? { name, address };
+}
+
+function edgeOf(name: EdgeName, options: TopologyOptions, before: readonly EdgeNode[]): EdgeNode {
   const number = EDGE_NUMBERS[name];
-  const inside = `192.168.${number}`;
+  const lan = lanOf(`7.7.${6 + number}`);
+  const sharedWith = options.sameNat?.[name];
+  const nat = before.find((edge) => edge.name === sharedWith)?.nat ?? routerOf(name, options);
+  if (nat === undefined) return { name, nat, address: `203.0.113.${30 + number}`, lan };
+  const neighbours = before.filter((edge) => edge.nat === nat).length;
+  return { name, nat, address: nat.insideAddress.replace(/1$/, `${2 + neighbours}`), lan };
+}
+
+function routerOf(edge: EdgeName, { nat = {}, doubleNat = [] }: TopologyOptions): NatRouter | undefined {
+  const kind = nat[edge] ?? 'cone';
+  if (kind === 'none') return undefined;
+  const number = EDGE_NUMBERS[edge];
+  const wanAddress = `203.0.113.${20 + number}`;
+  const inner = { name: `nat${number}`, insideAddress: `192.168.${number}.1` };
+  if (!doubleNat.includes(edge)) return { ...inner, kind, address: wanAddress, behind: undefined };
+  const carrier = `100.64.${number}`;
   return {
-    name,
-    nat: { name: `nat${number}`, kind, address: `203.0.113.${20 + number}`, insideAddress: `${inside}.1` },
-    address: `${inside}.2`,
-    lan: lanOf(`7.7.${6 + number}`),
+    ...inner,
+    kind: 'cone',
+    address: `${carrier}.2`,
+    behind: {
+      name: `carrier${number}`,
+      kind,
+      address: wanAddress,
+      insideAddress: `${carrier}.1`,
+      behind: undefined,
+    },
   };
 }
 

@@ -1,84 +1,166 @@
-import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { NEW_DIRECT_PATH, nextDirectPath, type DirectPath, type DirectPathEvent } from '../../src/paths/direct-path.ts';
+import {
+  changesAtMs,
+  NEW_DIRECT_PATH,
+  nextDirectPath,
+  type DirectPath,
+  type DirectPathEvent,
+} from '../../src/paths/direct-path.ts';
+import { PATH_CAUSES, type PathCause } from '../../src/paths/path-cause.ts';
 
 const NOW_MS = 1_000_000;
 const none: DirectPathEvent = { type: 'observed', sa: 'none' };
 const pending: DirectPathEvent = { type: 'observed', sa: 'pending' };
-const up: DirectPathEvent = { type: 'observed', sa: 'up' };
 const initiated: DirectPathEvent = { type: 'initiated' };
+const networkChanged: DirectPathEvent = { type: 'network-changed' };
+const up = (...ikeSaIds: readonly number[]): DirectPathEvent => ({ type: 'observed', sa: 'up', ikeSaIds });
+const silent = (...ikeSaIds: readonly number[]): DirectPathEvent => ({ type: 'silent', ikeSaIds });
 
-const next = (path: DirectPath, event: DirectPathEvent, nowMs = NOW_MS): DirectPath =>
-  nextDirectPath(path, event, { nowMs, random: () => 1 });
-const trying = (forMs: number, failures = 0): DirectPath => ({ phase: 'trying', failures, sinceMs: NOW_MS - forMs });
-const resting = (leftMs: number): DirectPath => ({ phase: 'resting', failures: 2, untilMs: NOW_MS + leftMs });
-const isUp: DirectPath = { phase: 'up', failures: 0 };
+const next = (path: DirectPath, event: DirectPathEvent, cause?: PathCause, random = 1): DirectPath =>
+  nextDirectPath(path, event, { nowMs: NOW_MS, random: () => random, cause });
+const idle = (failures: number, lost = false): DirectPath => ({ phase: 'idle', failures, lost });
+const trying = (forMs: number, failures = 0, lost = false): DirectPath => ({
+  phase: 'trying',
+  failures,
+  lost,
+  sinceMs: NOW_MS - forMs,
+});
+const resting = (leftMs: number, failures = 2, lost = false): DirectPath => ({
+  phase: 'resting',
+  failures,
+  lost,
+  untilMs: NOW_MS + leftMs,
+});
+const ending = (...ikeSaIds: readonly number[]): DirectPath => ({ phase: 'ending', failures: 0, lost: true, ikeSaIds });
+const isUp: DirectPath = { phase: 'up', failures: 0, lost: false };
+/** It rests for a moment only, and counts no failure. */
+const lostJustNow = resting(1500, 0, true);
 
 describe('a direct path', () => {
   it.each<[string, DirectPath, DirectPathEvent, DirectPath]>([
     ['idle is tried when initiated', NEW_DIRECT_PATH, initiated, trying(0)],
     ['idle waits while nothing is there', NEW_DIRECT_PATH, none, NEW_DIRECT_PATH],
     ['idle leaves alone what the peer began', NEW_DIRECT_PATH, pending, NEW_DIRECT_PATH],
-    ['idle is up when the peer set it up', NEW_DIRECT_PATH, up, isUp],
+    ['idle is up when the peer set it up', NEW_DIRECT_PATH, up(1), isUp],
     ['tried waits for its SA to appear', trying(2999), none, trying(2999)],
-    ['tried has failed without an SA', trying(3000), none, { phase: 'resting', failures: 1, untilMs: NOW_MS + 4000 }],
+    ['tried has failed without an SA', trying(3000), none, resting(4000, 1)],
     ['tried waits while its checks may work', trying(5999), pending, trying(5999)],
     ['tried has failed when its SA gets no CHILD SA', trying(6000, 1), pending, resting(160_000)],
-    ['tried is up, and its failures are forgotten', trying(10_000, 5), up, isUp],
+    ['tried has failed as soon as charon is stuck', trying(100), { type: 'stuck' }, resting(4000, 1)],
+    ['up takes no notice of an old try that is stuck', isUp, { type: 'stuck' }, isUp],
+    ['resting takes no notice of it either', resting(5), { type: 'stuck' }, resting(5)],
+    ['tried is up, and its failures are forgotten', trying(10_000, 5), up(1), isUp],
     ['resting is not tried early', resting(1), none, resting(1)],
-    ['resting is ready when its time has come', resting(0), none, { phase: 'idle', failures: 2 }],
-    ['resting is up when the peer set it up', resting(9999), up, isUp],
-    ['up stays so', isUp, up, isUp],
-    ['up begins anew when its SA is gone', isUp, none, NEW_DIRECT_PATH],
-    ['up begins anew when only its CHILD SA is gone', isUp, pending, NEW_DIRECT_PATH],
+    ['resting is ready when its time has come', resting(0), none, idle(2)],
+    ['resting is up when the peer set it up', resting(9999), up(1), isUp],
+    ['up stays so', isUp, up(1), isUp],
+    ['up stays so with another SA', isUp, up(2), isUp],
+    ['up is lost when its SA is gone', isUp, none, lostJustNow],
+    ['up is lost when only its CHILD SA is gone', isUp, pending, lostJustNow],
+  ])('%s', (_what, path, event, expected) => expect(next(path, event)).toEqual(expected));
+});
+
+describe('a direct path that goes silent', () => {
+  it.each<[string, DirectPath, DirectPathEvent, DirectPath]>([
+    ['ends', isUp, silent(1, 2), ending(1, 2)],
+    ['goes on ending while its SAs are there', ending(1, 2), up(1, 2), ending(1, 2)],
+    ['goes on ending while one of them is', ending(1, 2), up(2), ending(1, 2)],
+    ['goes on ending whatever the probes say', ending(1, 2), silent(1), ending(1, 2)],
+    ['goes on ending on another network', ending(1, 2), networkChanged, ending(1, 2)],
+    ['rests for a moment when they are gone', ending(1, 2), none, lostJustNow],
+    ['rests for a moment when their CHILD SA is', ending(1, 2), pending, lostJustNow],
+    ['is up by another SA', ending(1, 2), up(3), isUp],
+    ['is up by another SA beside the old ones', ending(1, 2), up(1, 2, 3), isUp],
   ])('%s', (_what, path, event, expected) => expect(next(path, event)).toEqual(expected));
 
-  it.each([
-    ['that ended early', none, [4000, 8000, 16_000]],
-    ['whose checks came to nothing', pending, [80_000, 160_000, 300_000]],
-  ])('rests longer after every try %s, up to five minutes', (_what, seen, expected) => {
-    const rests = Array.from({ length: 12 }, (_, failures) => {
-      const path = next(trying(6000, failures), seen);
-      return path.phase === 'resting' ? path.untilMs - NOW_MS : 0;
-    });
-    expect(rests.slice(0, 3)).toEqual(expected);
-    expect(rests.at(-1)).toBe(300_000);
+  it.each([NEW_DIRECT_PATH, trying(10), resting(10), ending(1)])('is none that is not up: $phase', (path) =>
+    expect(next(path, silent(9))).toEqual(path),
+  );
+
+  it('remembers through its rest and its tries that it has worked', () => {
+    const again = nextDirectPath(lostJustNow, none, { nowMs: NOW_MS + 1500, random: () => 1, cause: undefined });
+    expect(again).toEqual(idle(0, true));
+    expect(next(again, initiated)).toEqual(trying(0, 0, true));
+    expect(next(trying(3000, 0, true), none)).toEqual(resting(8000, 1, true));
+    expect(next(trying(10, 3, true), up(4))).toEqual(isUp);
   });
 
-  const events = fc.array(fc.tuple(fc.constantFrom(none, pending, up, initiated), fc.nat({ max: 400_000 })));
+  it('is like any other after eight tries in vain', () => {
+    expect(next(trying(6000, 6, true), pending)).toMatchObject({ failures: 7, lost: true });
+    expect(next(trying(6000, 7, true), pending)).toEqual(resting(300_000, 8, false));
+  });
+});
 
-  it('is up exactly when its CHILD SA was seen last, whatever came before', () =>
-    fc.assert(
-      fc.property(events, fc.constantFrom(none, pending, up), (history, last) => {
-        let nowMs = 0;
-        let path = NEW_DIRECT_PATH;
-        for (const [event, afterMs] of history) path = next(path, event, (nowMs += afterMs));
-        expect(next(path, last, nowMs).phase === 'up').toBe(last === up);
-      }),
-    ));
+describe('another network', () => {
+  it('is worth a try at once, and begins the count anew', () => {
+    expect(next(resting(300_000, 9), networkChanged)).toEqual(idle(0));
+    expect(next(resting(20_000, 3, true), networkChanged)).toEqual(idle(0, true));
+  });
 
-  it('is never stuck: without an SA it can be tried again within five minutes and a bit', () =>
-    fc.assert(
-      fc.property(events, (history) => {
-        let nowMs = 0;
-        let path = NEW_DIRECT_PATH;
-        for (const [event, afterMs] of history) path = next(path, event, (nowMs += afterMs));
-        path = next(path, none, nowMs + 3000);
-        path = next(path, none, nowMs + 3000 + 300_000);
-        expect(path.phase).toBe('idle');
-      }),
-    ));
+  it.each([idle(3), trying(2000, 3), isUp])('changes nothing of a path that does not rest: $phase', (path) =>
+    expect(next(path, networkChanged)).toBe(path),
+  );
+});
 
-  it.each([
-    ['two seconds after any failure', none, 2000],
-    ['forty after checks, which a NAT router needs to forget them', pending, 40_000],
-  ])('always rests at least %s', (_what, seen, leastMs) =>
-    fc.assert(
-      fc.property(fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), fc.nat(40), (random, failures) => {
-        const path = nextDirectPath(trying(6000, failures), seen, { nowMs: NOW_MS, random: () => random });
-        expect(path).toMatchObject({ phase: 'resting', failures: failures + 1 });
-        if (path.phase === 'resting') expect(path.untilMs - NOW_MS).toBeGreaterThanOrEqual(leastMs);
-      }),
-    ),
+describe('the rest after a try', () => {
+  type Rest = readonly [first: number, second: number, longest: number];
+  const restOf = (path: DirectPath): number => (path.phase === 'resting' ? path.untilMs - NOW_MS : 0);
+  const restsOf = (seen: DirectPathEvent, cause: PathCause | undefined, lost = false): number[] =>
+    [0, 1, 39].map((failures) => restOf(next(trying(6000, failures, lost), seen, cause)));
+
+  const afterNone: Rest = [4000, 8000, 300_000];
+  const afterPending: Rest = [80_000, 160_000, 300_000];
+  const refused: Rest = [60_000, 120_000, 600_000];
+  const hopeless: Rest = [1_200_000, 2_400_000, 3_600_000];
+  const rests: Readonly<Record<PathCause | 'unknown', { readonly none: Rest; readonly pending: Rest }>> = {
+    unknown: { none: afterNone, pending: afterPending },
+    'peer-offline': { none: afterNone, pending: afterPending },
+    'mediator-unreachable': { none: afterNone, pending: afterPending },
+    'udp-blocked': { none: afterNone, pending: afterPending },
+    'stuck-in-charon': { none: afterNone, pending: afterPending },
+    'path-silent': { none: afterNone, pending: afterPending },
+    'symmetric-nat': { none: hopeless, pending: hopeless },
+    'auth-failed': { none: refused, pending: refused },
+    'no-proposal': { none: refused, pending: refused },
+    'ts-unacceptable': { none: refused, pending: refused },
+    'peer-refused': { none: refused, pending: refused },
+  };
+
+  it.each(Object.entries(rests))('that failed by %s grows with every failure, up to a limit', (name, expected) => {
+    const cause = PATH_CAUSES.find((each) => each === name);
+    expect(restsOf(none, cause)).toEqual(expected.none);
+    expect(restsOf(pending, cause)).toEqual(expected.pending);
+  });
+
+  it.each([undefined, 'udp-blocked', 'symmetric-nat', 'path-silent'] as const)(
+    'is short when the path has worked before, whatever its NATs are said to be: %s',
+    (cause) => {
+      const short = [0, 1, 6].map((failures) => restOf(next(trying(6000, failures, true), pending, cause)));
+      expect(short).toEqual([8000, 16_000, 30_000]);
+    },
+  );
+
+  it.each(['auth-failed', 'no-proposal', 'ts-unacceptable', 'peer-refused'] as const)(
+    'is not short when the other end says no, also to a path that has worked before: %s',
+    (cause) => expect(restOf(next(trying(6000, 0, true), pending, cause))).toBe(60_000),
+  );
+
+  it.each(PATH_CAUSES)('is at least half of that, by chance: %s', (cause) => {
+    for (const seen of [none, pending]) {
+      expect(restOf(next(trying(6000), seen, cause, 0)) * 2).toBe(restOf(next(trying(6000), seen, cause, 1)));
+    }
+  });
+
+  it('after checks is never less than the 40 s that a NAT router needs to forget them, in a path that is new', () =>
+    expect(restOf(next(trying(6000), pending, undefined, 0))).toBe(40_000));
+});
+
+describe('time alone', () => {
+  it('changes a rest when it is over, and a try when it has failed', () => {
+    expect([changesAtMs(resting(5000)), changesAtMs(trying(1000))]).toEqual([NOW_MS + 5000, NOW_MS + 5000]);
+  });
+
+  it.each([NEW_DIRECT_PATH, isUp, ending(1)])('never changes a path that is $phase', (path) =>
+    expect(changesAtMs(path)).toBeUndefined(),
   );
 });

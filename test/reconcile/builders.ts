@@ -10,6 +10,7 @@ import {
 import type { DesiredState } from '../../src/ike/desired-state.ts';
 import type { ChildSa, IkeSa } from '../../src/ike/sa.ts';
 import type { ObservedState } from '../../src/reconcile/charon.ts';
+import type { PathWishes } from '../../src/reconcile/loop.ts';
 
 /** Values of a small mesh: edge1 with a mediation client, a spoke tunnel to master1 and a mediated peer `remote`. */
 
@@ -102,8 +103,8 @@ export function desired(...connections: DesiredState['connections']): DesiredSta
         peer: nodeNameSchema.parse('remote'),
         localSubnets: ['7.7.7.0/24'],
         remoteSubnets: ['7.7.8.0/24'],
-        ...(hasPeer && { direct: { connection: names.peer, child: childNameSchema.parse(link) } }),
-        ...(hasHub && { relay: { connection: names.hub, child: childNameSchema.parse(link) } }),
+        direct: hasPeer ? [{ connection: names.peer, child: childNameSchema.parse(link) }] : [],
+        relay: hasHub ? [{ connection: names.hub, child: childNameSchema.parse(link) }] : [],
       },
     ],
   };
@@ -147,6 +148,11 @@ export function ikeSa(name: string, change: Partial<IkeSa> = {}): IkeSa {
     childSas: [],
     ...change,
   };
+}
+
+/** Paths that want every set-up and no repair. */
+export function wishes(change: Partial<PathWishes> = {}): PathWishes {
+  return { allows: () => true, abandon: new Set(), rekey: new Set(), lookInMs: Infinity, ...change };
 }
 
 /** A charon that was given nothing yet. */

@@ -4,7 +4,7 @@ import { CHECKS_MAX_MS } from '../../src/ike/mediation.ts';
 import { digestOf } from '../../src/json.ts';
 import type { Step } from '../../src/reconcile/charon.ts';
 import { Reconciler } from '../../src/reconcile/loop.ts';
-import { child, desired, mediatedPeer, medsrv, names, spoke } from './builders.ts';
+import { child, desired, mediatedPeer, medsrv, names, spoke, wishes } from './builders.ts';
 import { ManualClock, MemoryCharon } from './memory-charon.ts';
 
 /** What may happen to a charon between two rounds. */
@@ -22,6 +22,11 @@ const happenings = fc.oneof(
   fc.record({ what: fc.constant('refusing' as const), name: fc.constantFrom(...Object.values(names), 'credentials') }),
   fc.record({ what: fc.constant('accepting' as const) }),
   fc.record({ what: fc.constant('workers' as const), idle: fc.constantFrom(0, 2, 3, 12) }),
+  fc.record({
+    what: fc.constant('doubted' as const),
+    abandon: fc.array(fc.integer({ min: 1, max: 12 }), { maxLength: 6 }),
+    rekey: fc.array(fc.integer({ min: 1, max: 12 }), { maxLength: 6 }),
+  }),
   fc.record({ what: fc.constant('changed' as const), priority: fc.constantFrom(1000, 1001) }),
 );
 type Happening = typeof happenings extends fc.Arbitrary<infer H> ? H : never;
@@ -38,6 +43,8 @@ class Witness {
   readonly #firstSeenMs = new Map<number, number>();
   readonly #reconciler: Reconciler;
   #priority = 1000;
+  /** What the paths want of the next round. */
+  #wishes = wishes();
 
   constructor() {
     const { clock, charon } = this;
@@ -51,7 +58,8 @@ class Witness {
     }
     const peer = mediatedPeer({ children: [child('edge1--remote', { priority: this.#priority })] });
     const target = { desired: desired(medsrv(), spoke(), peer), credentialsDigest: 'credentials', digestOf };
-    await this.#reconciler.round(this.charon, target, () => () => true, new AbortController().signal);
+    await this.#reconciler.round(this.charon, target, () => this.#wishes, new AbortController().signal);
+    this.#wishes = wishes();
   }
 
   happen(happening: Happening): void {
@@ -82,6 +90,9 @@ class Witness {
       case 'workers':
         charon.idleWorkers = happening.idle;
         return undefined;
+      case 'doubted':
+        this.#wishes = wishes({ abandon: new Set(happening.abandon), rekey: new Set(happening.rekey) });
+        return undefined;
       case 'changed':
         this.#priority = happening.priority;
         return undefined;
@@ -102,6 +113,15 @@ class Witness {
         return;
       case 'terminate-ike':
         return this.#checkTerminate(step.ikeSaId);
+      case 'abandon-ike': {
+        const abandoned = this.charon.ikeSas.find(({ uniqueId }) => uniqueId === step.ikeSaId);
+        return must(abandoned?.state === 'ESTABLISHED', 'abandoned, and not established');
+      }
+      case 'rekey-child': {
+        const childSas = this.charon.ikeSas.flatMap((ikeSa) => (ikeSa.state === 'ESTABLISHED' ? ikeSa.childSas : []));
+        const rekeyed = childSas.find(({ uniqueId }) => uniqueId === step.childSaId);
+        return must(rekeyed?.state === 'INSTALLED', 'rekeyed, and not installed');
+      }
       case 'load-credentials':
       case 'unload-conn':
       case 'terminate-child':

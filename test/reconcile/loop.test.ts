@@ -3,10 +3,10 @@ import type { DesiredState } from '../../src/ike/desired-state.ts';
 import { digestOf } from '../../src/json.ts';
 import type { Ledger } from '../../src/reconcile/ledger.ts';
 import { Reconciler, type Gate, type RoundResult, type Target } from '../../src/reconcile/loop.ts';
-import { child, desired, mediatedPeer, medsrv, names, spoke } from './builders.ts';
+import { child, desired, mediatedPeer, medsrv, names, spoke, wishes } from './builders.ts';
 import { ManualClock, MemoryCharon, stepWords } from './memory-charon.ts';
 
-const always: Gate = () => () => true;
+const always: Gate = () => wishes();
 
 function targetOf(state: DesiredState, credentialsDigest = 'credentials-1'): Target {
   return { desired: state, credentialsDigest, digestOf };
@@ -69,7 +69,7 @@ describe('a new charon', () => {
     const lab = new Lab(undefined);
     lab.target = undefined;
     const result = await lab.round();
-    expect(result).toMatchObject({ done: [], notLoaded: [], refusals: [], nextAttemptInMs: undefined });
+    expect(result).toMatchObject({ done: [], notLoaded: [], refusals: [], nextAttemptInMs: Infinity });
     expect(result.observed.charonVersion).toBe('5.9.8');
   });
 
@@ -206,6 +206,52 @@ describe('a refused load', () => {
   });
 });
 
+describe('a repair', () => {
+  const isUp = async (): Promise<Lab> => {
+    const lab = new Lab();
+    await lab.round();
+    lab.charon.establish(names.hub, 'edge1--remote', 600);
+    await lab.round();
+    return lab;
+  };
+  const ikeSaId = 1;
+
+  it('is carried out, and what it ended is set up anew in the next round', async () => {
+    const lab = await isUp();
+    lab.gate = () => wishes({ abandon: new Set([ikeSaId]) });
+    expect(await lab.asked()).toEqual([`abandon-ike ${names.hub}`]);
+    lab.gate = always;
+    expect(await lab.asked()).toEqual([initiate]);
+  });
+
+  it.each([
+    ['abandon-ike', { abandon: new Set([ikeSaId]) }],
+    ['rekey-child', { rekey: new Set([1]) }],
+  ])('that charon refuses is asked for again in the next round: %s', async (kind, wanted) => {
+    const lab = await isUp();
+    lab.charon.refuses.set(names.hub, 'no');
+    lab.gate = () => wishes(wanted);
+    for (let round = 0; round < 5; round += 1) expect(await lab.asked()).toEqual([`${kind} ${names.hub}`]);
+    const { refusals, nextAttemptInMs, done } = await lab.round();
+    expect([refusals, nextAttemptInMs, done]).toEqual([[], Infinity, []]);
+    lab.charon.refuses.clear();
+    expect((await lab.round()).done).toMatchObject([{ kind }]);
+  });
+});
+
+describe('the next round', () => {
+  it('is wanted when the paths want it, or sooner for a set-up that waits', async () => {
+    const lab = new Lab();
+    lab.gate = () => wishes({ lookInMs: 1500 });
+    expect((await lab.round()).nextAttemptInMs).toBe(1500);
+    lab.charon.refuses.set(names.hub, 'no');
+    lab.target = targetOf(desired(spoke([child('edge1--remote', { priority: 1999 })])));
+    expect((await lab.round()).nextAttemptInMs).toBe(1000);
+    lab.gate = () => wishes({ lookInMs: 300 });
+    expect((await lab.round()).nextAttemptInMs).toBe(300);
+  });
+});
+
 describe('a set-up', () => {
   /** Ms until the hub tunnel's child is initiated; stops looking after a minute. */
   async function waitOf(lab: Lab): Promise<number> {
@@ -268,9 +314,19 @@ describe('a set-up', () => {
     expect(waits).toEqual([0, 1000, 2000, 4000, 8000]);
   });
 
+  it('in the place of a CHILD SA whose selectors were changed waits a second for the other end', async () => {
+    const lab = new Lab();
+    await lab.round();
+    lab.charon.establish(names.hub, 'edge1--remote', 600);
+    lab.target = targetOf(desired(spoke([child('edge1--remote', { remoteSubnets: ['9.9.9.0/24'] })])));
+    expect(await lab.asked()).toEqual([`load ${names.hub}`]);
+    expect(await lab.asked(999)).toEqual([]);
+    expect(await lab.asked(1)).toEqual([initiate]);
+  });
+
   it('waits for the gate', async () => {
     const lab = new Lab();
-    lab.gate = () => (key) => !key.startsWith('initiate');
+    lab.gate = () => wishes({ allows: (key) => !key.startsWith('initiate') });
     await lab.round();
     expect(await lab.asked(60_000)).toEqual([]);
     lab.gate = always;

@@ -44,6 +44,8 @@ export class MemoryCharon implements Charon {
       'load-conn': execute,
       'unload-conn': execute,
       'terminate-ike': execute,
+      'abandon-ike': execute,
+      'rekey-child': execute,
       'terminate-child': execute,
       'initiate-ike': execute,
       'initiate-child': execute,
@@ -105,8 +107,11 @@ export class MemoryCharon implements Charon {
         this.connections.delete(step.connection);
         return undefined;
       case 'terminate-ike':
+      case 'abandon-ike':
         this.ikeSas = this.ikeSas.filter(({ uniqueId }) => uniqueId !== step.ikeSaId);
         return undefined;
+      case 'rekey-child':
+        return this.#rekey(step.childSaId);
       case 'terminate-child':
         this.ikeSas = this.ikeSas.map((sa) => ({
           ...sa,
@@ -120,6 +125,15 @@ export class MemoryCharon implements Charon {
         }
         return undefined;
     }
+  }
+  /** The CHILD SA gives way to one of the same configuration. */
+  #rekey(childSaId: number): undefined {
+    this.ikeSas = this.ikeSas.map((sa) => ({
+      ...sa,
+      childSas: sa.childSas.map((each) =>
+        each.uniqueId === childSaId ? { ...each, uniqueId: each.uniqueId + 100, installedSeconds: 0 } : each,
+      ),
+    }));
   }
 }
 

@@ -28,6 +28,8 @@ function planOf(change: Partial<PlanInput> = {}): readonly Step[] {
     knownForMs: () => 0,
     attemptsOf: () => 0,
     allowed: () => true,
+    abandon: new Set(),
+    rekey: new Set(),
     ...change,
   });
 }
@@ -141,6 +143,79 @@ describe('removing', () => {
     });
     expect(planOf(withSas(upMedsrv, hub, upPeer))).toEqual([
       { kind: 'terminate-child', connection: names.hub, child: 'edge1--old', childSaId: 9 },
+    ]);
+  });
+});
+
+describe('repairs', () => {
+  const ids = (...all: readonly number[]): ReadonlySet<number> => new Set(all);
+  const everything = ids(...Array.from({ length: 20 }, (_, id) => id));
+
+  it('end an established IKE SA at once, whatever its connection is', () => {
+    const steps = planOf({ ...withSas(upMedsrv, upHub, upPeer), abandon: ids(1, 3) });
+    expect(steps).toEqual([
+      { kind: 'abandon-ike', connection: names.medsrv, ikeSaId: 1 },
+      { kind: 'abandon-ike', connection: names.peer, ikeSaId: 3 },
+    ]);
+  });
+
+  it('rekey an installed CHILD SA', () => {
+    const steps = planOf({ ...withSas(upMedsrv, upHub, upPeer), rekey: ids(2) });
+    expect(steps).toEqual([{ kind: 'rekey-child', connection: names.peer, child: 'edge1--remote', childSaId: 2 }]);
+  });
+
+  it('rekey nothing of an IKE SA that is ended', () => {
+    const steps = planOf({ ...withSas(upMedsrv, upHub, upPeer), abandon: ids(3), rekey: ids(2) });
+    expect(kinds(steps)).toEqual(['abandon-ike']);
+  });
+
+  it('touch nothing when nothing is asked for, nor what is not there', () => {
+    expect(planOf({ ...withSas(upMedsrv, upHub, upPeer), abandon: ids(17), rekey: ids(17) })).toEqual([]);
+  });
+
+  const states = ['CREATED', 'CONNECTING', 'ESTABLISHED', 'PASSIVE', 'REKEYING', 'REKEYED', 'DELETING', 'DESTROYING'];
+  const childStates = ['CREATED', 'ROUTED', 'INSTALLING', 'INSTALLED', 'UPDATING', 'REKEYING', 'REKEYED', 'DELETING'];
+
+  it('abandon only what was established, whatever is asked: an SA whose checks run would abort charon', () => {
+    for (const state of states) {
+      const sas = [upMedsrv, upHub, upPeer].map((sa): IkeSa => ({ ...sa, state }));
+      const steps = planOf({ ...withSas(...sas), abandon: everything, rekey: everything });
+      const abandoned = steps.filter(({ kind }) => kind === 'abandon-ike').length;
+      expect([state, abandoned]).toEqual([state, ['ESTABLISHED', 'REKEYING'].includes(state) ? 3 : 0]);
+      expect(kinds(steps)).not.toContain('rekey-child');
+    }
+  });
+
+  it('rekey only what is installed in what is established', () => {
+    for (const state of states) {
+      for (const childState of childStates) {
+        const sa = { ...upHub, state, childSas: [childSa('edge1--remote', { state: childState })] };
+        const steps = planOf({ ...withSas(upMedsrv, sa, upPeer), rekey: ids(1) });
+        const isUp = state === 'ESTABLISHED' && childState === 'INSTALLED';
+        expect([state, childState, kinds(steps).includes('rekey-child')]).toEqual([state, childState, isUp]);
+      }
+    }
+  });
+
+  it('come before everything else: traffic waits for them', () => {
+    const steps = planOf({
+      desired: desired(medsrv(), spoke(), mediatedPeer({ children: [child('edge1--remote'), child('edge1--new')] })),
+      ...withSas(upMedsrv, upHub, upPeer, ikeSa('cygnet-old', { uniqueId: 9 })),
+      credentialsDigest: 'other',
+      digestOf: () => 'other',
+      abandon: ids(2),
+      rekey: ids(2),
+    });
+    expect(kinds(steps).slice(0, 3)).toEqual(['abandon-ike', 'rekey-child', 'load-credentials']);
+    expect(kinds(steps)).toEqual(expect.arrayContaining(['load-conn', 'terminate-ike']));
+  });
+
+  it('are not held back by the gate, by a back-off, or by want of workers', () => {
+    const held = { allowed: () => false, attemptsOf: () => 9 };
+    const seen = { ...loaded().observed, ikeSas: [upMedsrv, upHub, upPeer], idleWorkers: 0 };
+    expect(kinds(planOf({ ...held, observed: seen, abandon: ids(3), rekey: ids(1) }))).toEqual([
+      'rekey-child',
+      'abandon-ike',
     ]);
   });
 });

@@ -54,7 +54,8 @@ describe('the agent and strongSwan', () => {
 describe('the address families of a unit', () => {
   it.each(['agent', 'coordinator'])('let the %s list network interfaces if it does', (role) => {
     const folder = `src/${role}`;
-    const listsInterfaces = readdirSync(folder).some((name) =>
+    const sources = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
+    const listsInterfaces = sources.some((name) =>
       readFileSync(join(folder, name), 'utf8').includes('networkInterfaces'),
     );
     expect(/^RestrictAddressFamilies=.*AF_NETLINK/m.test(settingsOf(role))).toBe(listsInterfaces);

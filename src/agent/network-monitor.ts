@@ -1,0 +1,82 @@
+import { execFile, spawn } from 'node:child_process';
+import { promisify } from 'node:util';
+import { backoffMs, type BackoffPolicy } from '../backoff.ts';
+import { pause } from '../clock.ts';
+import type { Logger } from '../log.ts';
+import { localAddresses } from './local-addresses.ts';
+
+const run = promisify(execFile);
+
+/** One change comes as several messages: the address, its routes, the link. */
+const SETTLE_MS = 300;
+const QUERY_TIMEOUT_MS = 5000;
+const RESTART: BackoffPolicy = { baseMs: 1000, maxMs: 60_000 };
+
+export interface NetworkMonitorDeps {
+  readonly random: () => number;
+  readonly logger: Logger;
+  /** The machine has other addresses or another default route than before. */
+  readonly onChange: () => void;
+}
+
+/**
+ * Tells when the machine is on another network. The kernel's messages (`ip monitor`) only say when to look: leases that
+ * are renewed and charon's own routes make many of them, and mean nothing.
+ */
+export class NetworkMonitor {
+  readonly #deps: NetworkMonitorDeps;
+  #last: string | undefined;
+  #settling: NodeJS.Timeout | undefined;
+
+  constructor(deps: NetworkMonitorDeps) {
+    this.#deps = deps;
+  }
+
+  /** Until the signal aborts; never rejects. Without `ip` it tells nothing. */
+  async run(signal: AbortSignal): Promise<void> {
+    this.#last = await fingerprint();
+    for (let attempt = 1; !signal.aborted; attempt += 1) {
+      const reason = await this.#follow(signal);
+      if (signal.aborted) break;
+      this.#deps.logger.warn({ attempt, reason }, 'network changes are not seen');
+      await pause(backoffMs(attempt, RESTART, this.#deps.random), signal);
+    }
+    clearTimeout(this.#settling);
+  }
+
+  /** Resolves with the reason when the messages end. */
+  #follow(signal: AbortSignal): Promise<string> {
+    return new Promise((resolve) => {
+      const monitor = spawn('ip', ['monitor', 'link', 'address', 'route'], {
+        stdio: ['ignore', 'pipe', 'ignore'],
+        signal,
+      });
+      monitor.stdout.on('data', () => this.#lookSoon());
+      monitor.once('error', (error) => resolve(error.message));
+      monitor.once('close', (code) => resolve(`ip monitor ended with ${code}`));
+    });
+  }
+
+  #lookSoon(): void {
+    clearTimeout(this.#settling);
+    this.#settling = setTimeout(() => void this.#look(), SETTLE_MS);
+  }
+
+  async #look(): Promise<void> {
+    const now = await fingerprint();
+    if (now === undefined || now === this.#last) return;
+    const isFirst = this.#last === undefined;
+    this.#last = now;
+    if (!isFirst) this.#deps.onChange();
+  }
+}
+
+/** What other machines notice of this one's network; undefined when it cannot be found out. */
+async function fingerprint(): Promise<string | undefined> {
+  try {
+    const { stdout } = await run('ip', ['-o', 'route', 'show', 'default'], { timeout: QUERY_TIMEOUT_MS });
+    return [...localAddresses()].sort().join(' ') + stdout;
+  } catch {
+    return undefined;
+  }
+}

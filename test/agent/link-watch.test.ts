@@ -1,0 +1,358 @@
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { LinkWatch } from '../../src/agent/link-watch.ts';
+import { systemClock } from '../../src/clock.ts';
+import type { DesiredState, MeshAddressPair } from '../../src/ike/desired-state.ts';
+import type { IkeSa } from '../../src/ike/sa.ts';
+import { childSa, desired, ikeSa, mediatedPeer, medsrv, names, spoke } from '../reconcile/builders.ts';
+import { ManualClock } from '../reconcile/memory-charon.ts';
+import { eventually } from '../vici/eventually.ts';
+import { loopbackAddress, openSockets, UdpPeer } from './udp-peer.ts';
+
+const OWN: MeshAddressPair = { mesh: loopbackAddress(2), relay: loopbackAddress(3) };
+const PEER: MeshAddressPair = { mesh: loopbackAddress(4), relay: loopbackAddress(5) };
+const LINK = 'edge1--remote';
+const SPI = '00000000000000aa';
+
+/** edge1's mesh with these mesh addresses, which may be none. */
+function meshWith(own: MeshAddressPair | undefined, peer: MeshAddressPair | undefined): DesiredState {
+  const state = desired(medsrv(), spoke(), mediatedPeer());
+  return {
+    ...state,
+    ...(own !== undefined && { addresses: own }),
+    links: state.links.map((link) => ({ ...link, ...(peer !== undefined && { peerAddresses: peer }) })),
+  };
+}
+
+const mesh = meshWith(OWN, PEER);
+const link = mesh.links[0]!;
+const carrying = (name: string, uniqueId: number, change: Partial<ReturnType<typeof childSa>> = {}): IkeSa =>
+  ikeSa(name, { uniqueId, childSas: [childSa(LINK, change)] });
+const direct = { ...carrying(names.peer, 3), initiatorSpi: SPI };
+const relay = carrying(names.hub, 2);
+
+class Watching {
+  changes = 0;
+  readonly watch: LinkWatch;
+
+  constructor(clock: Pick<typeof systemClock, 'nowMs' | 'monotonicMs'> = systemClock) {
+    this.watch = new LinkWatch({ clock, random: () => 0.5, onChange: () => (this.changes += 1) });
+    onTestFinished(() => this.watch[Symbol.asyncDispose]());
+  }
+
+  healthOf(path: 'direct' | 'relay'): string | undefined {
+    return this.watch.reading(LINK, path)?.health;
+  }
+}
+
+async function peerAt(address: string): Promise<UdpPeer> {
+  const peer = await UdpPeer.open(address);
+  onTestFinished(() => peer[Symbol.asyncDispose]());
+  return peer;
+}
+
+describe('a link is probed', () => {
+  it('through each tunnel that is installed, between the addresses that lead through it', async () => {
+    const [atMesh, atRelay] = [await peerAt(PEER.mesh), await peerAt(PEER.relay)];
+    for (const peer of [atMesh, atRelay]) peer.answerWhen();
+    const watching = new Watching();
+    watching.watch.look(mesh, [direct, relay]);
+    await eventually(() =>
+      expect([watching.healthOf('direct'), watching.healthOf('relay')]).toEqual(['alive', 'alive']),
+    );
+    expect(atMesh.received.map(({ from }) => from.address)).toContain(OWN.mesh);
+    expect(atRelay.received.map(({ from }) => from.address)).toContain(OWN.relay);
+    expect(watching.changes).toBeGreaterThan(0);
+  });
+
+  it.each(['INSTALLED', 'REKEYING', 'REKEYED'])('through a CHILD SA that is %s', (state) => {
+    const watching = new Watching();
+    watching.watch.look(mesh, [carrying(names.peer, 3, { state })]);
+    expect([watching.healthOf('direct'), watching.healthOf('relay')]).toEqual(['unknown', undefined]);
+  });
+
+  it.each<[string, DesiredState, readonly IkeSa[]]>([
+    ['without a tunnel', mesh, []],
+    ['while its tunnel is being set up', mesh, [carrying(names.peer, 3, { state: 'CREATED' })]],
+    ['through the tunnel of another link', mesh, [ikeSa(names.peer, { childSas: [childSa('edge1--other')] })]],
+    ['without mesh addresses', meshWith(undefined, undefined), [direct, relay]],
+    ['without an address of its own', meshWith(undefined, PEER), [direct, relay]],
+    ['whose peer has no address', meshWith(OWN, undefined), [direct, relay]],
+  ])('not %s', (_what, state, ikeSas) => {
+    const watching = new Watching();
+    watching.watch.look(state, ikeSas);
+    expect([watching.healthOf('direct'), watching.healthOf('relay')]).toEqual([undefined, undefined]);
+    expect(watching.watch.isSilent(state.links[0]!, ikeSas)).toBe(false);
+  });
+
+  it('no longer when its tunnel is gone, and anew through another one', async () => {
+    const peer = await peerAt(PEER.mesh);
+    peer.answerWhen();
+    const watching = new Watching();
+    watching.watch.look(mesh, [direct]);
+    await eventually(() => expect(watching.healthOf('direct')).toBe('alive'));
+    watching.watch.look(mesh, [{ ...direct, uniqueId: 9 }]);
+    expect(watching.healthOf('direct')).toBe('unknown');
+    watching.watch.look(mesh, []);
+    expect(watching.healthOf('direct')).toBeUndefined();
+  });
+
+  it('on the same sockets, however often charon is looked at', async () => {
+    const peer = await peerAt(PEER.mesh);
+    peer.answerWhen();
+    const watching = new Watching();
+    for (let round = 0; round < 1000; round += 1) watching.watch.look(mesh, [direct, relay]);
+    await eventually(() => expect(watching.healthOf('direct')).toBe('alive'));
+    // The peer, two that answer, two that ask.
+    expect(openSockets()).toBe(5);
+    await watching.watch[Symbol.asyncDispose]();
+    await eventually(() => expect(openSockets()).toBe(1));
+  });
+
+  it('and answers its peer, and nobody else’s', async () => {
+    const peer = await peerAt(PEER.mesh);
+    const watching = new Watching();
+    watching.watch.look(mesh, []);
+    await eventually(() => {
+      peer.send({ type: 'ask', sender: 1, sequence: 1 }, { address: OWN.mesh });
+      expect(peer.probes).toContainEqual({ type: 'answer', sender: 1, sequence: 1 });
+    });
+    expect(watching.watch.problem).toBeNull();
+  });
+
+  it('and by hand: one packet through each path', async () => {
+    const peer = await peerAt(PEER.mesh);
+    peer.answerWhen();
+    const watching = new Watching();
+    watching.watch.look(mesh, [direct, relay]);
+    const answers = await watching.watch.ping(LINK);
+    expect(answers).toEqual({
+      direct: { outcome: 'answered', rttMs: expect.any(Number) as number },
+      relay: { outcome: 'refused' },
+    });
+    watching.watch.look(mesh, []);
+    expect(await watching.watch.ping(LINK)).toEqual({ direct: { outcome: 'not-up' }, relay: { outcome: 'not-up' } });
+  });
+});
+
+describe('a direct tunnel that the peer has given up', () => {
+  /** The other end of the link. */
+  function remoteEnd(): LinkWatch {
+    const { watch } = new Watching();
+    watch.look(meshWith(PEER, OWN), []);
+    return watch;
+  }
+  const remoteLink = meshWith(PEER, OWN).links[0]!;
+  const other = { ...direct, uniqueId: 4, initiatorSpi: '00000000000000bb' };
+
+  it('is silent as soon as the peer says so, which is told', async () => {
+    const [watching, remote] = [new Watching(), remoteEnd()];
+    watching.watch.look(mesh, [direct]);
+    expect(watching.watch.isSilent(link, [direct])).toBe(false);
+    await eventually(() => {
+      remote.tellLost(PEER, remoteLink, [direct]);
+      expect(watching.watch.isSilent(link, [direct])).toBe(true);
+    });
+    expect(watching.changes).toBeGreaterThan(0);
+    expect(watching.watch.isNetworkFine(), 'for what the peer says has come through').toBe(true);
+    expect(watching.watch.isSilent(link, [direct, other]), 'with another IKE SA beside it').toBe(false);
+    expect(watching.watch.isSilent(link, [other]), 'with another IKE SA in its place').toBe(false);
+    expect(watching.watch.isSilent(link, []), 'with none').toBe(false);
+  });
+
+  it('is silent with all its IKE SAs when the peer names them all', async () => {
+    const [watching, remote] = [new Watching(), remoteEnd()];
+    watching.watch.look(mesh, [direct, other]);
+    await eventually(() => {
+      remote.tellLost(PEER, remoteLink, [direct, other]);
+      expect(watching.watch.isSilent(link, [direct, other])).toBe(true);
+    });
+  });
+
+  it('is no other peer’s, and is forgotten with the peer', async () => {
+    const [watching, remote] = [new Watching(), remoteEnd()];
+    watching.watch.look(mesh, [direct]);
+    await eventually(() => {
+      remote.tellLost(PEER, remoteLink, [direct]);
+      expect(watching.watch.isSilent(link, [direct])).toBe(true);
+    });
+    const elsewhere = { ...link, peerAddresses: { mesh: loopbackAddress(6), relay: loopbackAddress(7) } };
+    expect(watching.watch.isSilent(elsewhere, [direct])).toBe(false);
+    watching.watch.look({ ...mesh, links: [] }, []);
+    watching.watch.look(mesh, [direct]);
+    expect(watching.watch.isSilent(link, [direct])).toBe(false);
+  });
+
+  it('is told to nobody where there are no mesh addresses', () => {
+    const { watch } = new Watching();
+    expect(() => watch.tellLost(undefined, link, [direct])).not.toThrow();
+    expect(() => watch.tellLost(OWN, meshWith(OWN, undefined).links[0]!, [direct])).not.toThrow();
+  });
+});
+
+describe('in a time of its own', () => {
+  const clock = new ManualClock();
+  let answersDirect = true;
+  let answersRelay = true;
+  let atMesh: UdpPeer;
+  let atRelay: UdpPeer;
+  let watching: Watching;
+
+  beforeEach(async () => {
+    answersDirect = answersRelay = true;
+    [atMesh, atRelay] = [await peerAt(PEER.mesh), await peerAt(PEER.relay)];
+    atMesh.answerWhen(() => answersDirect);
+    atRelay.answerWhen(() => answersRelay);
+    watching = new Watching(clock);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  });
+  afterEach(() => void vi.useRealTimers());
+
+  /** Packets go through the kernel in the kernel's time: a few turns of the event loop. */
+  async function turns(isOver: () => boolean = () => false, most = 20): Promise<void> {
+    for (let turn = 0; turn < most && !isOver(); turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  async function pass(ms: number): Promise<void> {
+    for (let passed = 0; passed < ms; passed += 50) {
+      clock.advance(50);
+      await vi.advanceTimersByTimeAsync(50);
+      await turns();
+    }
+  }
+
+  /** Both paths are up, and alive as far as they answer. */
+  async function begin(): Promise<void> {
+    watching.watch.look(mesh, [direct, relay]);
+    const isThere = (path: 'direct' | 'relay', answers: boolean): boolean =>
+      !answers || watching.healthOf(path) === 'alive';
+    await turns(() => isThere('direct', answersDirect) && isThere('relay', answersRelay), 100_000);
+  }
+
+  it('a direct tunnel is silent when its probes were answered and are not any more', async () => {
+    await begin();
+    expect(watching.watch.isSilent(link, [direct])).toBe(false);
+    answersDirect = false;
+    await pass(3000);
+    expect(watching.healthOf('direct')).toBe('dead');
+    expect(watching.watch.isSilent(link, [direct])).toBe(true);
+  });
+
+  it('a direct tunnel through which nothing ever came is silent after five seconds, while the relay works', async () => {
+    answersDirect = false;
+    await begin();
+    await pass(4900);
+    expect(watching.watch.isSilent(link, [direct])).toBe(false);
+    await pass(200);
+    expect(watching.healthOf('direct')).toBe('unknown');
+    expect(watching.watch.isSilent(link, [direct])).toBe(true);
+  });
+
+  it('a direct tunnel is not silent when nothing ever came through the relay either: the peer may just not answer', async () => {
+    answersDirect = answersRelay = false;
+    await begin();
+    await pass(20_000);
+    expect(watching.watch.isSilent(link, [direct])).toBe(false);
+  });
+
+  it('the death of a relay is told once, and again after it has lived', async () => {
+    await begin();
+    expect(watching.watch.takeDeath()).toBe(false);
+    answersRelay = false;
+    await pass(3000);
+    expect([watching.watch.takeDeath(), watching.watch.takeDeath()]).toEqual([true, false]);
+    answersRelay = true;
+    await pass(1000);
+    expect([watching.healthOf('relay'), watching.watch.takeDeath()]).toEqual(['alive', false]);
+    answersRelay = false;
+    await pass(3000);
+    expect(watching.watch.takeDeath()).toBe(true);
+  });
+
+  it('the death of a direct tunnel is told too, and so is that of the relay after it', async () => {
+    await begin();
+    answersDirect = false;
+    await pass(3000);
+    expect([watching.watch.takeDeath(), watching.watch.takeDeath()]).toEqual([true, false]);
+    answersRelay = false;
+    await pass(3000);
+    expect([watching.watch.takeDeath(), watching.watch.takeDeath()]).toEqual([true, false]);
+  });
+
+  it('the network is fine while another path still answers, and not when none does', async () => {
+    await begin();
+    answersDirect = false;
+    await pass(3000);
+    expect([watching.healthOf('direct'), watching.watch.isNetworkFine()]).toEqual(['dead', true]);
+    answersRelay = false;
+    await pass(3000);
+    expect([watching.healthOf('relay'), watching.watch.isNetworkFine()]).toEqual(['dead', true]);
+    answersDirect = answersRelay = true;
+    await pass(2000);
+    answersDirect = answersRelay = false;
+    await pass(3000);
+    expect([watching.healthOf('direct'), watching.healthOf('relay')]).toEqual(['dead', 'dead']);
+    expect(watching.watch.isNetworkFine()).toBe(false);
+  });
+
+  describe('a path that is no longer young', () => {
+    /** What charon counts: the probes, their answers, and this many packets of others. */
+    const counted = (others: number): readonly IkeSa[] => [
+      {
+        ...direct,
+        childSas: [childSa(LINK, { packetsOut: atMesh.received.length + others, packetsIn: atMesh.received.length })],
+      },
+    ];
+
+    /** Asked packets in 20 s, with so many packets of others in each two seconds. */
+    async function askedWith(othersEach: number): Promise<number> {
+      let others = 0;
+      const lookFor = async (ms: number): Promise<void> => {
+        for (let passed = 0; passed < ms; passed += 2000) {
+          await pass(2000);
+          others += othersEach;
+          watching.watch.look(mesh, counted(others));
+        }
+      };
+      watching.watch.look(mesh, counted(0));
+      await lookFor(66_000);
+      const before = atMesh.received.length;
+      await lookFor(20_000);
+      return atMesh.received.length - before;
+    }
+
+    it('is asked now and then while only the probes use it', async () =>
+      expect(await askedWith(0)).toBeLessThanOrEqual(5));
+
+    it('is asked at once when another one is overdue, to see whether it is this node’s network', async () => {
+      watching.watch.look(mesh, [direct, relay]);
+      for (let passed = 0; passed < 66_000; passed += 2000) {
+        await pass(2000);
+        const count = (peer: UdpPeer): Partial<ReturnType<typeof childSa>> => ({
+          packetsOut: 2 * peer.received.length,
+        });
+        watching.watch.look(mesh, [
+          { ...direct, childSas: [childSa(LINK, count(atMesh))] },
+          { ...relay, childSas: [childSa(LINK, count(atRelay))] },
+        ]);
+      }
+      answersDirect = false;
+      const before = atRelay.received.length;
+      await pass(7000);
+      expect(watching.healthOf('direct')).toBe('dead');
+      expect(watching.watch.isNetworkFine()).toBe(true);
+      expect(atRelay.received.length - before).toBeGreaterThan(4);
+    });
+
+    it('is asked every second while others use it', async () => expect(await askedWith(50)).toBeGreaterThanOrEqual(19));
+  });
+});
+
+it('a machine that cannot answer says so', async () => {
+  await using squatter = await UdpPeer.open(OWN.mesh);
+  const watching = new Watching();
+  await eventually(() => {
+    watching.watch.look(mesh, []);
+    expect(watching.watch.problem ?? '').toContain(`${OWN.mesh}:7447 cannot be answered: bind EADDRINUSE`);
+  });
+  expect(squatter.received).toEqual([]);
+});

@@ -1,0 +1,182 @@
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { Prober, type ProbeReading, type ProbeTarget } from '../../src/agent/prober.ts';
+import { systemClock } from '../../src/clock.ts';
+import { ManualClock } from '../reconcile/memory-charon.ts';
+import { eventually } from '../vici/eventually.ts';
+import { loopbackAddress, openSockets, UdpPeer } from './udp-peer.ts';
+
+const OWN = loopbackAddress(2);
+const PEER = loopbackAddress(4);
+const OTHER_PEER = loopbackAddress(6);
+const LINK = 'edge1--remote';
+
+const target = (change: Partial<ProbeTarget> = {}): ProbeTarget => ({
+  link: LINK,
+  path: 'direct',
+  local: OWN,
+  remote: PEER,
+  sas: '1',
+  inUse: true,
+  ...change,
+});
+
+class Probing {
+  changes = 0;
+  readonly prober: Prober;
+
+  constructor(clock: Pick<typeof systemClock, 'nowMs' | 'monotonicMs'> = systemClock) {
+    this.prober = new Prober({ clock, random: () => 0.25, onChange: () => (this.changes += 1) });
+    onTestFinished(() => this.prober[Symbol.dispose]());
+  }
+
+  get direct(): ProbeReading | undefined {
+    return this.prober.reading(LINK, 'direct');
+  }
+}
+
+async function peerAt(address: string): Promise<UdpPeer> {
+  const peer = await UdpPeer.open(address);
+  onTestFinished(() => peer[Symbol.asyncDispose]());
+  return peer;
+}
+
+describe('a path that is watched', () => {
+  it('is alive as soon as the peer has answered, which is told once', async () => {
+    const peer = await peerAt(PEER);
+    peer.answerWhen();
+    const probing = new Probing();
+    probing.prober.watch([target()]);
+    expect(probing.direct).toMatchObject({ health: 'unknown', rttMs: undefined, loss: undefined });
+    await eventually(() => expect(probing.direct?.health).toBe('alive'));
+    expect(probing.direct).toMatchObject({ silentMs: 0, loss: 0 });
+    expect(probing.direct?.rttMs).toBeGreaterThan(0);
+    expect(probing.changes).toBe(1);
+    expect(probing.prober.packets(LINK, 'direct')).toBe(2);
+  });
+
+  it('is alive too when only the peer’s kernel answers: the agent there may be down', async () => {
+    const probing = new Probing();
+    probing.prober.watch([target()]);
+    await eventually(() => expect(probing.direct?.health).toBe('alive'));
+    expect(probing.direct?.rttMs).toBeUndefined();
+  });
+
+  it('goes on with what is known of it, whatever its use, and begins anew with other SAs', async () => {
+    const peer = await peerAt(PEER);
+    peer.answerWhen();
+    const probing = new Probing();
+    probing.prober.watch([target()]);
+    await eventually(() => expect(probing.direct?.health).toBe('alive'));
+    probing.prober.watch([target({ inUse: false })]);
+    expect(probing.direct?.health).toBe('alive');
+    probing.prober.watch([target({ sas: '2' })]);
+    expect(probing.direct).toMatchObject({ health: 'unknown', rttMs: undefined });
+    await eventually(() => expect(probing.direct?.health).toBe('alive'));
+  });
+
+  it('is no other link’s, and no other path of its link', async () => {
+    const peer = await peerAt(PEER);
+    peer.answerWhen();
+    const probing = new Probing();
+    probing.prober.watch([target(), target({ path: 'relay', remote: loopbackAddress(8), local: loopbackAddress(3) })]);
+    await eventually(() => expect(probing.direct?.health).toBe('alive'));
+    expect(probing.prober.reading('edge1--other', 'direct')).toBeUndefined();
+    expect(probing.prober.packets('edge1--other', 'direct')).toBe(0);
+    expect(probing.prober.target(LINK, 'relay')?.remote).toBe(loopbackAddress(8));
+    expect(probing.prober.target(LINK, 'direct')?.remote).toBe(PEER);
+  });
+
+  it('is known no more when it is not watched any more', async () => {
+    const peer = await peerAt(PEER);
+    peer.answerWhen();
+    const probing = new Probing();
+    probing.prober.watch([target()]);
+    await eventually(() => expect(probing.direct?.health).toBe('alive'));
+    probing.prober.watch([]);
+    expect(probing.direct).toBeUndefined();
+    expect(probing.prober.target(LINK, 'direct')).toBeUndefined();
+    await eventually(() => expect(openSockets()).toBe(1));
+  });
+});
+
+describe('a path whose peer falls silent', () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
+  afterEach(() => void vi.useRealTimers());
+
+  /** The packets of the test go through the kernel in the time of the kernel. */
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  async function soon(isThere: () => boolean): Promise<void> {
+    for (let turns = 0; !isThere() && turns < 100_000; turns += 1) await turn();
+    expect(isThere()).toBe(true);
+  }
+
+  it('is dead within 2.5 s, which is told at once; and alive with its next answer', async () => {
+    const clock = new ManualClock();
+    const peer = await peerAt(PEER);
+    let isSilent = false;
+    peer.answerWhen(() => !isSilent);
+    const probing = new Probing(clock);
+    probing.prober.watch([target({ inUse: true })]);
+    await soon(() => probing.direct?.health === 'alive');
+    isSilent = true;
+    const changes = probing.changes;
+    let silentForMs = 0;
+    while (probing.direct?.health === 'alive' && silentForMs < 10_000) {
+      clock.advance(10);
+      silentForMs += 10;
+      await vi.advanceTimersByTimeAsync(10);
+    }
+    expect(silentForMs).toBeLessThanOrEqual(2500);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(probing.prober.dead().size).toBe(1);
+    clock.advance(250);
+    await vi.advanceTimersByTimeAsync(250);
+    expect(probing.changes).toBe(changes + 1);
+    isSilent = false;
+    clock.advance(250);
+    await vi.advanceTimersByTimeAsync(250);
+    await soon(() => probing.direct?.health === 'alive');
+    expect(probing.changes).toBe(changes + 2);
+    expect(probing.prober.dead().size).toBe(0);
+  });
+});
+
+describe('a prober', () => {
+  it('leaks no socket, however often it is told what to watch', async () => {
+    const peers = [await peerAt(PEER), await peerAt(OTHER_PEER)];
+    for (const peer of peers) peer.answerWhen();
+    const probing = new Probing();
+    await eventually(() => expect(openSockets()).toBe(peers.length));
+    for (let round = 0; round < 5000; round += 1) {
+      probing.prober.watch([target(), target({ path: 'relay', remote: OTHER_PEER, inUse: round % 2 === 0 })]);
+    }
+    await eventually(() => expect(probing.direct?.health).toBe('alive'));
+    expect(openSockets()).toBe(peers.length + 2);
+    for (let round = 0; round < 500; round += 1) probing.prober.watch([target({ sas: `${round}` })]);
+    await eventually(() => expect(openSockets()).toBe(peers.length + 1));
+  });
+
+  it('has one timer for each path, and none after its disposal', () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const probing = new Probing();
+    for (let round = 0; round < 1000; round += 1) {
+      probing.prober.watch([target(), target({ path: 'relay', sas: `${round}` })]);
+    }
+    expect(vi.getTimerCount()).toBe(2);
+    probing.prober[Symbol.dispose]();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('is silent after its disposal, and has nothing open', async () => {
+    const peer = await peerAt(PEER);
+    const probing = new Probing();
+    probing.prober.watch([target(), target({ path: 'relay' })]);
+    await eventually(() => expect(peer.received.length).toBeGreaterThan(0));
+    probing.prober[Symbol.dispose]();
+    probing.prober[Symbol.dispose]();
+    await eventually(() => expect(openSockets()).toBe(1));
+    expect(probing.direct).toBeUndefined();
+    expect(probing.changes).toBe(0);
+  });
+});

@@ -1,0 +1,106 @@
+import { readFile } from 'node:fs/promises';
+import { describe, expect, it } from 'vitest';
+import { Lab } from './lab.ts';
+import { PlainMesh } from './plain-mesh.ts';
+import type { NodeName } from './topology.ts';
+import { waitFor } from './wait-for.ts';
+
+/**
+ * What charon does to those who do not know it. Each of these is why the agent does something in another way; a version
+ * that is cured of one will fail here.
+ */
+describe('a bare charon', () => {
+  it('has two of everything when both ends initiate, so only one does', async () => {
+    await using lab = await Lab.create();
+    const mesh = await registered(lab);
+    await Promise.all([mesh.initiateDirect('edge1', 'remote'), mesh.initiateDirect('remote', 'edge1')]);
+    for (const [end, peer] of [
+      ['edge1', 'remote'],
+      ['remote', 'edge1'],
+    ] as const) {
+      await waitFor({
+        what: `two IKE SAs at ${end}`,
+        observe: () => mesh.ikeSas(end, `peer-${peer}`),
+        until: (sas) => sas.length === 2 && sas.every((sa) => sa.endsWith('ESTABLISHED')),
+        timeoutMs: 10_000,
+      });
+    }
+  });
+
+  it('parks a worker for every peer that is initiated while the mediator is down, so registration comes first', async () => {
+    await using lab = await Lab.create({ edges: ['edge1', 'remote', 'edge3'] });
+    const mesh = await PlainMesh.start(lab);
+    await lab.killCharon('master1');
+    const before = await idleWorkers(lab, 'edge1');
+    for (const peer of ['remote', 'edge3'] as const) await mesh.queueDirect('edge1', peer);
+    await waitFor({
+      what: 'two workers fewer',
+      observe: () => idleWorkers(lab, 'edge1'),
+      until: (idle) => idle <= before - 2,
+      timeoutMs: 10_000,
+    });
+    // And the pair is poisoned: whoever asks again waits for what never comes.
+    await mesh.queueDirect('edge1', 'remote');
+    expect(await readFile(`${lab.folderOf('edge1')}/charon.log`, 'utf8')).toContain('already in progress, queued');
+  });
+
+  it('goes past the mediator when it is asked by IKE connection, so the agent asks by child', async () => {
+    await using lab = await Lab.create();
+    await registered(lab);
+    const swanctl = lab.swanctl('edge1', ['--initiate', '--ike', 'peer-remote', '--timeout', '2']);
+    await expect(swanctl).rejects.toMatchObject({ code: 'command-failed' });
+    expect(await readFile(`${lab.folderOf('edge1')}/charon.log`, 'utf8')).toContain('to 0.0.0.0');
+  });
+
+  it('crashes when a mediated IKE SA is terminated between its checks and its set-up, so that waits', async () => {
+    await using lab = await Lab.create();
+    const mesh = await registered(lab);
+    await mesh.queueDirect('edge1', 'remote');
+    // From here charon waits for a second, and then takes the IKE SA for granted.
+    await waitFor({
+      what: 'a pair of endpoints that works',
+      observe: () => readFile(`${lab.folderOf('edge1')}/charon.log`, 'utf8'),
+      until: (log) => /endpoint pair '\d+' is valid/.test(log),
+      timeoutMs: 10_000,
+      intervalMs: 20,
+    });
+    await mesh.terminateDirect('edge1', 'remote');
+    await waitFor({
+      what: 'a charon that is gone',
+      observe: () => Promise.resolve(lab.isCharonRunning('edge1')),
+      until: (running) => !running,
+      timeoutMs: 10_000,
+    });
+  });
+
+  it.each([
+    ['5.9', 'keeps'],
+    ['6.0', 'ends'],
+  ] as const)('%s %s every registration when the mediation connection is loaded again', async (strongswan, does) => {
+    await using lab = await Lab.create({ strongswan });
+    const mesh = await registered(lab);
+    const before = await mesh.ikeSas('master1', 'medsrv');
+    expect(before).toHaveLength(2);
+    await mesh.load('master1');
+    if (does === 'keeps') return expect(await mesh.ikeSas('master1', 'medsrv')).toEqual(before);
+    // The edges register again at once; what they were about to set up is lost.
+    await waitFor({
+      what: 'other IKE SAs',
+      observe: () => mesh.ikeSas('master1', 'medsrv'),
+      until: (sas) => !sas.some((sa) => before.includes(sa)),
+      timeoutMs: 10_000,
+    });
+  });
+});
+
+/** Both edges at the mediator. */
+async function registered(lab: Lab): Promise<PlainMesh> {
+  const mesh = await PlainMesh.start(lab);
+  await Promise.all([mesh.register('edge1'), mesh.register('remote')]);
+  return mesh;
+}
+
+async function idleWorkers(lab: Lab, node: NodeName): Promise<number> {
+  const [, idle] = /(\d+) idle/.exec(await lab.swanctl(node, ['--stats'])) ?? [];
+  return Number(idle);
+}
