@@ -1,0 +1,185 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import type { StrongswanVersion } from '../../lab/strongswan.ts';
+import { LabError } from '../../lab/run.ts';
+import type { NodeName } from '../../lab/topology.ts';
+import { waitFor } from '../../lab/wait-for.ts';
+import { limit, type Say } from '../row.ts';
+import { brokenRow, type PathMeasurement, type PathRow } from './path-row.ts';
+import { ENDS, Scene } from './scene.ts';
+
+const MEDIATOR = 'master1';
+const HUB = 'master2';
+const HUB_DEAD_MS = { full: 300_000, quick: 30_000 } as const;
+/** Long enough for the others to have noticed. */
+const DEAD_MS = 5000;
+const STARTS = { full: 50, quick: 5 } as const;
+const DIRECT_MS = 180_000;
+/** What is set up twice has become one by then, or stays. */
+const SETTLE_MS = 10_000;
+const PINGS = 10;
+/** A mediation that came to nothing leaves its IKE SA in CREATED; nothing waits for it for that long. */
+const CREATED_MS_MAX = 90_000;
+
+interface Disaster {
+  readonly what: string;
+  readonly happen: (scene: Scene) => Promise<void>;
+}
+
+/** The part of `agentctl status --json` about SAs. */
+const sasSchema = z.object({
+  connections: z.array(
+    z.object({
+      name: z.string(),
+      kind: z.string(),
+      ikeSas: z.array(
+        z.object({ uniqueId: z.number(), state: z.string(), childSas: z.array(z.object({ name: z.string() })) }),
+      ),
+    }),
+  ),
+});
+type NodeSas = z.output<typeof sasSchema>;
+
+/** What dies and comes back, and what is left of it in every charon when the link is direct again. */
+export function crashes(strongswan: StrongswanVersion, quick: boolean): PathMeasurement {
+  const disasters = disastersOf(quick);
+  const names = disasters.map(({ what }) => `SAs too many after: ${what}, ${strongswan}`);
+  return {
+    names,
+    measure: async (say) => {
+      await using scene = await Scene.create({
+        strongswan,
+        secondHub: true,
+        roles: { master1: ['mediator'], master2: ['hub'] },
+      });
+      await scene.allow();
+      await scene.untilDirect(DIRECT_MS);
+      const rows: PathRow[] = [];
+      for (const [index, disaster] of disasters.entries()) {
+        const name = names[index] ?? disaster.what;
+        rows.push(await survive(scene, name, disaster, say).catch((error: unknown) => broken(name, error)));
+      }
+      return rows;
+    },
+  };
+}
+
+function disastersOf(quick: boolean): readonly Disaster[] {
+  const mode = quick ? 'quick' : 'full';
+  const seconds = HUB_DEAD_MS[mode] / 1000;
+  const [, peer] = ENDS;
+  return [
+    {
+      what: `the mediator's charon dead for ${seconds} s`,
+      happen: (scene) => killCharon(scene, MEDIATOR, HUB_DEAD_MS[mode]),
+    },
+    { what: `the hub's charon dead for ${seconds} s`, happen: (scene) => killCharon(scene, HUB, HUB_DEAD_MS[mode]) },
+    { what: "the peer's charon killed", happen: (scene) => killCharon(scene, peer, DEAD_MS) },
+    { what: "the peer's agent killed", happen: (scene) => killAgents(scene, [peer], DEAD_MS) },
+    { what: `both agents started at once ${STARTS[mode]} times`, happen: (scene) => startAtOnce(scene, STARTS[mode]) },
+  ];
+}
+
+async function survive(scene: Scene, name: string, { happen }: Disaster, say: Say): Promise<PathRow> {
+  const { nodes } = scene.lab;
+  await happen(scene);
+  await scene.untilDirect(DIRECT_MS);
+  await waitFor({
+    what: 'an IKE SA of every connection on every node',
+    observe: async () => (await Promise.all(nodes.map((node) => sasOf(scene, node)))).flatMap(missingIn),
+    until: (missing) => missing.length === 0,
+    timeoutMs: DIRECT_MS,
+    intervalMs: 1000,
+  });
+  await sleep(SETTLE_MS);
+  const before = await Promise.all(nodes.map((node) => sasOf(scene, node)));
+  const duplicates = before.reduce((sum, sas) => sum + duplicatesIn(sas), 0);
+  const created = before.map(createdIn);
+  if (created.some((ids) => ids.size > 0)) await sleep(CREATED_MS_MAX);
+  const after = await Promise.all(nodes.map((node) => sasOf(scene, node)));
+  const old = after.reduce(
+    (sum, sas, index) => sum + [...createdIn(sas)].filter((id) => created[index]?.has(id)).length,
+    0,
+  );
+  const dead = await deadCharons(scene);
+  const [from, to] = ENDS;
+  const ping = await scene.lab.ping(from, scene.lab.network.lanOf(to).address, { count: PINGS });
+  const row = limit(name, 'SAs', [duplicates + old], 0);
+  const seen = {
+    duplicates,
+    'in CREATED for over 90 s': old,
+    'charons dead or frozen': dead.join(' ') || 'none',
+    'pings answered': `${ping.received} of ${ping.sent}`,
+  };
+  say(`${name}: ${JSON.stringify(seen)}`);
+  return { ...row, ok: row.ok && dead.length === 0 && ping.received === PINGS, seen };
+}
+
+/** What did not come back in time; the next one may. */
+function broken(name: string, error: unknown): PathRow {
+  if (error instanceof LabError && error.code === 'not-in-time') return brokenRow(name, error.message);
+  throw error;
+}
+
+async function killCharon({ lab }: Scene, node: NodeName, forMs: number): Promise<void> {
+  await lab.killCharon(node);
+  await sleep(forMs);
+  await lab.startCharon(node);
+}
+
+async function killAgents({ mesh }: Scene, nodes: readonly NodeName[], forMs: number): Promise<void> {
+  await Promise.all(nodes.map((node) => mesh.stopAgent(node, 'SIGKILL')));
+  await sleep(forMs);
+  await Promise.all(nodes.map((node) => mesh.startAgent(node)));
+}
+
+/** With new charons, so that there is everything to set up. */
+async function startAtOnce(scene: Scene, times: number): Promise<void> {
+  const { lab, mesh } = scene;
+  for (let time = 0; time < times; time += 1) {
+    await Promise.all(ENDS.map((end) => mesh.stopAgent(end, 'SIGKILL')));
+    await Promise.all(ENDS.map((end) => lab.killCharon(end)));
+    await Promise.all(ENDS.map((end) => lab.startCharon(end)));
+    await Promise.all(ENDS.map((end) => mesh.startAgent(end)));
+    await scene.untilDirect(DIRECT_MS);
+  }
+}
+
+async function sasOf({ mesh }: Scene, node: NodeName): Promise<NodeSas> {
+  return sasSchema.parse(JSON.parse(await mesh.agentctl(node, ['status', '--json'])));
+}
+
+/** IKE SAs beyond one per connection, and CHILD SAs beyond one per name of it. A mediator has one for each node. */
+function duplicatesIn({ connections }: NodeSas): number {
+  return connections.reduce((sum, { kind, ikeSas }) => {
+    const established = ikeSas.filter(({ state }) => state === 'ESTABLISHED');
+    const children = established.flatMap(({ childSas }) => childSas.map(({ name }) => name));
+    const ikeTooMany = kind === 'mediation-server' ? 0 : Math.max(0, established.length - 1);
+    return sum + ikeTooMany + children.length - new Set(children).size;
+  }, 0);
+}
+
+/** Connections without an IKE SA that is up. */
+function missingIn({ connections }: NodeSas): readonly string[] {
+  return connections
+    .filter(({ ikeSas }) => !ikeSas.some(({ state }) => state === 'ESTABLISHED'))
+    .map(({ name }) => name);
+}
+
+function createdIn({ connections }: NodeSas): ReadonlySet<number> {
+  const ikeSas = connections.flatMap((connection) => connection.ikeSas);
+  return new Set(ikeSas.filter(({ state }) => state === 'CREATED').map(({ uniqueId }) => uniqueId));
+}
+
+/** One that has ended by itself, or does not answer. */
+async function deadCharons({ lab }: Scene): Promise<readonly NodeName[]> {
+  const alive = await Promise.all(
+    lab.nodes.map((node) =>
+      lab.swanctl(node, ['--stats'], { timeoutMs: 10_000 }).then(
+        () => true,
+        () => false,
+      ),
+    ),
+  );
+  return lab.nodes.filter((_node, index) => !alive[index]);
+}
