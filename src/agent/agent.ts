@@ -1,5 +1,5 @@
 import { createPrivateKey, randomBytes, X509Certificate } from 'node:crypto';
-import type { Clock } from '../clock.ts';
+import { pause, type Clock } from '../clock.ts';
 import { messageOf } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Ledger } from '../reconcile/ledger.ts';
@@ -41,6 +41,9 @@ export interface AgentDeps {
 
 /** A status waits this long for a fresh look at charon, and then shows the last one. */
 const FRESH_WITHIN_MS = 2000;
+
+/** After something went wrong with reading charon's log. */
+const LOG_RETRY_MS = 30_000;
 
 /** Events sent in one frame. */
 const EVENTS_PER_FRAME = 500;
@@ -127,12 +130,16 @@ export class Agent {
     const { clock, random, logger } = this.#deps;
     await using client = new ViciClient({ socketPath: this.#config.viciSocket, random });
     const onLine = (line: ViciLogLine): void => {
-      if (this.#evidence.read(line, clock.monotonicMs()) !== undefined) this.#charonLoop.trigger();
+      // A try that hangs is given to the other end at once. The rest only explains, and anybody can cause it.
+      if (this.#evidence.read(line, clock.monotonicMs())?.code === 'stuck-in-charon') this.#charonLoop.trigger();
     };
-    try {
-      await followCharonLog({ client, onLine, onGap: () => undefined }, signal);
-    } catch (error) {
-      logger.error({ err: error }, 'the log of charon is not followed any more');
+    while (!signal.aborted) {
+      try {
+        await followCharonLog({ client, onLine, onGap: () => undefined }, signal);
+      } catch (error) {
+        logger.error({ err: error }, 'log of charon not readable');
+        await pause(LOG_RETRY_MS, signal);
+      }
     }
   }
 

@@ -13,10 +13,13 @@ import type { DatedEvidence } from '../paths/evidence-board.ts';
 import { causeBy, causeOf, type CauseEvidence, type PathCause } from '../paths/path-cause.ts';
 import { fits, initiateKey } from '../reconcile/plan.ts';
 import { isRegistered, mediatedLinks, type MediatedLink, type MediatedWay } from './hints.ts';
-import { installedIn } from './report.ts';
+import { indexSas, installedIn, type SasOf } from './installed-sas.ts';
 
 /** Mediations under way at once: each may hold a charon worker for a minute. */
 const UNDERWAY_MAX = 4;
+
+/** How long evidence counts at the end that answers. */
+const EVIDENCE_MS = 300_000;
 
 /** What a round has to go by. */
 export interface DirectPathsInput {
@@ -25,6 +28,8 @@ export interface DirectPathsInput {
   readonly hints: ReadonlyMap<string, LinkHint>;
   /** Whether nothing comes through the direct tunnel of this link, which goes through these IKE SAs. */
   readonly isSilent: (link: DesiredLink, ikeSas: readonly IkeSa[]) => boolean;
+  /** Whether packets pass the direct tunnel of this link, or nothing can be known about that. */
+  readonly isProven: (link: DesiredLink, ikeSas: readonly IkeSa[]) => boolean;
   /** What this node knows besides: its own NAT, and what charon's log has proved about a connection. */
   readonly ownNat: CauseEvidence['ownNat'];
   readonly logged: (connection: string) => DatedEvidence | undefined;
@@ -50,6 +55,8 @@ export class DirectPaths {
   readonly #random: () => number;
   #paths = new Map<string, DirectPath>();
   #causes = new Map<string, PathCause | undefined>();
+  /** When each link was last initiated from here. */
+  #triedAtMs = new Map<string, number>();
 
   constructor(deps: { readonly clock: Clock; readonly random: () => number }) {
     this.#clock = deps.clock;
@@ -69,18 +76,23 @@ export class DirectPaths {
   /** Takes in what charon and the probes show. */
   observed(input: DirectPathsInput): DirectWishes {
     const links = mediatedLinks(input.desired);
-    const before = this.#paths;
-    this.#paths = new Map(links.map((mediated) => [mediated.link.id, this.#look(mediated, input)]));
-    this.#causes = new Map(links.map((mediated) => [mediated.link.id, this.#explain(mediated, input)]));
     const { ikeSas, hints } = input;
+    const sasOf = indexSas(ikeSas);
+    const before = this.#paths;
+    this.#paths = new Map(links.map((mediated) => [mediated.link.id, this.#look(mediated, sasOf, input)]));
+    this.#causes = new Map(links.map((mediated) => [mediated.link.id, this.#explain(mediated, sasOf, input)]));
+    for (const id of this.#triedAtMs.keys()) if (!this.#paths.has(id)) this.#triedAtMs.delete(id);
     const phases = [...this.#paths.values()];
     const underway = links.filter(
-      (mediated) => this.#paths.get(mediated.link.id)?.phase === 'trying' || isPending(mediated, ikeSas),
+      (mediated) => this.#paths.get(mediated.link.id)?.phase === 'trying' || isPending(mediated, sasOf),
     ).length;
+    const failuresOf = ({ link }: MediatedLink): number => this.#paths.get(link.id)?.failures ?? 0;
     const turns = links
-      .filter((mediated) => this.#isWanted(mediated, ikeSas))
+      .filter((mediated) => this.#isWanted(mediated, sasOf))
+      // Those that have failed often must not keep the others from having their first try.
+      .toSorted((a, b) => failuresOf(a) - failuresOf(b))
       .flatMap((mediated) => wayInTurn(mediated, hints))
-      .filter(({ mediatedBy }) => isRegistered(mediatedBy, ikeSas))
+      .filter(({ mediatedBy }) => isRegistered(mediatedBy, sasOf(mediatedBy)))
       .slice(0, Math.max(0, UNDERWAY_MAX - underway))
       .map(({ connection, child }) => initiateKey(connection, child.name));
     return {
@@ -99,6 +111,7 @@ export class DirectPaths {
   initiated(link: string): void {
     const path = this.#paths.get(link) ?? NEW_DIRECT_PATH;
     this.#paths.set(link, this.#next(path, { type: 'initiated' }, link));
+    this.#triedAtMs.set(link, this.#clock.monotonicMs());
   }
 
   /** This node's addresses or routes have changed. */
@@ -111,40 +124,47 @@ export class DirectPaths {
     return Math.max(0, Math.min(...times) - this.#clock.monotonicMs());
   }
 
-  #look(mediated: MediatedLink, { ikeSas, isSilent, logged }: DirectPathsInput): DirectPath {
+  #look(mediated: MediatedLink, sasOf: SasOf, { isSilent, isProven, logged }: DirectPathsInput): DirectPath {
     const { link } = mediated;
-    const own = sasOf(mediated, ikeSas);
     const before = this.#paths.get(link.id) ?? NEW_DIRECT_PATH;
-    const path = this.#next(before, observation(link, own), link.id);
+    const carriers = installedIn(link.direct, sasOf);
+    const path = this.#next(before, observation(mediated, carriers, sasOf), link.id);
     if (path.phase === 'trying' && isStuck(mediated, path.sinceMs, logged))
       return this.#next(path, { type: 'stuck' }, link.id);
-    const carriers = installedIn(link.direct, own);
-    if (path.phase !== 'up' || !isSilent(link, carriers)) return path;
+    if (path.phase !== 'up') return path;
+    if (!isSilent(link, carriers))
+      return isProven(link, carriers) ? this.#next(path, { type: 'proven' }, link.id) : path;
     return this.#next(path, { type: 'silent', ikeSaIds: carriers.map(({ uniqueId }) => uniqueId) }, link.id);
   }
 
-  #explain(mediated: MediatedLink, input: DirectPathsInput): PathCause | undefined {
+  #explain(mediated: MediatedLink, sasOf: SasOf, input: DirectPathsInput): PathCause | undefined {
     const { link, ways } = mediated;
     const path = this.#paths.get(link.id) ?? NEW_DIRECT_PATH;
     if (path.phase === 'up') return undefined;
     const hint = input.hints.get(link.id);
     return causeOf({
-      ownRegistered: ways.some(({ mediatedBy }) => isRegistered(mediatedBy, input.ikeSas)),
+      ownRegistered: ways.some(({ mediatedBy }) => isRegistered(mediatedBy, sasOf(mediatedBy))),
       peerOnline: hint?.peerOnline,
       peerRegistered: hint?.peerRegistered,
       ownNat: input.ownNat,
       peerNat: hint?.peerNat ?? 'unknown',
-      logged: causeBy(latestOf(mediated, input.logged)?.evidence),
+      logged: causeBy(this.#recent(link.id, latestOf(mediated, input.logged))?.evidence),
       failures: path.failures,
       lost: path.lost,
     });
   }
 
+  /** Older evidence is about another try. An end that does not initiate has the last minutes. */
+  #recent(link: string, evidence: DatedEvidence | undefined): DatedEvidence | undefined {
+    const sinceMs = this.#triedAtMs.get(link) ?? this.#clock.monotonicMs() - EVIDENCE_MS;
+    return evidence !== undefined && evidence.atMs >= sinceMs ? evidence : undefined;
+  }
+
   /** A tunnel whose selectors are not the configured ones any more is set up anew beside the old one. */
-  #isWanted(mediated: MediatedLink, ikeSas: readonly IkeSa[]): boolean {
+  #isWanted(mediated: MediatedLink, sasOf: SasOf): boolean {
     const phase = this.#paths.get(mediated.link.id)?.phase;
     if (phase !== 'up') return phase === 'idle';
-    const childSas = sasOf(mediated, ikeSas).flatMap((ikeSa) => ikeSa.childSas);
+    const childSas = sasOfLink(mediated, sasOf).flatMap((ikeSa) => ikeSa.childSas);
     return !mediated.ways.some(({ child }) => childSas.some((each) => each.name === child.name && fits(each, child)));
   }
 
@@ -154,15 +174,16 @@ export class DirectPaths {
   }
 }
 
-function observation({ direct }: DesiredLink, own: readonly IkeSa[]): DirectPathEvent {
-  const carriers = installedIn(direct, own);
-  if (carriers.length === 0) return { type: 'observed', sa: own.length > 0 ? 'pending' : 'none' };
+function observation(mediated: MediatedLink, carriers: readonly IkeSa[], sasOf: SasOf): DirectPathEvent {
+  if (carriers.length === 0) {
+    return { type: 'observed', sa: sasOfLink(mediated, sasOf).length > 0 ? 'pending' : 'none' };
+  }
   return { type: 'observed', sa: 'up', ikeSaIds: carriers.map(({ uniqueId }) => uniqueId) };
 }
 
 /** The peer may answer under the connection of another mediator: its charon knows it by its identity only. */
-function sasOf({ ways }: MediatedLink, ikeSas: readonly IkeSa[]): readonly IkeSa[] {
-  return ikeSas.filter(({ name }) => ways.some(({ connection }) => connection === name));
+function sasOfLink({ ways }: MediatedLink, sasOf: SasOf): readonly IkeSa[] {
+  return ways.flatMap(({ connection }) => sasOf(connection));
 }
 
 /** The way that this node is to take now, if it is the one to initiate. */
@@ -184,6 +205,6 @@ function isStuck(mediated: MediatedLink, sinceMs: number, logged: DirectPathsInp
   return latest?.evidence.code === 'stuck-in-charon' && latest.atMs >= sinceMs;
 }
 
-function isPending(mediated: MediatedLink, ikeSas: readonly IkeSa[]): boolean {
-  return sasOf(mediated, ikeSas).some(({ state }) => state === 'CREATED' || state === 'CONNECTING');
+function isPending(mediated: MediatedLink, sasOf: SasOf): boolean {
+  return sasOfLink(mediated, sasOf).some(({ state }) => state === 'CREATED' || state === 'CONNECTING');
 }

@@ -4,7 +4,7 @@ import type { IkeSa } from '../ike/sa.ts';
 import { pingOnce, type PingAnswer } from './path-ping.ts';
 import { ProbeResponder } from './probe-responder.ts';
 import { Prober, type ProbeReading, type ProbeTarget } from './prober.ts';
-import { installedIn } from './report.ts';
+import { indexSas, installedIn, type SasOf } from './installed-sas.ts';
 
 /** Counters are compared over at least this long. */
 const USAGE_EVERY_MS = 2000;
@@ -13,10 +13,10 @@ const UNDERWAY_PACKETS_MAX = 4;
 /** A direct tunnel through which nothing has ever come, while the relay works: after this long it is of no use. */
 const NEVER_ALIVE_MS = 5000;
 
-/** What a peer said so lately has come through this node's network as it is now. */
-const JUST_NOW_MS = 1000;
-/** IKE SAs given up by one peer that are remembered: there is one at a time, two for a moment. */
-const LOST_MAX = 4;
+/** A tunnel that nothing is heard through, and that nothing speaks against: the peer's firewall drops probes. */
+const UNKNOWABLE_AFTER_MS = 60_000;
+/** Without a relay nothing is gained by haste. */
+const SILENT_WITHOUT_RELAY_MS = 10_000;
 
 type Path = ProbeTarget['path'];
 
@@ -32,20 +32,24 @@ export class LinkWatch implements AsyncDisposable {
   readonly #random: () => number;
   readonly #prober: Prober;
   readonly #responder: ProbeResponder;
-  /** Initiator SPIs of IKE SAs that a peer has given up, by the peer's relay address: its last few. */
-  readonly #lost = new Map<string, readonly string[]>();
   readonly #usage = new Map<string, Usage>();
-  #dead: ReadonlySet<string> = new Set();
-  #peerSpokeAtMs = Number.NEGATIVE_INFINITY;
+  /** What peers may give up: initiator SPIs of direct IKE SAs, by the peer's relay address, while the relay is up. */
+  #direct: ReadonlyMap<string, readonly string[]> = new Map();
+  /** Initiator SPIs of IKE SAs that a peer has given up. */
+  #lost: ReadonlySet<string> = new Set();
+  #ownRelayAddress: string | undefined;
+  #dead: ReadonlyMap<string, number> = new Map();
 
   /** `onChange`: a path has come to life, or has died. */
   constructor(deps: { readonly clock: Clock; readonly random: () => number; readonly onChange: () => void }) {
     this.#clock = deps.clock;
     this.#random = deps.random;
-    this.#prober = new Prober(deps);
-    this.#responder = new ProbeResponder((from, initiatorSpi) => {
-      this.#lost.set(from, [...(this.#lost.get(from) ?? []), initiatorSpi].slice(-LOST_MAX));
-      this.#peerSpokeAtMs = deps.clock.monotonicMs();
+    this.#prober = new Prober({ ...deps, muteAfterMs: NEVER_ALIVE_MS });
+    this.#responder = new ProbeResponder((to, from, initiatorSpi) => {
+      // Only what came through the relay's tunnel: nothing else says who sent it.
+      const isKnown = to === this.#ownRelayAddress && this.#direct.get(from)?.includes(initiatorSpi) === true;
+      if (!isKnown || this.#lost.has(initiatorSpi)) return;
+      this.#lost = new Set([...this.#lost, initiatorSpi]);
       deps.onChange();
     });
   }
@@ -62,12 +66,20 @@ export class LinkWatch implements AsyncDisposable {
       own === undefined ? [] : [own.mesh, own.relay],
       new Set(peers.flatMap(({ mesh, relay }) => [mesh, relay])),
     );
-    const targets = own === undefined ? [] : desired.links.flatMap((link) => this.#targets(link, own, ikeSas));
+    const sasOf = indexSas(ikeSas);
+    const targets = own === undefined ? [] : desired.links.flatMap((link) => this.#targets(link, own, sasOf));
     this.#prober.watch(targets);
-    for (const address of this.#lost.keys())
-      if (!peers.some(({ relay }) => relay === address)) this.#lost.delete(address);
-    const present = new Set(targets.map(({ link, path }) => `${link} ${path}`));
-    for (const key of this.#usage.keys()) if (!present.has(key)) this.#usage.delete(key);
+    this.#ownRelayAddress = own?.relay;
+    this.#direct = new Map(
+      desired.links.flatMap(({ direct, relay, peerAddresses }): [string, readonly string[]][] => {
+        if (peerAddresses === undefined || installedIn(relay, sasOf).length === 0) return [];
+        return [[peerAddresses.relay, installedIn(direct, sasOf).map(({ initiatorSpi }) => initiatorSpi)]];
+      }),
+    );
+    const present = new Set(ikeSas.map(({ initiatorSpi }) => initiatorSpi));
+    this.#lost = new Set([...this.#lost].filter((spi) => present.has(spi)));
+    const paths = new Set(targets.map(({ link, path }) => `${link} ${path}`));
+    for (const key of this.#usage.keys()) if (!paths.has(key)) this.#usage.delete(key);
   }
 
   /** Undefined for a path that is not up, or that cannot be probed. */
@@ -75,14 +87,31 @@ export class LinkWatch implements AsyncDisposable {
     return this.#prober.reading(link, path);
   }
 
-  /** Whether nothing comes through the direct tunnel of a link, which goes through these IKE SAs. */
-  isSilent({ id: link, peerAddresses }: DesiredLink, ikeSas: readonly IkeSa[]): boolean {
-    const lost = this.#lost.get(peerAddresses?.relay ?? '') ?? [];
-    if (ikeSas.length > 0 && ikeSas.every(({ initiatorSpi }) => lost.includes(initiatorSpi))) return true;
+  /**
+   * Whether nothing comes through the direct tunnel of a link, which goes through these IKE SAs. Where there is a relay it
+   * has to work, or else it is not the tunnel that is to blame, and nothing would be gained: a peer that is down, or whose
+   * agent hangs, answers on neither.
+   */
+  isSilent({ id: link, relay: hasRelay }: DesiredLink, ikeSas: readonly IkeSa[]): boolean {
+    if (ikeSas.length > 0 && ikeSas.every(({ initiatorSpi }) => this.#lost.has(initiatorSpi))) return true;
     const direct = this.#prober.reading(link, 'direct');
-    if (direct === undefined || direct.health === 'alive') return false;
-    if (direct.health === 'dead') return true;
-    return direct.silentMs >= NEVER_ALIVE_MS && this.#prober.reading(link, 'relay')?.health === 'alive';
+    if (direct === undefined || direct.sas !== sasText(ikeSas) || direct.health === 'alive') return false;
+    const relay = this.#prober.reading(link, 'relay');
+    if (hasRelay.length === 0) return direct.health === 'dead' && direct.silentMs >= SILENT_WITHOUT_RELAY_MS;
+    if (relay === undefined || relay.health !== 'alive') return false;
+    if (direct.health === 'unknown') return direct.silentMs >= NEVER_ALIVE_MS;
+    const silentSinceMs = this.#clock.monotonicMs() - direct.silentMs;
+    return (relay.answeredAtMs ?? -Infinity) > silentSinceMs;
+  }
+
+  /** Whether packets are known to pass the direct tunnel of a link, which goes through these IKE SAs, or nothing can be known. */
+  isProven({ id, peerAddresses }: DesiredLink, ikeSas: readonly IkeSa[]): boolean {
+    const direct = this.#prober.reading(id, 'direct');
+    if (direct !== undefined) {
+      const isUnknowable = direct.health === 'unknown' && direct.silentMs >= UNKNOWABLE_AFTER_MS;
+      return direct.sas === sasText(ikeSas) && (direct.health === 'alive' || isUnknowable);
+    }
+    return peerAddresses === undefined || this.#ownRelayAddress === undefined;
   }
 
   /** Tells the peer through the relay that this end gives up these IKE SAs: it need not find out by itself. */
@@ -101,17 +130,15 @@ export class LinkWatch implements AsyncDisposable {
     return { direct, relay };
   }
 
-  /** Whether a path has died since the last time that this was asked. */
-  takeDeath(): boolean {
+  /**
+   * Whether paths have died since the last time that this was asked, and nothing at all has come back since: then it may
+   * be this node's own network.
+   */
+  takeOwnSilence(): boolean {
     const before = this.#dead;
     this.#dead = this.#prober.dead();
-    return [...this.#dead].some((path) => !before.has(path));
-  }
-
-  /** Whether something has come back through any path since the ones that are silent now fell silent. */
-  isNetworkFine(): boolean {
-    const isJustNow = this.#clock.monotonicMs() - this.#peerSpokeAtMs < JUST_NOW_MS;
-    return isJustNow || this.#prober.hasAnswerSinceSilence();
+    const sinceMs = Math.min(...[...this.#dead].filter(([path]) => !before.has(path)).map(([, atMs]) => atMs));
+    return Number.isFinite(sinceMs) && !this.#prober.hasAnswerSince(sinceMs);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -122,13 +149,13 @@ export class LinkWatch implements AsyncDisposable {
   #targets(
     { id, direct, relay, peerAddresses: peer }: DesiredLink,
     own: MeshAddressPair,
-    ikeSas: readonly IkeSa[],
+    sasOf: SasOf,
   ): readonly ProbeTarget[] {
     if (peer === undefined) return [];
     const target = (path: Path, refs: readonly ChildRef[], local: string, remote: string): readonly ProbeTarget[] => {
-      const carriers = installedIn(refs, ikeSas);
+      const carriers = installedIn(refs, sasOf);
       if (carriers.length === 0) return [];
-      const sas = carriers.map(({ uniqueId }) => uniqueId).join();
+      const sas = sasText(carriers);
       return [{ link: id, path, local, remote, sas, inUse: this.#isInUse(id, path, refs, carriers, remote) }];
     };
     return [...target('direct', direct, own.mesh, peer.mesh), ...target('relay', relay, own.relay, peer.relay)];
@@ -150,4 +177,8 @@ export class LinkWatch implements AsyncDisposable {
     this.#usage.set(key, { atMs: nowMs, packets, inUse });
     return inUse;
   }
+}
+
+function sasText(carriers: readonly IkeSa[]): string {
+  return carriers.map(({ uniqueId }) => uniqueId).join();
 }

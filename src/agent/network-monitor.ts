@@ -1,9 +1,9 @@
 import { execFile, spawn } from 'node:child_process';
+import { networkInterfaces } from 'node:os';
 import { promisify } from 'node:util';
 import { backoffMs, type BackoffPolicy } from '../backoff.ts';
 import { pause } from '../clock.ts';
 import type { Logger } from '../log.ts';
-import { localAddresses } from './local-addresses.ts';
 
 const run = promisify(execFile);
 
@@ -71,12 +71,24 @@ export class NetworkMonitor {
   }
 }
 
-/** What other machines notice of this one's network; undefined when it cannot be found out. */
+/**
+ * What other machines notice of this one's network: its default routes, and the addresses of the interfaces that they go
+ * through. Containers come and go on others. Undefined when it cannot be found out.
+ */
 async function fingerprint(): Promise<string | undefined> {
   try {
-    const { stdout } = await run('ip', ['-o', 'route', 'show', 'default'], { timeout: QUERY_TIMEOUT_MS });
-    return [...localAddresses()].sort().join(' ') + stdout;
+    const routes = await Promise.all(['-4', '-6'].map(defaultRoutes));
+    const devices = new Set(routes.flatMap((text) => Array.from(text.matchAll(/ dev (\S+)/g), ([, device]) => device)));
+    const interfaces = Object.entries(networkInterfaces()).filter(([name]) => devices.has(name));
+    const addresses = interfaces.flatMap(([, all = []]) => all.map(({ address }) => address));
+    return [...addresses.filter((address) => !address.startsWith('fe80:')).sort(), ...routes].join(' ');
   } catch {
     return undefined;
   }
+}
+
+/** Without what changes by itself, such as the life of a route that a router has announced. */
+async function defaultRoutes(family: string): Promise<string> {
+  const { stdout } = await run('ip', ['-o', family, 'route', 'show', 'default'], { timeout: QUERY_TIMEOUT_MS });
+  return stdout.replaceAll(/ expires \S+/g, '');
 }

@@ -30,7 +30,7 @@ export interface NodeDeps {
   /** What was on disk at the start. */
   readonly held: HeldState | undefined;
   readonly directPaths: DirectPaths;
-  readonly links: Pick<LinkWatch, 'look' | 'reading' | 'isSilent' | 'tellLost' | 'takeDeath' | 'isNetworkFine'>;
+  readonly links: Pick<LinkWatch, 'look' | 'reading' | 'isSilent' | 'tellLost' | 'takeOwnSilence' | 'isProven'>;
   readonly repairs: Repairs;
   /** The machine's own addresses. */
   readonly localAddresses: () => ReadonlySet<string>;
@@ -88,12 +88,12 @@ export class NodeState {
       ikeSas,
       hints: effectiveHints(desired, ikeSas, { hints: this.#hints, channelDownMs: this.#deps.channelDownMs() }),
       isSilent: (link, own) => links.isSilent(link, own),
+      isProven: (link, own) => links.isProven(link, own),
       ownNat: this.#deps.ownNat(),
       logged: this.#deps.logged,
     });
     for (const lost of direct.lost) links.tellLost(desired.addresses, lost.link, lost.ikeSas);
-    const hasLoss = links.takeDeath() || direct.lost.length > 0;
-    if (hasLoss && !links.isNetworkFine()) repairs.suspectAddress();
+    if (links.takeOwnSilence()) repairs.suspectAddress();
     const repair = repairs.decide({
       desired,
       ikeSas,

@@ -2,8 +2,8 @@ import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { messageOf } from '../errors.ts';
 import { decodeProbe, encodeProbe, PROBE_PORT } from './probe-packet.ts';
 
-/** A peer, by the address that a packet came from, has given up its end of this IKE SA. */
-export type OnLost = (from: string, initiatorSpi: string) => void;
+/** A packet to one of the own addresses, from a peer's, says that the peer has given up its end of this IKE SA. */
+export type OnLost = (to: string, from: string, initiatorSpi: string) => void;
 
 /** Answers the probes of this node's peers on its mesh addresses. What comes from anybody else is dropped. */
 export class ProbeResponder implements AsyncDisposable {
@@ -50,7 +50,7 @@ export class ProbeResponder implements AsyncDisposable {
   #open(address: string): void {
     const socket = createSocket('udp4');
     this.#sockets.set(address, socket);
-    socket.on('message', (bytes, from) => this.#answer(socket, bytes, from));
+    socket.on('message', (bytes, from) => this.#answer({ socket, address }, bytes, from));
     socket.on('listening', () => this.#problems.delete(address));
     socket.on('error', (error) => {
       if (this.#sockets.get(address) !== socket) return;
@@ -65,10 +65,10 @@ export class ProbeResponder implements AsyncDisposable {
     socket.removeAllListeners('message').close();
   }
 
-  #answer(socket: Socket, bytes: Uint8Array, from: RemoteInfo): void {
+  #answer({ socket, address }: { socket: Socket; address: string }, bytes: Uint8Array, from: RemoteInfo): void {
     if (!this.#peers.has(from.address)) return undefined;
     const packet = decodeProbe(bytes);
-    if (packet?.type === 'lost') return this.#onLost(from.address, packet.initiatorSpi);
+    if (packet?.type === 'lost') return this.#onLost(address, from.address, packet.initiatorSpi);
     if (packet?.type !== 'ask') return undefined;
     this.#answered.set(from.address, this.answersTo(from.address) + 1);
     // A path that is gone refuses, which the peer's own probes will show.

@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts';
 import {
   healthOf,
   isIdle,
-  isOverdue,
+  isFirstOverdue,
   lossOf,
   newProbe,
   nextProbe,
@@ -28,8 +28,12 @@ export interface ProbeTarget {
 /** What the probes of a path say. */
 export interface ProbeReading {
   readonly health: PathHealth;
+  /** The SAs that it is about, as the target has them. */
+  readonly sas: string;
   /** For how long nothing has come back; 0 when all is well. */
   readonly silentMs: number;
+  /** When something came back last; undefined before anything has. */
+  readonly answeredAtMs: number | undefined;
   readonly rttMs: number | undefined;
   /** Share of the last packets, 0 to 1. */
   readonly loss: number | undefined;
@@ -38,7 +42,9 @@ export interface ProbeReading {
 export interface ProberDeps {
   readonly clock: Clock;
   readonly random: () => number;
-  /** A path's health has changed. */
+  /** A path that is silent for so long is told of, whatever its health. */
+  readonly muteAfterMs: number;
+  /** A path's health has changed, or it has been silent for {@link muteAfterMs}. */
   readonly onChange: () => void;
 }
 
@@ -49,8 +55,8 @@ interface Watched {
   /** Packets sent and received. */
   packets: number;
   timer: NodeJS.Timeout | undefined;
-  /** The health that was told last. */
-  told: PathHealth;
+  /** What was told last. */
+  told: string;
 }
 
 /** Probes the paths that it is told to watch. Owns their sockets and timers. */
@@ -62,65 +68,67 @@ export class Prober implements Disposable {
     this.#deps = deps;
   }
 
-  /** Watches exactly these from now on. One that was watched goes on with what is known of it. */
+  /** Watches exactly these from now on. One that goes through the same SAs as before goes on with what is known of it. */
   watch(targets: readonly ProbeTarget[]): void {
-    const wanted = new Set(targets.map(keyOf));
-    for (const [key, watched] of this.#watched) if (!wanted.has(key)) this.#stop(key, watched);
-    for (const target of targets) {
-      const key = keyOf(target);
+    const wanted = new Map(targets.map((target) => [keyOf(target.link, target.path), target]));
+    for (const [key, watched] of this.#watched) {
+      const target = wanted.get(key);
+      if (target === undefined || !isSame(target, watched.target)) this.#stop(key, watched);
+    }
+    for (const [key, target] of wanted) {
       const before = this.#watched.get(key);
       if (before === undefined) this.#start(key, target);
-      else before.target = target;
+      else this.#retarget(key, before, target);
     }
   }
 
   /** Undefined for a path that is not watched. */
   target(link: string, path: ProbeTarget['path']): ProbeTarget | undefined {
-    return this.#find(link, path)?.target;
+    return this.#watched.get(keyOf(link, path))?.target;
   }
 
   /** Undefined for a path that is not watched. */
   reading(link: string, path: ProbeTarget['path']): ProbeReading | undefined {
-    const watched = this.#find(link, path);
+    const watched = this.#watched.get(keyOf(link, path));
     if (watched === undefined) return undefined;
     const nowMs = this.#deps.clock.monotonicMs();
-    const { probe } = watched;
+    const { probe, target } = watched;
     return {
+      sas: target.sas,
       health: healthOf(probe, nowMs),
       silentMs: silentMs(probe, nowMs),
+      answeredAtMs: probe.answeredAtMs,
       rttMs: probe.rttMs,
       loss: lossOf(probe, nowMs),
     };
   }
 
-  /** The paths that are dead now, each by a name of its own. */
-  dead(): ReadonlySet<string> {
+  /** The paths that are dead now, each by a name of its own, and since when nothing came back through them. */
+  dead(): ReadonlyMap<string, number> {
     const nowMs = this.#deps.clock.monotonicMs();
     const dead = [...this.#watched].filter(([, { probe }]) => healthOf(probe, nowMs) === 'dead');
-    return new Set(dead.map(([key]) => key));
+    return new Map(dead.map(([key, { probe }]) => [key, probe.unansweredSinceMs ?? nowMs]));
   }
 
-  /** Whether some path has answered later than the last answer of every path that is silent now. */
-  hasAnswerSinceSilence(): boolean {
-    const probes = [...this.#watched.values()].map(({ probe }) => probe);
-    const silentSinceMs = Math.min(...probes.map(({ unansweredSinceMs = Infinity }) => unansweredSinceMs));
-    return probes.some(({ answeredAtMs }) => answeredAtMs !== undefined && answeredAtMs > silentSinceMs);
+  /** Whether anything has come back through any path since then. */
+  hasAnswerSince(atMs: number): boolean {
+    return [...this.#watched.values()].some(({ probe }) => (probe.answeredAtMs ?? -Infinity) > atMs);
   }
 
   /** Probe packets that went through the path, both ways, as far as this end began them. */
   packets(link: string, path: ProbeTarget['path']): number {
-    return this.#find(link, path)?.packets ?? 0;
+    return this.#watched.get(keyOf(link, path))?.packets ?? 0;
   }
 
   [Symbol.dispose](): void {
     for (const [key, watched] of this.#watched) this.#stop(key, watched);
   }
 
-  #find(link: string, path: ProbeTarget['path']): Watched | undefined {
-    for (const watched of this.#watched.values()) {
-      if (watched.target.link === link && watched.target.path === path) return watched;
-    }
-    return undefined;
+  /** One that is in use again is looked at now. */
+  #retarget(key: string, watched: Watched, target: ProbeTarget): void {
+    const isBusier = target.inUse && !watched.target.inUse;
+    watched.target = target;
+    if (isBusier && isIdle(watched.probe, this.#deps.clock.monotonicMs())) this.#take(key, { type: 'due' });
   }
 
   #start(key: string, target: ProbeTarget): void {
@@ -132,7 +140,7 @@ export class Prober implements Disposable {
       onRefused: () => this.#heard(key, { type: 'refused' }),
     });
     const probe = newProbe(this.#deps.clock.monotonicMs());
-    this.#watched.set(key, { target, socket, probe, packets: 0, timer: undefined, told: 'unknown' });
+    this.#watched.set(key, { target, socket, probe, packets: 0, timer: undefined, told: 'unknown false' });
     this.#take(key, { type: 'time' });
   }
 
@@ -158,7 +166,7 @@ export class Prober implements Disposable {
       watched.packets += 1;
       watched.socket.send(send);
       // One that is overdue makes the others due: they show whether it is this node's network.
-      if (isOverdue(probe)) this.#hurryOthers(key);
+      if (isFirstOverdue(probe)) this.#hurryOthers(key);
     }
     clearTimeout(watched.timer);
     watched.timer = setTimeout(() => this.#take(key, { type: 'time' }), Math.max(0, Math.ceil(probe.nextAtMs - nowMs)));
@@ -172,13 +180,18 @@ export class Prober implements Disposable {
   }
 
   #tell(watched: Watched, nowMs: number): void {
-    const health = healthOf(watched.probe, nowMs);
-    if (health === watched.told) return;
-    watched.told = health;
+    const isMute = silentMs(watched.probe, nowMs) >= this.#deps.muteAfterMs;
+    const news = `${healthOf(watched.probe, nowMs)} ${isMute}`;
+    if (news === watched.told) return;
+    watched.told = news;
     this.#deps.onChange();
   }
 }
 
-function keyOf({ link, path, local, remote, sas }: ProbeTarget): string {
-  return `${link} ${path} ${local} ${remote} ${sas}`;
+function keyOf(link: string, path: ProbeTarget['path']): string {
+  return `${link} ${path}`;
+}
+
+function isSame(a: ProbeTarget, b: ProbeTarget): boolean {
+  return a.local === b.local && a.remote === b.remote && a.sas === b.sas;
 }

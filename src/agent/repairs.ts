@@ -1,13 +1,16 @@
 import type { Clock } from '../clock.ts';
 import type { ConnectionKind } from '../ike/connection.ts';
 import type { DesiredState } from '../ike/desired-state.ts';
-import type { IkeSa } from '../ike/sa.ts';
+import type { ChildSa, IkeSa } from '../ike/sa.ts';
 
-/** What breaks so soon after something else breaks for the same reason, or by its repair. */
-const RENEW_EVERY_MS = 5000;
-
+/** Repairs for a suspicion are at least this far apart: what breaks sooner may break for the same reason, or by a repair. */
+const REPAIR_EVERY_MS = 5000;
 /** A hub that is there answers a rekeying at once. */
 const MUTE_AFTER_MS = 800;
+/** A rekeying that charon has not begun by then is not waited for. */
+const GREETING_MS = 5000;
+/** An interface whose cable is loose for a moment seems to have no addresses. */
+const GONE_AFTER_MS = 3000;
 const LOOK_AGAIN_MS = 250;
 
 /** Connections that this node sets up from an address of its own. */
@@ -26,7 +29,7 @@ export interface RepairInput {
 export interface RepairWishes {
   readonly abandon: ReadonlySet<number>;
   readonly rekey: ReadonlySet<number>;
-  /** Whether a registration is renewed in this round: nothing should be set up through it now. */
+  /** Whether registrations are to be renewed: nothing should be set up through them now. */
   readonly renews: boolean;
   /** Ms until this is to be asked again; infinite: no hurry. */
   readonly lookInMs: number;
@@ -40,88 +43,117 @@ export interface RepairWishes {
  */
 export class Repairs {
   readonly #clock: Clock;
-  /** IKE SAs to hubs, by unique id, with a rekeying that is not answered yet. */
-  readonly #owingSinceMs = new Map<number, number>();
-  /** Local addresses of IKE SAs that were the machine's own when they were seen. */
-  readonly #hadAddresses = new Set<string>();
+  /** Local addresses of IKE SAs that were the machine's own, and since when they are not; undefined while they are. */
+  readonly #goneSinceMs = new Map<string, number | undefined>();
+  /** CHILD SAs with hubs, by unique id, that a rekeying was asked of, and when. */
+  readonly #greetedAtMs = new Map<number, number>();
   #isRenewalWanted = false;
   #isGreetingWanted = false;
-  #suspectedAtMs = Number.NEGATIVE_INFINITY;
+  #renewedAtMs = Number.NEGATIVE_INFINITY;
+  #greetedHubsAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** Others may see this node at another address now: a tunnel went silent, or a route has changed. */
+  /** Others may see this node at another address now: nothing came back on any path, or a route has changed. */
   suspectAddress(): void {
-    if (this.#clock.monotonicMs() - this.#suspectedAtMs < RENEW_EVERY_MS) return;
-    this.#suspectedAtMs = this.#clock.monotonicMs();
     this.#isRenewalWanted = true;
     this.#isGreetingWanted = true;
   }
 
-  /** Pure but for what it remembers of renewals and of hubs that owe an answer. */
+  /** What to do in this round. It counts on that being done. */
   decide(input: RepairInput): RepairWishes {
+    const nowMs = this.#clock.monotonicMs();
     const kinds = new Map(input.desired.connections.map(({ name, kind }) => [name as string, kind]));
     const established = input.ikeSas.filter(({ state }) => state === 'ESTABLISHED');
     const ofKind = (kind: ConnectionKind): readonly IkeSa[] =>
       established.filter(({ name }) => kinds.get(name) === kind);
-    this.#noteAddresses(established, input.localAddresses);
-    const stale = established.filter(
-      ({ name, localHost }) =>
-        OUTWARD.includes(kinds.get(name) ?? 'hub') && this.#isGone(localHost, input.localAddresses),
-    );
-    const mute = this.#muteHubs(ofKind('spoke'));
-    const greets = this.#isGreetingWanted;
-    this.#isGreetingWanted = false;
-    const renews = this.#isRenewalDue(input.trying);
-    const registrations = renews ? ofKind('mediation-client') : [];
+    const outward = established.filter(({ name }) => OUTWARD.includes(kinds.get(name) ?? 'hub'));
+    this.#noteAddresses(outward, input.localAddresses, nowMs);
+    const stale = outward.filter(({ localHost }) => this.#isGone(localHost, nowMs));
+    const hubs = ofKind('spoke');
+    const mute = this.#muteHubs(hubs, nowMs);
+    const greets = this.#isGreetingWanted && nowMs - this.#greetedHubsAtMs >= REPAIR_EVERY_MS;
+    const greeted = greets ? this.#greet(hubs, nowMs) : [];
+    // Nothing new is begun through the registrations from the moment that they are to be renewed.
+    const renews = this.#isRenewalWanted;
+    const isDue = renews && input.trying === 0 && nowMs - this.#renewedAtMs >= REPAIR_EVERY_MS;
+    const registrations = isDue ? this.#renew(ofKind('mediation-client'), nowMs) : [];
     return {
       abandon: new Set([...stale, ...registrations, ...mute].map(({ uniqueId }) => uniqueId)),
-      rekey: new Set(greets ? ofKind('spoke').flatMap(firstChildId) : []),
-      lookInMs: this.#owingSinceMs.size > 0 ? LOOK_AGAIN_MS : Infinity,
-      renews: registrations.length > 0 || stale.some(({ name }) => kinds.get(name) === 'mediation-client'),
+      rekey: new Set(greeted),
+      renews: renews || stale.some(({ name }) => kinds.get(name) === 'mediation-client'),
+      lookInMs: this.#lookInMs(nowMs),
     };
   }
 
-  #noteAddresses(ikeSas: readonly IkeSa[], local: ReadonlySet<string>): void {
+  /** Forgets addresses that no IKE SA has any more. One that was never here is that of a charon elsewhere. */
+  #noteAddresses(ikeSas: readonly IkeSa[], local: ReadonlySet<string>, nowMs: number): void {
     const used = new Set(ikeSas.map(({ localHost }) => localHost));
-    for (const address of this.#hadAddresses) if (!used.has(address)) this.#hadAddresses.delete(address);
-    for (const address of used) if (local.has(address)) this.#hadAddresses.add(address);
+    for (const address of this.#goneSinceMs.keys()) if (!used.has(address)) this.#goneSinceMs.delete(address);
+    for (const address of used) {
+      if (local.has(address)) this.#goneSinceMs.set(address, undefined);
+      else if (this.#goneSinceMs.has(address)) {
+        this.#goneSinceMs.set(address, this.#goneSinceMs.get(address) ?? nowMs);
+      }
+    }
   }
 
-  /**
-   * Whether the machine had this address and has it no more. One that it never had is that of a charon elsewhere, in
-   * another network namespace perhaps.
-   */
-  #isGone(address: string, local: ReadonlySet<string>): boolean {
-    return this.#hadAddresses.has(address) && !local.has(address);
+  #isGone(address: string, nowMs: number): boolean {
+    const sinceMs = this.#goneSinceMs.get(address);
+    return sinceMs !== undefined && nowMs - sinceMs >= GONE_AFTER_MS;
   }
 
-  /** Tunnels to hubs that do not answer a rekeying, if there is one to another hub: its policies come next. */
-  #muteHubs(tunnels: readonly IkeSa[]): readonly IkeSa[] {
-    const nowMs = this.#clock.monotonicMs();
-    const owing = new Set(tunnels.filter(isRekeyingChild).map(({ uniqueId }) => uniqueId));
-    for (const id of this.#owingSinceMs.keys()) if (!owing.has(id)) this.#owingSinceMs.delete(id);
-    for (const id of owing) if (!this.#owingSinceMs.has(id)) this.#owingSinceMs.set(id, nowMs);
-    const mute = tunnels.filter(({ uniqueId }) => nowMs - (this.#owingSinceMs.get(uniqueId) ?? nowMs) >= MUTE_AFTER_MS);
-    return mute.length < tunnels.length ? mute : [];
+  /** An exchange with each hub, which shows it where this node is now, and this node whether the hub is there. */
+  #greet(hubs: readonly IkeSa[], nowMs: number): readonly number[] {
+    this.#isGreetingWanted = false;
+    this.#greetedHubsAtMs = nowMs;
+    const ids = hubs
+      .flatMap(({ childSas }) => childSas.filter(isInstalled).slice(0, 1))
+      .map(({ uniqueId }) => uniqueId);
+    for (const id of ids) this.#greetedAtMs.set(id, nowMs);
+    return ids;
   }
 
-  #isRenewalDue(trying: number): boolean {
-    if (!this.#isRenewalWanted || trying > 0) return false;
+  #renew(registrations: readonly IkeSa[], nowMs: number): readonly IkeSa[] {
     this.#isRenewalWanted = false;
-    return true;
+    this.#renewedAtMs = nowMs;
+    return registrations;
+  }
+
+  /** Tunnels to hubs that do not answer, if there is one to another hub that carries something: its policies come next. */
+  #muteHubs(hubs: readonly IkeSa[], nowMs: number): readonly IkeSa[] {
+    const owing = new Set(
+      hubs.flatMap(({ childSas }) => childSas.filter(isUnanswered)).map(({ uniqueId }) => uniqueId),
+    );
+    for (const [id, atMs] of this.#greetedAtMs) {
+      if (!owing.has(id) || nowMs - atMs >= GREETING_MS) this.#greetedAtMs.delete(id);
+    }
+    const isMute = ({ childSas }: IkeSa): boolean =>
+      childSas.some(
+        ({ uniqueId, state }) =>
+          state === 'REKEYING' && nowMs - (this.#greetedAtMs.get(uniqueId) ?? nowMs) >= MUTE_AFTER_MS,
+      );
+    const hasOther = hubs.some((hub) => !isMute(hub) && hub.childSas.some(isInstalled));
+    return hasOther ? hubs.filter(isMute) : [];
+  }
+
+  #lookInMs(nowMs: number): number {
+    if (this.#greetedAtMs.size > 0) return LOOK_AGAIN_MS;
+    const waits = [...this.#goneSinceMs.values()].map((sinceMs = Infinity) => sinceMs + GONE_AFTER_MS - nowMs);
+    if (this.#isRenewalWanted) waits.push(this.#renewedAtMs + REPAIR_EVERY_MS - nowMs);
+    if (this.#isGreetingWanted) waits.push(this.#greetedHubsAtMs + REPAIR_EVERY_MS - nowMs);
+    // What is over waits for something else: for an SA to go, or a try to end.
+    return Math.min(...waits.filter((ms) => ms > 0));
   }
 }
 
-function isRekeyingChild({ childSas }: IkeSa): boolean {
-  return childSas.some(({ state }) => state === 'REKEYING');
+function isInstalled({ state }: ChildSa): boolean {
+  return state === 'INSTALLED';
 }
 
-function firstChildId({ childSas }: IkeSa): readonly number[] {
-  return childSas
-    .filter(({ state }) => state === 'INSTALLED')
-    .slice(0, 1)
-    .map(({ uniqueId }) => uniqueId);
+/** A rekeying that was asked for and has not come to its end. */
+function isUnanswered({ state }: ChildSa): boolean {
+  return state === 'INSTALLED' || state === 'REKEYING';
 }

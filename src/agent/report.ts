@@ -6,6 +6,7 @@ import type { DirectPath } from '../paths/direct-path.ts';
 import type { Evidence } from '../paths/evidence.ts';
 import { explainCause, type PathCause } from '../paths/path-cause.ts';
 import { fits } from '../reconcile/plan.ts';
+import { indexSas, installedIn, type SasOf } from './installed-sas.ts';
 import type { ProbeReading } from './prober.ts';
 
 /** What the report is made from: the desired state, what charon shows, and what the agent knows besides. */
@@ -29,11 +30,12 @@ const PROBLEM_MAX = 1000;
 
 /** Status and words for each connection of the desired state. */
 export function connectionReports(input: ReportInput): ConnectionReport[] {
+  const sasOf = indexSas(input.ikeSas ?? []);
   return input.desired.connections.map((connection) => {
     const { name, kind } = connection;
     const peer = peerOf(connection);
     if (input.ikeSas === undefined) return { name, kind, peer, status: 'unknown', problem: null, ikeSas: [] };
-    const ikeSas = input.ikeSas.filter((ikeSa) => ikeSa.name === name);
+    const ikeSas = sasOf(name);
     const refusal = input.refusals.get(connection.name);
     const status = statusOf(connection, ikeSas, refusal);
     return {
@@ -135,14 +137,16 @@ function childSaReport(childSa: ChildSa, link: string | null): ChildSaReport {
 
 /** The path of each link, without its time (the caller knows when it changed). */
 export function linkReports(input: ReportInput): Omit<LinkReport, 'sinceMs'>[] {
+  const sasOf = indexSas(input.ikeSas ?? []);
+  const connections = new Map<string, Connection>(input.desired.connections.map((each) => [each.name, each]));
   return input.desired.links.map((link) => {
     const { id, peer } = link;
     const directFailures = input.directPaths.get(id)?.failures ?? 0;
     const unprobed = { cause: null, direct: null, relay: null };
     if (input.ikeSas === undefined) return { id, peer, path: 'unknown', problem: null, directFailures, ...unprobed };
     const readings = { direct: input.reading(id, 'direct'), relay: input.reading(id, 'relay') };
-    const path = pathOf(link, input.ikeSas, readings);
-    const problem = outdatedProblem(link, input.desired, input.ikeSas) ?? linkProblem(link, path, input);
+    const path = pathOf(link, sasOf, readings);
+    const problem = outdatedProblem(link, connections, sasOf) ?? linkProblem(link, path, input);
     const cause = path === 'direct' ? null : (input.causeOf(id) ?? null);
     const [direct, relay] = [pathReading(readings.direct), pathReading(readings.relay)];
     return { id, peer, path, problem, directFailures, cause, direct, relay };
@@ -158,35 +162,20 @@ function pathReading(reading: ProbeReading | undefined): PathReading | null {
 }
 
 /** A tunnel through which nothing comes is no path. */
-function pathOf(link: DesiredLink, ikeSas: readonly IkeSa[], readings: Readings): LinkReport['path'] {
-  if (isInstalled(link.direct, ikeSas) && readings.direct?.health !== 'dead') return 'direct';
-  return isInstalled(link.relay, ikeSas) && readings.relay?.health !== 'dead' ? 'relay' : 'none';
-}
-
-/** IKE SAs with a CHILD SA of this configuration that carries traffic; while it is rekeyed the old one still does. */
-export function installedIn(refs: readonly ChildRef[], ikeSas: readonly IkeSa[]): readonly IkeSa[] {
-  return ikeSas.filter((ikeSa) =>
-    refs.some(
-      ({ connection, child }) =>
-        ikeSa.name === connection &&
-        ikeSa.childSas.some(
-          ({ name, state }) => name === child && ['INSTALLED', 'REKEYING', 'REKEYED'].includes(state),
-        ),
-    ),
-  );
-}
-
-function isInstalled(refs: readonly ChildRef[], ikeSas: readonly IkeSa[]): boolean {
-  return installedIn(refs, ikeSas).length > 0;
+function pathOf(link: DesiredLink, sasOf: SasOf, readings: Readings): LinkReport['path'] {
+  const isInstalled = (refs: readonly ChildRef[]): boolean => installedIn(refs, sasOf).length > 0;
+  if (isInstalled(link.direct) && readings.direct?.health !== 'dead') return 'direct';
+  return isInstalled(link.relay) && readings.relay?.health !== 'dead' ? 'relay' : 'none';
 }
 
 /** A change of the subnets that one of the two charons has not taken: traffic of the new ones has no tunnel. */
-function outdatedProblem(link: DesiredLink, desired: DesiredState, ikeSas: readonly IkeSa[]): string | null {
+function outdatedProblem(link: DesiredLink, connections: ReadonlyMap<string, Connection>, sasOf: SasOf): string | null {
   const isOutdated = (ref: ChildRef): boolean => {
-    const connection = desired.connections.find(({ name }) => name === ref.connection);
+    if (installedIn([ref], sasOf).length === 0) return false;
+    const connection = connections.get(ref.connection);
     const child = connection && childrenOf(connection).find(({ name }) => name === ref.child);
-    if (child === undefined || !isInstalled([ref], ikeSas)) return false;
-    const childSas = ikeSas.filter(({ name }) => name === ref.connection).flatMap((ikeSa) => ikeSa.childSas);
+    if (child === undefined) return false;
+    const childSas = sasOf(ref.connection).flatMap((ikeSa) => ikeSa.childSas);
     return !childSas.some((childSa) => childSa.name === child.name && fits(childSa, child));
   };
   if (![...link.direct, ...link.relay].some(isOutdated)) return null;

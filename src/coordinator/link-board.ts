@@ -1,6 +1,5 @@
 import type { LinkHint } from '../control/frames.ts';
 import type { LinkId, NodeName } from '../ike/connection.ts';
-import { canonicalJson } from '../json.ts';
 import {
   firstLinkState,
   hintFor,
@@ -59,9 +58,20 @@ export class LinkBoard {
     const before = this.#stateOf(link);
     const now = nextLinkState(link, before, this.#facts);
     this.#states.set(link.id, now);
-    const hinted = (state: LinkState): string => canonicalJson(link.ends.map(({ node }) => hintFor(node, link, state)));
-    return hinted(now) !== hinted(before);
+    return !isSame(now, before);
   }
+}
+
+/** Whether all hints made of the two would be the same. */
+function isSame(a: LinkState, b: LinkState): boolean {
+  return (
+    a.mediator === b.mediator &&
+    a.election.initiator === b.election.initiator &&
+    a.ends.every((end, index) => {
+      const other = b.ends[index];
+      return end.online === other?.online && end.registered === other.registered && end.nat === other.nat;
+    })
+  );
 }
 
 function grouped(

@@ -36,14 +36,16 @@ export function allocateMeshAddresses(
   );
   const taken = new Set(fixed.values());
   const had = new Map<NodeName, number>();
-  for (const [name, address] of known) {
+  const present = [...known].filter(([name]) => spec.nodes.has(name));
+  for (const [name, address] of present) {
     const number = numberOf(address);
     // Two may have had the same one, after each other: whoever comes first keeps it.
     if (fixed.has(name) || !isPairIn(range, address) || taken.has(number)) continue;
     had.set(name, number);
     taken.add(number);
   }
-  const free = freePairs(range, taken);
+  const absent = [...known].filter(([name]) => !spec.nodes.has(name)).map(([, address]) => numberOf(address));
+  const free = freePairs(range, taken, new Set(absent));
   return new Map(
     [...spec.nodes.keys()].map((name) => {
       const number = fixed.get(name) ?? had.get(name) ?? free.next().value;
@@ -65,9 +67,18 @@ export function relayAddressOf(meshAddress: string): string {
   return textOf(numberOf(meshAddress) + 1);
 }
 
-function* freePairs(range: string, taken: ReadonlySet<number>): Generator<number, undefined> {
+/** What nobody has, lowest first; and only when that is used up, what nodes had that are gone. */
+function* freePairs(
+  range: string,
+  taken: ReadonlySet<number>,
+  reserved: ReadonlySet<number>,
+): Generator<number, undefined> {
   const { first, end } = boundsOf(range);
-  for (let number = first; number < end; number += ADDRESSES_PER_NODE) if (!taken.has(number)) yield number;
+  for (const isReserved of [false, true]) {
+    for (let number = first; number < end; number += ADDRESSES_PER_NODE) {
+      if (!taken.has(number) && reserved.has(number) === isReserved) yield number;
+    }
+  }
 }
 
 function boundsOf(range: string): { readonly first: number; readonly end: number } {

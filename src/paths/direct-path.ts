@@ -15,9 +15,15 @@ export type DirectPath =
   | { readonly phase: 'idle'; readonly failures: number; readonly lost: boolean }
   | { readonly phase: 'trying'; readonly failures: number; readonly lost: boolean; readonly sinceMs: number }
   | { readonly phase: 'resting'; readonly failures: number; readonly lost: boolean; readonly untilMs: number }
-  | { readonly phase: 'up'; readonly failures: 0; readonly lost: false }
+  /** `proven`: packets have come through. Until then what failed before still counts. */
+  | { readonly phase: 'up'; readonly failures: number; readonly lost: boolean; readonly proven: boolean }
   /** Nothing comes through: its IKE SAs are to be ended at once, so that traffic takes the relay. */
-  | { readonly phase: 'ending'; readonly failures: 0; readonly lost: true; readonly ikeSaIds: readonly number[] };
+  | {
+      readonly phase: 'ending';
+      readonly failures: number;
+      readonly lost: boolean;
+      readonly ikeSaIds: readonly number[];
+    };
 
 export type DirectPathEvent =
   /** This node has asked charon to initiate. */
@@ -26,11 +32,13 @@ export type DirectPathEvent =
   | { readonly type: 'observed'; readonly sa: 'none' | 'pending' }
   /** charon shows the CHILD SA as installed, in these IKE SAs (more than one for a moment, when both ends were quick). */
   | { readonly type: 'observed'; readonly sa: 'up'; readonly ikeSaIds: readonly number[] }
-  /** Probes through these IKE SAs were answered once, and are not any more. */
+  /** Packets come through. */
+  | { readonly type: 'proven' }
+  /** Nothing comes through these IKE SAs, any more or at all. */
   | { readonly type: 'silent'; readonly ikeSaIds: readonly number[] }
   /** charon's log shows that the try which is under way can come to nothing any more. */
   | { readonly type: 'stuck' }
-  /** This node's addresses or routes, or the peer's, are others now: what failed before may work. */
+  /** This node's addresses or routes are others now: what failed before may work. */
   | { readonly type: 'network-changed' };
 
 export interface DirectPathFacts {
@@ -83,7 +91,9 @@ export function nextDirectPath(path: DirectPath, event: DirectPathEvent, facts: 
       if (path.phase === 'ending') return path;
       return { phase: 'trying', failures: path.failures, lost: path.lost, sinceMs: facts.nowMs };
     case 'silent':
-      return path.phase === 'up' ? { phase: 'ending', failures: 0, lost: true, ikeSaIds: event.ikeSaIds } : path;
+      return path.phase === 'up' ? silenced(path, event.ikeSaIds) : path;
+    case 'proven':
+      return path.phase === 'up' && !path.proven ? { phase: 'up', failures: 0, lost: false, proven: true } : path;
     case 'stuck':
       return path.phase === 'trying' ? failed(path, 'none', facts) : path;
     case 'network-changed':
@@ -111,14 +121,28 @@ export function changesAtMs(path: DirectPath): number | undefined {
 function seenUp(path: DirectPath, ikeSaIds: readonly number[]): DirectPath {
   if (path.phase === 'up') return path;
   if (path.phase === 'ending' && ikeSaIds.every((id) => path.ikeSaIds.includes(id))) return path;
-  return { phase: 'up', failures: 0, lost: false };
+  return { phase: 'up', failures: path.failures, lost: path.lost, proven: false };
+}
+
+/** A tunnel that never carried anything is a try that failed: the next one will hardly do better at once. */
+function silenced(path: DirectPath & { readonly phase: 'up' }, ikeSaIds: readonly number[]): DirectPath {
+  const { failures, proven } = path;
+  return { phase: 'ending', failures: proven ? 0 : failures + 1, lost: proven, ikeSaIds };
 }
 
 function notUp(path: DirectPath, sa: 'none' | 'pending', facts: DirectPathFacts): DirectPath {
   switch (path.phase) {
-    case 'up':
-    case 'ending':
-      return { phase: 'resting', failures: 0, lost: true, untilMs: facts.nowMs + LOST_REST_MS };
+    case 'up': {
+      if (path.proven) return { phase: 'resting', failures: 0, lost: true, untilMs: facts.nowMs + LOST_REST_MS };
+      const failures = path.failures + 1;
+      const untilMs = facts.nowMs + restOf(REST_AFTER_NONE, failures, facts);
+      return { phase: 'resting', failures, lost: path.lost, untilMs };
+    }
+    case 'ending': {
+      const { failures, lost } = path;
+      const restMs = lost ? LOST_REST_MS : restOf(REST_AFTER_PENDING, failures, facts);
+      return { phase: 'resting', failures, lost, untilMs: facts.nowMs + restMs };
+    }
     case 'idle':
       return path;
     case 'trying':
@@ -128,12 +152,16 @@ function notUp(path: DirectPath, sa: 'none' | 'pending', facts: DirectPathFacts)
   }
 }
 
-function failed(path: DirectPath, sa: 'none' | 'pending', { nowMs, random, cause }: DirectPathFacts): DirectPath {
+function failed(path: DirectPath, sa: 'none' | 'pending', facts: DirectPathFacts): DirectPath {
   const failures = path.failures + 1;
   const lost = path.lost && failures < LOST_TRIES_MAX;
-  const policy = restAfter(sa, lost, cause);
-  const restMs = backoffMs(failures, policy, () => 0.5 + random() / 2);
-  return { phase: 'resting', failures, lost, untilMs: nowMs + restMs };
+  const restMs = restOf(restAfter(sa, lost, facts.cause), failures, facts);
+  return { phase: 'resting', failures, lost, untilMs: facts.nowMs + restMs };
+}
+
+/** Never less than half of the policy's ceiling. */
+function restOf(policy: BackoffPolicy, failures: number, { random }: DirectPathFacts): number {
+  return backoffMs(failures, policy, () => 0.5 + random() / 2);
 }
 
 function restAfter(sa: 'none' | 'pending', lost: boolean, cause: PathCause | undefined): BackoffPolicy {

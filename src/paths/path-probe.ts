@@ -54,6 +54,8 @@ const YOUNG_MS = 60_000;
 const RETRY_INTERVAL_MS = 150;
 /** Silence after the first lost packet, besides two round trips. */
 const DEAD_AFTER_MS = 1200;
+/** And so many packets that nothing came back for. */
+const DEAD_PACKETS_MIN = 4;
 const RECENT_MAX = 20;
 /** A round trip that an answer may take before it counts as overdue, in round trips and in ms. */
 const OVERDUE = { factor: 3, leastMs: 250, mostMs: 1000 } as const;
@@ -105,7 +107,7 @@ function sent(probe: PathProbe, { nowMs }: ProbeFacts): { readonly probe: PathPr
       sequence,
       recent: [...probe.recent, packet].slice(-RECENT_MAX),
       unansweredSinceMs: probe.unansweredSinceMs ?? nowMs,
-      nextAtMs: nowMs + (isRetry ? RETRY_INTERVAL_MS : overdueMs(probe)),
+      nextAtMs: nowMs + (isRetry ? retryMs(probe, nowMs) : overdueMs(probe)),
     },
     send: sequence,
   };
@@ -127,14 +129,20 @@ function heard(probe: PathProbe, packet: SentProbe, isTimed: boolean, { nowMs, i
   };
 }
 
+/** In a hurry only until it is certain that a path has died; one that stays silent is asked as seldom as an idle one. */
+function retryMs(probe: PathProbe, nowMs: number): number {
+  if (probe.answeredAtMs !== undefined && healthOf(probe, nowMs) === 'alive') return RETRY_INTERVAL_MS;
+  return silentMs(probe, nowMs) < YOUNG_MS ? BUSY_INTERVAL_MS : IDLE_INTERVAL_MS;
+}
+
 function overdueMs({ rttMs }: PathProbe): number {
   const { factor, leastMs, mostMs } = OVERDUE;
   return Math.min(mostMs, Math.max(leastMs, factor * (rttMs ?? mostMs)));
 }
 
-/** Whether the last packet was one more for an answer that did not come in time. */
-export function isOverdue({ unansweredSinceMs, recent }: PathProbe): boolean {
-  return unansweredSinceMs !== undefined && (recent.at(-1)?.sentAtMs ?? 0) > unansweredSinceMs;
+/** Whether the last packet was the first one more for an answer that did not come in time, on a path that has worked. */
+export function isFirstOverdue(probe: PathProbe): boolean {
+  return probe.answeredAtMs !== undefined && unanswered(probe) === 2;
 }
 
 /** Whether nothing is out, and the last packet has been a while ago. */
@@ -145,7 +153,13 @@ export function isIdle({ unansweredSinceMs, recent }: PathProbe, nowMs: number):
 /** How the path is doing now. */
 export function healthOf(probe: PathProbe, nowMs: number): PathHealth {
   if (probe.answeredAtMs === undefined) return 'unknown';
-  return silentMs(probe, nowMs) >= DEAD_AFTER_MS + 2 * (probe.rttMs ?? 0) ? 'dead' : 'alive';
+  const isSilent = silentMs(probe, nowMs) >= DEAD_AFTER_MS + 2 * (probe.rttMs ?? 0);
+  return isSilent && unanswered(probe) >= DEAD_PACKETS_MIN ? 'dead' : 'alive';
+}
+
+/** Packets that were sent since nothing came back any more: a process that was not running itself has sent none. */
+function unanswered({ unansweredSinceMs = Infinity, recent }: PathProbe): number {
+  return recent.filter(({ sentAtMs }) => sentAtMs >= unansweredSinceMs).length;
 }
 
 /** For how long nothing has come back, counted from the first packet that it might have come back for; 0 when all is well. */

@@ -136,9 +136,11 @@ function isStuck(ikeSa: IkeSa, connection: Connection, { knownForMs }: PlanInput
  */
 function duplicateSteps(input: PlanInput): Step[] {
   return input.desired.connections
-    .filter((connection) => tidies(connection, input.desired))
+    .filter((connection) => tidies(connection, input.desired) && familyOf(connection, input.desired)[0] === connection)
     .flatMap((connection) => {
-      const established = sasOf(input.observed, connection).filter((ikeSa) => ikeSa.state === 'ESTABLISHED');
+      const established = familyOf(connection, input.desired)
+        .flatMap((each) => sasOf(input.observed, each))
+        .filter((ikeSa) => ikeSa.state === 'ESTABLISHED');
       const surplusIke = byPreference(established).slice(1).map(terminateIke);
       const kept = byPreference(established)[0];
       const surplusChildren =
@@ -154,6 +156,15 @@ function duplicateSteps(input: PlanInput): Step[] {
             });
       return [...surplusIke, ...surplusChildren];
     });
+}
+
+/**
+ * The connections under which a charon may file one and the same IKE SA: those of a peer through each mediator, as the
+ * answering charon knows the peer by its identity only. The first one speaks for all.
+ */
+function familyOf(connection: Connection, desired: DesiredState): readonly Connection[] {
+  if (connection.kind !== 'mediated-peer') return [connection];
+  return desired.connections.filter((each) => each.kind === 'mediated-peer' && each.peer === connection.peer);
 }
 
 function tidies(connection: Connection, desired: DesiredState): boolean {
@@ -193,6 +204,10 @@ function sameSet(a: readonly string[], b: readonly string[]): boolean {
 
 function initiateSteps(input: PlanInput): Step[] {
   const { desired, observed, ledger } = input;
+  const byPeer = (peer: string): readonly IkeSa[] =>
+    desired.connections
+      .filter((each) => each.kind === 'mediated-peer' && each.peer === peer)
+      .flatMap((each) => sasOf(observed, each));
   return desired.connections.flatMap((connection): Step[] => {
     // What is loaded in this very round is set up in the next: a refused load must not be initiated.
     if (ledger.connections[connection.name] !== input.digestOf(connection)) return [];
@@ -203,7 +218,9 @@ function initiateSteps(input: PlanInput): Step[] {
     }
     if (connection.kind !== 'spoke' && connection.kind !== 'mediated-peer') return [];
     // A set-up under way is waited for: a second initiate would make a second IKE SA.
-    if (ikeSas.some((ikeSa) => ikeSa.state === 'CREATED' || ikeSa.state === 'CONNECTING')) return [];
+    const family = connection.kind === 'mediated-peer' ? byPeer(connection.peer) : ikeSas;
+    if (family.some((ikeSa) => ikeSa.state === 'CONNECTING') || ikeSas.some((ikeSa) => ikeSa.state === 'CREATED'))
+      return [];
     const missing = connection.children.filter((child) => child.start === 'start' && !isUp(child, ikeSas));
     const isEstablished = ikeSas.some((ikeSa) => ikeSa.state === 'ESTABLISHED');
     const now = (isEstablished ? missing : missing.slice(0, 1)).filter(({ name }) =>

@@ -30,6 +30,7 @@ const look = (paths: DirectPaths, change: Partial<DirectPathsInput> = {}): Direc
     ikeSas: [registered],
     hints: allHints,
     isSilent: () => false,
+    isProven: () => true,
     ownNat: 'unknown',
     logged: () => undefined,
     ...change,
@@ -72,9 +73,21 @@ describe('a direct path that goes silent', () => {
 
   it('is up again by another SA, which is not given up', () => {
     const { paths } = start();
+    lookAt(paths, [tunnel]);
     lookAt(paths, [tunnel], true);
     expect(lookAt(paths, [tunnel, another])).toMatchObject({ abandon: new Set(), lost: [] });
     expect(paths.paths.get('edge1--p1')).toMatchObject({ phase: 'up' });
+  });
+
+  it('has failed like any other try when nothing ever came through', () => {
+    const { paths } = start();
+    const unproven = { desired: onlyFirst, ikeSas: [registered, tunnel], isProven: () => false };
+    look(paths, unproven);
+    expect(paths.paths.get('edge1--p1')).toMatchObject({ phase: 'up', proven: false });
+    const silent = look(paths, { ...unproven, isSilent: () => true });
+    expect([silent.abandon, lostLinks(silent)]).toEqual([new Set([5]), ['edge1--p1']]);
+    look(paths, { desired: onlyFirst });
+    expect(paths.paths.get('edge1--p1')).toMatchObject({ phase: 'resting', failures: 1, lost: false });
   });
 
   it('is asked about with its own IKE SAs only, and only while it is up', () => {
@@ -180,6 +193,7 @@ describe('a try that charon is stuck in', () => {
 });
 
 describe('the cause', () => {
+  const TRIED_AT_MS = new ManualClock().monotonicMs();
   const causeAfter = (change: Partial<DirectPathsInput>): string | undefined => {
     const { paths, clock } = start();
     look(paths);
@@ -201,14 +215,47 @@ describe('the cause', () => {
     ],
     ['the coordinator says that the peer is not registered', hintOf({ peerRegistered: false }), 'mediator-unreachable'],
     ['the two NATs make it so', { ...hintOf({ peerNat: 'symmetric' }), ownNat: 'cone' }, 'symmetric-nat'],
-    ['charon’s log proves it', { logged: says('auth-failed') }, 'auth-failed'],
+    ['charon’s log proves it', { logged: says('auth-failed', TRIED_AT_MS) }, 'auth-failed'],
+    ['charon’s log has proved it of an older try', { logged: says('auth-failed', TRIED_AT_MS - 1) }, 'udp-blocked'],
     ['nothing else is known', {}, 'udp-blocked'],
   ])('is told when %s', (_what, change, cause) => expect(causeAfter(change)).toBe(cause));
 
   it('of a link is what charon’s log proves of its own connection', () => {
     const logged: DirectPathsInput['logged'] = (connection) =>
-      connection === 'cygnet-peer-p2' ? says('no-proposal')() : undefined;
+      connection === 'cygnet-peer-p2' ? says('no-proposal', TRIED_AT_MS)() : undefined;
     expect(causeAfter({ logged })).toBe('udp-blocked');
+  });
+
+  /** The peer has set up a tunnel through which nothing ever came. */
+  function failedByPeer(paths: DirectPaths): void {
+    const change = { ikeSas: [registered, upSa('p1')], isProven: () => false };
+    look(paths, change);
+    look(paths, { ...change, isSilent: () => true });
+    look(paths);
+  }
+
+  it('is what charon’s log has proved in the last five minutes, at an end that does not initiate', () => {
+    const { paths, clock } = start();
+    failedByPeer(paths);
+    const atMs = clock.monotonicMs();
+    clock.advance(300_000);
+    look(paths, { logged: says('auth-failed', atMs) });
+    expect(paths.causeOf('edge1--p1')).toBe('auth-failed');
+    clock.advance(1);
+    look(paths, { logged: says('auth-failed', atMs) });
+    expect(paths.causeOf('edge1--p1')).not.toBe('auth-failed');
+  });
+
+  it('of a link that came back is its own: the tries of the old one are forgotten', () => {
+    const { paths, clock } = start();
+    look(paths);
+    const atMs = clock.monotonicMs();
+    clock.advance(1000);
+    paths.initiated('edge1--p1');
+    look(paths, { desired: linkedTo('p2') });
+    failedByPeer(paths);
+    look(paths, { logged: says('auth-failed', atMs) });
+    expect(paths.causeOf('edge1--p1')).toBe('auth-failed');
   });
 
   it('is none before anything has failed, nor while the path is up', () => {
@@ -271,6 +318,25 @@ describe('a direct path has its turn', () => {
     expect(turnsOf(paths, [registered, upSa('p1'), sa('p2', 'CREATED')])).toEqual([turn('p5')]);
   });
 
+  it('before those that have failed more often', () => {
+    const { paths, clock } = start();
+    const failed = (peer: string): void => {
+      paths.initiated(`edge1--${peer}`);
+      clock.advance(3000);
+      look(paths, { hints: new Map() });
+      clock.advance(300_000);
+      look(paths, { hints: new Map() });
+    };
+    look(paths, { hints: new Map() });
+    for (const peer of ['p1', 'p1', 'p2', 'p3']) failed(peer);
+    expect(['p1', 'p2', 'p3', 'p4'].map((peer) => paths.paths.get(`edge1--${peer}`))).toMatchObject(
+      [2, 1, 1, 0].map((failures) => ({ phase: 'idle', failures })),
+    );
+    expect(turnsOf(paths)).toEqual(['p4', 'p5', 'p6', 'p2'].map(turn));
+    for (const peer of ['p4', 'p5', 'p6']) paths.initiated(`edge1--${peer}`);
+    expect(turnsOf(paths)).toEqual([turn('p2')]);
+  });
+
   it('with those counted that the other end has begun', () => {
     const begun = ['p1', 'p2', 'p3'].map((peer) => sa(peer, 'CONNECTING'));
     expect(turnsOf(start().paths, [registered, ...begun])).toHaveLength(1);
@@ -291,7 +357,7 @@ describe('a direct path has its turn', () => {
   it('not while it is up', () => {
     const { paths } = start();
     expect(turnsOf(paths, [registered, upSa('p1')], new Map([['edge1--p1', hint('p1')]]))).toEqual([]);
-    expect(paths.paths.get('edge1--p1')).toEqual({ phase: 'up', failures: 0, lost: false });
+    expect(paths.paths.get('edge1--p1')).toEqual({ phase: 'up', failures: 0, lost: false, proven: true });
   });
 
   it('again while it is up with other selectors than it should have', () => {

@@ -26,7 +26,9 @@ export function fullStatus(): AgentStatus {
     evidenceOf: () => undefined,
     causeOf: () => 'symmetric-nat',
     reading: (_link, path) =>
-      path === 'relay' ? { health: 'alive', silentMs: 0, rttMs: 24.04, loss: 0.05 } : undefined,
+      path === 'relay'
+        ? { health: 'alive', sas: '2', silentMs: 0, answeredAtMs: 0, rttMs: 24.04, loss: 0.05 }
+        : undefined,
   };
   return agentStatus({
     report: {

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { LinkWatch } from '../../src/agent/link-watch.ts';
 import { systemClock } from '../../src/clock.ts';
+import { childNameSchema, linkIdSchema } from '../../src/ike/connection.ts';
 import type { DesiredState, MeshAddressPair } from '../../src/ike/desired-state.ts';
 import type { IkeSa } from '../../src/ike/sa.ts';
 import { childSa, desired, ikeSa, mediatedPeer, medsrv, names, spoke } from '../reconcile/builders.ts';
@@ -146,14 +147,13 @@ describe('a direct tunnel that the peer has given up', () => {
 
   it('is silent as soon as the peer says so, which is told', async () => {
     const [watching, remote] = [new Watching(), remoteEnd()];
-    watching.watch.look(mesh, [direct]);
+    watching.watch.look(mesh, [direct, relay]);
     expect(watching.watch.isSilent(link, [direct])).toBe(false);
     await eventually(() => {
       remote.tellLost(PEER, remoteLink, [direct]);
       expect(watching.watch.isSilent(link, [direct])).toBe(true);
     });
     expect(watching.changes).toBeGreaterThan(0);
-    expect(watching.watch.isNetworkFine(), 'for what the peer says has come through').toBe(true);
     expect(watching.watch.isSilent(link, [direct, other]), 'with another IKE SA beside it').toBe(false);
     expect(watching.watch.isSilent(link, [other]), 'with another IKE SA in its place').toBe(false);
     expect(watching.watch.isSilent(link, []), 'with none').toBe(false);
@@ -161,24 +161,98 @@ describe('a direct tunnel that the peer has given up', () => {
 
   it('is silent with all its IKE SAs when the peer names them all', async () => {
     const [watching, remote] = [new Watching(), remoteEnd()];
-    watching.watch.look(mesh, [direct, other]);
+    watching.watch.look(mesh, [direct, other, relay]);
     await eventually(() => {
       remote.tellLost(PEER, remoteLink, [direct, other]);
       expect(watching.watch.isSilent(link, [direct, other])).toBe(true);
     });
   });
 
-  it('is no other peer’s, and is forgotten with the peer', async () => {
-    const [watching, remote] = [new Watching(), remoteEnd()];
-    watching.watch.look(mesh, [direct]);
+  /** Says so from one address to another until it must have arrived: both answer a question after it. */
+  async function told(from: string, to: string, spi = SPI): Promise<void> {
+    await using peer = await UdpPeer.open(from);
+    let sequence = 0;
     await eventually(() => {
-      remote.tellLost(PEER, remoteLink, [direct]);
-      expect(watching.watch.isSilent(link, [direct])).toBe(true);
+      sequence += 1;
+      peer.send({ type: 'lost', initiatorSpi: spi }, { address: to });
+      peer.send({ type: 'ask', sender: 1, sequence }, { address: to });
+      expect(peer.probes.length).toBeGreaterThan(2);
     });
-    const elsewhere = { ...link, peerAddresses: { mesh: loopbackAddress(6), relay: loopbackAddress(7) } };
-    expect(watching.watch.isSilent(elsewhere, [direct])).toBe(false);
-    watching.watch.look({ ...mesh, links: [] }, []);
-    watching.watch.look(mesh, [direct]);
+  }
+
+  it('is so by the peer’s word through the relay', async () => {
+    const watching = new Watching();
+    watching.watch.look(mesh, [direct, relay]);
+    await told(PEER.relay, OWN.relay);
+    expect(watching.watch.isSilent(link, [direct])).toBe(true);
+  });
+
+  const foreign = ikeSa('office', { uniqueId: 8, initiatorSpi: '00000000000000cc', childSas: [childSa(LINK)] });
+  it.each<[string, readonly IkeSa[], string, string, string]>([
+    ['that comes to the mesh address', [direct, relay], PEER.relay, OWN.mesh, SPI],
+    ['that comes from the peer’s mesh address', [direct, relay], PEER.mesh, OWN.relay, SPI],
+    ['while no relay is installed', [direct], PEER.relay, OWN.relay, SPI],
+    ['while the relay is being deleted', [direct, { ...relay, state: 'DELETING' }], PEER.relay, OWN.relay, SPI],
+    ['of an IKE SA that is not there', [direct, relay], PEER.relay, OWN.relay, other.initiatorSpi],
+    ['of the relay’s own IKE SA', [direct, relay], PEER.relay, OWN.relay, relay.initiatorSpi],
+    ['of an IKE SA of something else', [direct, relay, foreign], PEER.relay, OWN.relay, foreign.initiatorSpi],
+    [
+      'of an IKE SA whose CHILD SA is not installed',
+      [{ ...direct, childSas: [childSa(LINK, { state: 'CREATED' })] }, relay],
+      PEER.relay,
+      OWN.relay,
+      SPI,
+    ],
+  ])('is not so by a word %s', async (_what, ikeSas, from, to, spi) => {
+    const watching = new Watching();
+    watching.watch.look(mesh, ikeSas);
+    await told(from, to, spi);
+    expect(watching.watch.isSilent(link, [{ ...direct, initiatorSpi: spi }])).toBe(false);
+  });
+
+  it('is not so by the word of another peer', async () => {
+    const third: MeshAddressPair = { mesh: loopbackAddress(6), relay: loopbackAddress(7) };
+    const thirdChild = childNameSchema.parse('edge1--third');
+    const toThird = {
+      ...link,
+      id: linkIdSchema.parse('edge1--third'),
+      peerAddresses: third,
+      direct: [],
+      relay: [{ connection: names.hub, child: thirdChild }],
+    };
+    const watching = new Watching();
+    const hub = { ...relay, childSas: [...relay.childSas, childSa(thirdChild)] };
+    watching.watch.look({ ...mesh, links: [...mesh.links, toThird] }, [direct, hub]);
+    await told(third.relay, OWN.relay);
+    expect(watching.watch.isSilent(link, [direct])).toBe(false);
+  });
+
+  it('is told once, however often the peer says so', async () => {
+    const watching = new Watching(new ManualClock());
+    // Its peer refuses each probe, so that nothing else changes.
+    watching.watch.look(mesh, [direct, relay]);
+    await eventually(() =>
+      expect([watching.healthOf('direct'), watching.healthOf('relay')]).toEqual(['alive', 'alive']),
+    );
+    const before = watching.changes;
+    await told(PEER.relay, OWN.relay);
+    expect(watching.changes).toBe(before + 1);
+    await told(PEER.relay, OWN.relay);
+    watching.watch.look(mesh, [direct, relay]);
+    await told(PEER.relay, OWN.relay);
+    expect(watching.changes).toBe(before + 1);
+    expect(watching.watch.isSilent(link, [direct])).toBe(true);
+  });
+
+  it('is forgotten with its IKE SA', async () => {
+    const watching = new Watching();
+    watching.watch.look(mesh, [direct, relay]);
+    await told(PEER.relay, OWN.relay);
+    expect(watching.watch.isSilent(link, [direct])).toBe(true);
+    watching.watch.look(mesh, [{ ...direct, childSas: [] }, relay]);
+    expect(watching.watch.isSilent(link, [direct]), 'while it is there').toBe(true);
+    watching.watch.look(mesh, [relay]);
+    watching.watch.look(mesh, [direct, relay]);
     expect(watching.watch.isSilent(link, [direct])).toBe(false);
   });
 
@@ -228,70 +302,143 @@ describe('in a time of its own', () => {
     await turns(() => isThere('direct', answersDirect) && isThere('relay', answersRelay), 100_000);
   }
 
-  it('a direct tunnel is silent when its probes were answered and are not any more', async () => {
+  const isSilent = (): boolean => watching.watch.isSilent(link, [direct]);
+
+  it('a direct tunnel is silent when its probes were answered and are not any more, while the relay’s are', async () => {
     await begin();
-    expect(watching.watch.isSilent(link, [direct])).toBe(false);
+    expect(isSilent()).toBe(false);
     answersDirect = false;
     await pass(3000);
     expect(watching.healthOf('direct')).toBe('dead');
-    expect(watching.watch.isSilent(link, [direct])).toBe(true);
+    expect(isSilent()).toBe(true);
+    expect(watching.watch.isSilent(link, [{ ...direct, uniqueId: 9 }]), 'by other SAs than were probed').toBe(false);
+  });
+
+  it('a direct tunnel is not silent while the relay has not answered after it fell silent', async () => {
+    await begin();
+    answersDirect = answersRelay = false;
+    for (let passed = 0; passed < 20_000; passed += 500) {
+      await pass(500);
+      expect(isSilent()).toBe(false);
+    }
+    expect([watching.healthOf('direct'), watching.healthOf('relay')]).toEqual(['dead', 'dead']);
+    answersRelay = true;
+    await pass(5000);
+    expect(isSilent(), 'when only the relay has come back').toBe(true);
+  });
+
+  it('a direct tunnel is not silent while no relay is installed, though there should be one', async () => {
+    watching.watch.look(mesh, [direct]);
+    await turns(() => watching.healthOf('direct') === 'alive', 100_000);
+    answersDirect = false;
+    await pass(20_000);
+    expect([watching.healthOf('direct'), isSilent()]).toEqual(['dead', false]);
+  });
+
+  it('a direct tunnel of a link without a relay is silent after ten seconds, if anything ever came through', async () => {
+    const alone = { ...mesh, links: [{ ...link, relay: [] }] };
+    const silentAlone = (): boolean => watching.watch.isSilent(alone.links[0]!, [direct]);
+    watching.watch.look(alone, [direct]);
+    await turns(() => watching.healthOf('direct') === 'alive', 100_000);
+    answersDirect = false;
+    await pass(9900);
+    expect([watching.healthOf('direct'), silentAlone()]).toEqual(['dead', false]);
+    await pass(1200);
+    expect(silentAlone()).toBe(true);
+    watching.watch.look(alone, []);
+    watching.watch.look(alone, [direct]);
+    await pass(20_000);
+    expect([watching.healthOf('direct'), silentAlone()]).toEqual(['unknown', false]);
   });
 
   it('a direct tunnel through which nothing ever came is silent after five seconds, while the relay works', async () => {
     answersDirect = false;
     await begin();
     await pass(4900);
-    expect(watching.watch.isSilent(link, [direct])).toBe(false);
+    expect(isSilent()).toBe(false);
+    const before = watching.changes;
     await pass(200);
     expect(watching.healthOf('direct')).toBe('unknown');
-    expect(watching.watch.isSilent(link, [direct])).toBe(true);
+    expect(isSilent()).toBe(true);
+    expect(watching.changes, 'which is told').toBe(before + 1);
   });
 
   it('a direct tunnel is not silent when nothing ever came through the relay either: the peer may just not answer', async () => {
     answersDirect = answersRelay = false;
     await begin();
     await pass(20_000);
-    expect(watching.watch.isSilent(link, [direct])).toBe(false);
+    expect(isSilent()).toBe(false);
   });
 
-  it('the death of a relay is told once, and again after it has lived', async () => {
+  it('a direct tunnel is proven while its probes are answered, or where nothing can be known', async () => {
+    const isProven = (each = link, sas = [direct]): boolean => watching.watch.isProven(each, sas);
+    expect(isProven(), 'before this node knows its own address').toBe(true);
+    watching.watch.look(mesh, []);
+    expect(isProven(), 'before it is up').toBe(false);
+    answersDirect = false;
     await begin();
-    expect(watching.watch.takeDeath()).toBe(false);
-    answersRelay = false;
-    await pass(3000);
-    expect([watching.watch.takeDeath(), watching.watch.takeDeath()]).toEqual([true, false]);
-    answersRelay = true;
-    await pass(1000);
-    expect([watching.healthOf('relay'), watching.watch.takeDeath()]).toEqual(['alive', false]);
-    answersRelay = false;
-    await pass(3000);
-    expect(watching.watch.takeDeath()).toBe(true);
-  });
-
-  it('the death of a direct tunnel is told too, and so is that of the relay after it', async () => {
-    await begin();
+    expect(isProven()).toBe(false);
+    answersDirect = true;
+    await pass(1500);
+    expect(isProven()).toBe(true);
+    expect(isProven(link, [{ ...direct, uniqueId: 99 }]), 'by what another IKE SA carried').toBe(false);
     answersDirect = false;
     await pass(3000);
-    expect([watching.watch.takeDeath(), watching.watch.takeDeath()]).toEqual([true, false]);
-    answersRelay = false;
-    await pass(3000);
-    expect([watching.watch.takeDeath(), watching.watch.takeDeath()]).toEqual([true, false]);
+    expect(isProven()).toBe(false);
+    const withoutPeer = meshWith(OWN, undefined);
+    watching.watch.look(withoutPeer, [direct, relay]);
+    expect(isProven(withoutPeer.links[0]), 'with a peer that has no address').toBe(true);
   });
 
-  it('the network is fine while another path still answers, and not when none does', async () => {
-    await begin();
-    answersDirect = false;
-    await pass(3000);
-    expect([watching.healthOf('direct'), watching.watch.isNetworkFine()]).toEqual(['dead', true]);
-    answersRelay = false;
-    await pass(3000);
-    expect([watching.healthOf('relay'), watching.watch.isNetworkFine()]).toEqual(['dead', true]);
-    answersDirect = answersRelay = true;
-    await pass(2000);
+  it('a direct tunnel counts as proven after a minute in which nothing spoke for or against it', async () => {
     answersDirect = answersRelay = false;
-    await pass(3000);
-    expect([watching.healthOf('direct'), watching.healthOf('relay')]).toEqual(['dead', 'dead']);
-    expect(watching.watch.isNetworkFine()).toBe(false);
+    await begin();
+    await pass(59_000);
+    expect(watching.watch.isProven(link, [direct])).toBe(false);
+    await pass(2000);
+    expect(watching.watch.isProven(link, [direct])).toBe(true);
+  });
+
+  describe('this node’s own silence', () => {
+    const take = (): boolean => watching.watch.takeOwnSilence();
+
+    it('is told once when nothing comes back on any path, and again after something has', async () => {
+      await begin();
+      expect(take()).toBe(false);
+      answersDirect = answersRelay = false;
+      await pass(3000);
+      expect([watching.healthOf('direct'), watching.healthOf('relay')]).toEqual(['dead', 'dead']);
+      expect([take(), take()]).toEqual([true, false]);
+      await pass(70_000);
+      expect(take(), 'of paths that have been dead for long').toBe(false);
+      answersDirect = answersRelay = true;
+      await pass(6000);
+      expect([watching.healthOf('relay'), take()]).toEqual(['alive', false]);
+      answersDirect = answersRelay = false;
+      await pass(3000);
+      expect([take(), take()]).toEqual([true, false]);
+    });
+
+    it('is none while another path still answers', async () => {
+      await begin();
+      answersDirect = false;
+      await pass(3000);
+      expect([watching.healthOf('direct'), take()]).toEqual(['dead', false]);
+      await pass(10_000);
+      expect(take()).toBe(false);
+    });
+
+    it('is told also when a path has been dead before: its old silence does not hide the new one', async () => {
+      await begin();
+      answersDirect = false;
+      await pass(3000);
+      expect(take()).toBe(false);
+      await pass(10_000);
+      answersRelay = false;
+      await pass(3000);
+      expect(watching.healthOf('relay')).toBe('dead');
+      expect([take(), take()]).toEqual([true, false]);
+    });
   });
 
   describe('a path that is no longer young', () => {
@@ -336,11 +483,18 @@ describe('in a time of its own', () => {
         ]);
       }
       answersDirect = false;
-      const before = atRelay.received.length;
-      await pass(7000);
+      const before = atMesh.received.length;
+      let relayed = 0;
+      // The packet that is lost, and the first one more for it.
+      while (atMesh.received.length < before + 2) {
+        relayed = atRelay.received.length;
+        await pass(50);
+      }
+      expect(atRelay.received.length).toBe(relayed + 1);
+      await pass(5000);
       expect(watching.healthOf('direct')).toBe('dead');
-      expect(watching.watch.isNetworkFine()).toBe(true);
-      expect(atRelay.received.length - before).toBeGreaterThan(4);
+      expect(watching.watch.takeOwnSilence()).toBe(false);
+      expect(atRelay.received.length).toBeLessThanOrEqual(relayed + 3);
     });
 
     it('is asked every second while others use it', async () => expect(await askedWith(50)).toBeGreaterThanOrEqual(19));

@@ -37,8 +37,7 @@ class FakeLinks implements FakedLinks {
   readonly toldLost: string[] = [];
   readonly readings = new Map<string, ProbeReading>();
   readonly silent = new Set<string>();
-  hasDeath = false;
-  isFine = false;
+  hasOwnSilence = false;
 
   look(state: DesiredState): void {
     this.looks.push(state);
@@ -56,14 +55,14 @@ class FakeLinks implements FakedLinks {
     this.toldLost.push(...ikeSas.map(({ initiatorSpi }) => `${id} ${initiatorSpi}`));
   }
 
-  isNetworkFine(): boolean {
-    return this.isFine;
+  isProven(): boolean {
+    return true;
   }
 
-  takeDeath(): boolean {
-    const { hasDeath } = this;
-    this.hasDeath = false;
-    return hasDeath;
+  takeOwnSilence(): boolean {
+    const { hasOwnSilence } = this;
+    this.hasOwnSilence = false;
+    return hasOwnSilence;
   }
 }
 type FakedLinks = NodeDeps['links'];
@@ -332,7 +331,7 @@ describe('a report', () => {
   it('is sent when a path lives or dies, not when its round trip is another', () => {
     const node = new Node();
     node.receive(mesh);
-    const alive: ProbeReading = { health: 'alive', silentMs: 0, rttMs: 24, loss: 0 };
+    const alive: ProbeReading = { health: 'alive', sas: '2', silentMs: 0, answeredAtMs: 0, rttMs: 24, loss: 0 };
     node.links.readings.set('edge1--remote relay', alive);
     node.round({ observed: up });
     node.take();
@@ -474,45 +473,40 @@ describe('the gate', () => {
     expect(node.links.toldLost).toEqual([]);
   });
 
-  it('gives up a direct tunnel that is silent, tells its peer once, and has others look where this node is now', () => {
+  it('gives up a direct tunnel that is silent, tells its peer once, and leaves its registration and its hub in peace', () => {
     const node = new Node();
     node.receive(mesh);
     node.state.received({ type: 'links', hints: [hint('remote')] });
     node.state.gate(up);
+    // By its own probes or by the peer's word: neither says that this node is elsewhere now.
     node.links.silent.add('edge1--remote');
-    const wishes = node.state.gate(up);
-    expect(wishes).toMatchObject({ abandon: new Set([1, 3]), rekey: new Set([20]) });
-    expect(wishes.allows(direct), 'through a registration that is made anew').toBe(false);
+    expect(node.state.gate(up)).toMatchObject({ abandon: new Set([3]), rekey: new Set() });
     expect(node.links.toldLost).toEqual(['edge1--remote aa']);
     expect(node.state.gate(up)).toMatchObject({ abandon: new Set([3]), rekey: new Set() });
     expect(node.links.toldLost).toHaveLength(1);
   });
 
-  it('has others look where this node is when a path has died', () => {
+  it('has others look where this node is when nothing comes back on any path, once', () => {
     const node = new Node();
     node.receive(mesh);
-    node.links.hasDeath = true;
-    expect(node.state.gate(up)).toMatchObject({ abandon: new Set([1]), rekey: new Set([20]) });
-    expect(node.state.gate(up)).toMatchObject({ abandon: new Set(), rekey: new Set() });
+    node.state.received({ type: 'links', hints: [hint('remote')] });
+    node.links.hasOwnSilence = true;
+    const withoutPeer = observed({ ikeSas: up.ikeSas.slice(0, 2) });
+    const wishes = node.state.gate(withoutPeer);
+    expect(wishes).toMatchObject({ abandon: new Set([1]), rekey: new Set([20]) });
+    expect(wishes.allows(direct), 'through a registration that is made anew').toBe(false);
+    const next = node.state.gate(withoutPeer);
+    expect(next).toMatchObject({ abandon: new Set(), rekey: new Set() });
+    expect(next.allows(direct)).toBe(true);
   });
 
-  it('leaves its registration and its hub in peace when something else still comes back', () => {
-    const node = new Node();
-    node.receive(mesh);
-    node.links.isFine = true;
-    node.links.hasDeath = true;
-    expect(node.state.gate(up)).toMatchObject({ abandon: new Set(), rekey: new Set() });
-    node.links.silent.add('edge1--remote');
-    expect(node.state.gate(up)).toMatchObject({ abandon: new Set([3]), rekey: new Set() });
-    node.links.isFine = false;
-    expect(node.state.gate(up), 'and for good').toMatchObject({ abandon: new Set([3]), rekey: new Set() });
-  });
-
-  it('gives up what is bound to an address that this machine has lost', () => {
+  it('gives up what is bound to an address that this machine has lost for three seconds', () => {
     const node = new Node();
     node.receive(mesh);
     node.state.gate(up);
     node.localAddresses.clear();
+    expect(node.state.gate(up)).toMatchObject({ abandon: new Set(), lookInMs: 3000 });
+    node.clock.advance(3000);
     expect(node.state.gate(up).abandon).toEqual(new Set([1, 2, 3]));
   });
 

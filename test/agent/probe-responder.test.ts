@@ -19,7 +19,7 @@ const ask = (sequence: number): { type: 'ask'; sender: number; sequence: number 
 
 function respond(): { readonly responder: ProbeResponder; readonly lost: string[] } {
   const lost: string[] = [];
-  const responder = new ProbeResponder((from, initiatorSpi) => lost.push(`${from} ${initiatorSpi}`));
+  const responder = new ProbeResponder((to, from, initiatorSpi) => lost.push(`${from} to ${to}: ${initiatorSpi}`));
   onTestFinished(() => responder[Symbol.asyncDispose]());
   return { responder, lost };
 }
@@ -168,15 +168,15 @@ describe('an address that a responder cannot have', () => {
 });
 
 describe('what a node gives up', () => {
-  it('is told to the peer by way of the relay, and heard there with the address that it comes from', async () => {
+  it('is told to the peer by way of the relay, and heard there with both addresses', async () => {
     const [teller, hearer] = [respond(), respond()];
     teller.responder.serve([MESH, RELAY], new Set([PEER]));
     hearer.responder.serve([PEER], new Set([RELAY]));
     await eventually(() => {
       teller.responder.tellLost(RELAY, PEER, SPI);
-      expect(hearer.lost).toContain(`${RELAY} ${SPI}`);
+      expect(hearer.lost).toContain(`${RELAY} to ${PEER}: ${SPI}`);
     });
-    expect(new Set(hearer.lost)).toEqual(new Set([`${RELAY} ${SPI}`]));
+    expect(new Set(hearer.lost)).toEqual(new Set([`${RELAY} to ${PEER}: ${SPI}`]));
     expect(teller.lost).toEqual([]);
   });
 

@@ -9,6 +9,7 @@ const OWN = loopbackAddress(2);
 const PEER = loopbackAddress(4);
 const OTHER_PEER = loopbackAddress(6);
 const LINK = 'edge1--remote';
+const MUTE_AFTER_MS = 5000;
 
 const target = (change: Partial<ProbeTarget> = {}): ProbeTarget => ({
   link: LINK,
@@ -25,7 +26,12 @@ class Probing {
   readonly prober: Prober;
 
   constructor(clock: Pick<typeof systemClock, 'nowMs' | 'monotonicMs'> = systemClock) {
-    this.prober = new Prober({ clock, random: () => 0.25, onChange: () => (this.changes += 1) });
+    this.prober = new Prober({
+      clock,
+      random: () => 0.25,
+      muteAfterMs: MUTE_AFTER_MS,
+      onChange: () => (this.changes += 1),
+    });
     onTestFinished(() => this.prober[Symbol.dispose]());
   }
 
@@ -110,8 +116,18 @@ describe('a path whose peer falls silent', () => {
     expect(isThere()).toBe(true);
   }
 
-  it('is dead within 2.5 s, which is told at once; and alive with its next answer', async () => {
-    const clock = new ManualClock();
+  const clock = new ManualClock();
+
+  /** In steps as small as the packets of the kernel need them. */
+  async function pass(ms: number): Promise<void> {
+    for (let passed = 0; passed < ms; passed += 50) {
+      clock.advance(50);
+      await vi.advanceTimersByTimeAsync(50);
+      for (let turns = 0; turns < 20; turns += 1) await turn();
+    }
+  }
+
+  it('is dead within 2.5 s, which is told at once; told again when it is mute; and alive with its next answer', async () => {
     const peer = await peerAt(PEER);
     let isSilent = false;
     peer.answerWhen(() => !isSilent);
@@ -120,24 +136,110 @@ describe('a path whose peer falls silent', () => {
     await soon(() => probing.direct?.health === 'alive');
     isSilent = true;
     const changes = probing.changes;
-    let silentForMs = 0;
-    while (probing.direct?.health === 'alive' && silentForMs < 10_000) {
+    const fromMs = clock.monotonicMs();
+    while (probing.direct?.health === 'alive' && clock.monotonicMs() - fromMs < 10_000) {
       clock.advance(10);
-      silentForMs += 10;
       await vi.advanceTimersByTimeAsync(10);
     }
-    expect(silentForMs).toBeLessThanOrEqual(2500);
-    await vi.advanceTimersByTimeAsync(0);
-    expect(probing.prober.dead().size).toBe(1);
-    clock.advance(250);
-    await vi.advanceTimersByTimeAsync(250);
+    expect(clock.monotonicMs() - fromMs).toBeLessThanOrEqual(2500);
+    await pass(250);
+    expect(probing.prober.dead()).toEqual(new Map([[`${LINK} direct`, fromMs + 1000]]));
     expect(probing.changes).toBe(changes + 1);
-    isSilent = false;
-    clock.advance(250);
-    await vi.advanceTimersByTimeAsync(250);
-    await soon(() => probing.direct?.health === 'alive');
+    await pass(1000 + MUTE_AFTER_MS);
     expect(probing.changes).toBe(changes + 2);
+    await pass(20_000);
+    expect(probing.changes).toBe(changes + 2);
+    isSilent = false;
+    await pass(1200);
+    await soon(() => probing.direct?.health === 'alive');
+    expect(probing.changes).toBe(changes + 3);
     expect(probing.prober.dead().size).toBe(0);
+  });
+
+  it('and never answered is told once, when it is mute', async () => {
+    await peerAt(PEER);
+    const probing = new Probing(clock);
+    probing.prober.watch([target()]);
+    await pass(MUTE_AFTER_MS - 100);
+    expect(probing.changes).toBe(0);
+    await pass(200);
+    expect([probing.direct?.health, probing.changes]).toEqual(['unknown', 1]);
+    await pass(20_000);
+    expect([probing.changes, probing.prober.dead().size]).toEqual([1, 0]);
+  });
+
+  it('makes the other paths send one more packet, and no more than that', async () => {
+    const [peer, other] = [await peerAt(PEER), await peerAt(OTHER_PEER)];
+    let isSilent = false;
+    peer.answerWhen(() => !isSilent);
+    other.answerWhen();
+    const probing = new Probing(clock);
+    probing.prober.watch([target(), target({ path: 'relay', remote: OTHER_PEER, inUse: false })]);
+    await soon(() => probing.prober.reading(LINK, 'relay')?.health === 'alive' && probing.direct?.health === 'alive');
+    await pass(66_000);
+    const before = other.received.length;
+    await pass(10_000);
+    const usual = other.received.length - before;
+    expect(usual).toBe(2);
+    isSilent = true;
+    await pass(10_000);
+    expect(probing.direct?.health).toBe('dead');
+    expect(other.received.length - before - usual).toBeLessThanOrEqual(usual + 1);
+    expect(other.received.length - before - usual).toBeGreaterThanOrEqual(usual);
+  });
+
+  it('leaves the others in peace when it never answered', async () => {
+    const [peer, other] = [await peerAt(PEER), await peerAt(OTHER_PEER)];
+    other.answerWhen();
+    const probing = new Probing(clock);
+    const relay = target({ path: 'relay', remote: OTHER_PEER, inUse: false });
+    probing.prober.watch([relay]);
+    await soon(() => probing.prober.reading(LINK, 'relay')?.health === 'alive');
+    await pass(66_000);
+    probing.prober.watch([relay, target()]);
+    const before = other.received.length;
+    await pass(10_000);
+    expect(other.received.length - before).toBe(2);
+    expect(peer.received.length).toBeGreaterThanOrEqual(10);
+    expect(peer.received.length).toBeLessThanOrEqual(11);
+  });
+
+  it('and that is in use again is probed at once, if nothing is out', async () => {
+    const peer = await peerAt(PEER);
+    peer.answerWhen();
+    const probing = new Probing(clock);
+    probing.prober.watch([target({ inUse: false })]);
+    await soon(() => probing.direct?.health === 'alive');
+    await pass(67_500);
+    const before = peer.received.length;
+    probing.prober.watch([target({ inUse: false })]);
+    await pass(50);
+    expect(peer.received.length).toBe(before);
+    probing.prober.watch([target({ inUse: true })]);
+    probing.prober.watch([target({ inUse: true })]);
+    await soon(() => peer.received.length > before);
+    expect(peer.received.length).toBe(before + 1);
+    await pass(3000);
+    expect(peer.received.length - before).toBeGreaterThanOrEqual(3);
+  });
+
+  it('shows whether anything came back since then, on any path', async () => {
+    const [peer, other] = [await peerAt(PEER), await peerAt(OTHER_PEER)];
+    let isSilent = false;
+    peer.answerWhen(() => !isSilent);
+    other.answerWhen(() => !isSilent);
+    const probing = new Probing(clock);
+    expect(probing.prober.hasAnswerSince(-Infinity)).toBe(false);
+    probing.prober.watch([target(), target({ path: 'relay', remote: OTHER_PEER })]);
+    expect(probing.prober.hasAnswerSince(0)).toBe(false);
+    await soon(() => probing.direct?.health === 'alive' && probing.prober.reading(LINK, 'relay')?.health === 'alive');
+    const atMs = clock.monotonicMs();
+    expect([probing.prober.hasAnswerSince(atMs - 1), probing.prober.hasAnswerSince(atMs)]).toEqual([true, false]);
+    isSilent = true;
+    await pass(3000);
+    expect(probing.prober.hasAnswerSince(atMs)).toBe(false);
+    expect(probing.prober.dead().size).toBe(2);
+    expect(probing.direct).toMatchObject({ sas: '1', answeredAtMs: atMs });
   });
 });
 

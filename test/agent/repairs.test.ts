@@ -32,6 +32,14 @@ class Mending {
     return mending;
   }
 
+  /** The machine has had this address when charon showed these IKE SAs, and has not had it for three seconds. */
+  static withoutAddress(address: string, ikeSas: readonly IkeSa[]): Mending {
+    const mending = Mending.onNetworkOf(address, ikeSas);
+    mending.decide({ ikeSas });
+    mending.clock.advance(3000);
+    return mending;
+  }
+
   decide(change: Partial<RepairInput> = {}): RepairWishes {
     return this.repairs.decide({ desired: mesh, ikeSas: all, localAddresses: new Set([HERE]), trying: 0, ...change });
   }
@@ -44,8 +52,12 @@ class Mending {
 }
 
 const nothing: RepairWishes = { abandon: new Set(), rekey: new Set(), renews: false, lookInMs: Infinity };
+/** The hub hears from this node, and is looked at again soon for its answer. */
+const greeting: RepairWishes = { ...nothing, rekey: new Set([20]), lookInMs: 250 };
 /** The registration is made anew, and the hub hears from this node. */
-const renewal: RepairWishes = { ...nothing, abandon: new Set([1]), rekey: new Set([20]), renews: true };
+const renewal: RepairWishes = { ...greeting, abandon: new Set([1]), renews: true };
+/** What charon shows when the hub has answered: the CHILD SA is another one. */
+const answered = [registration, { ...toHub, childSas: [childSa('edge1--a', { uniqueId: 22 })] }, toPeer];
 
 describe('an IKE SA', () => {
   it('is left alone while this machine has its address', () => expect(new Mending().decide()).toEqual(nothing));
@@ -56,16 +68,38 @@ describe('an IKE SA', () => {
     ['direct tunnel', toPeer, false],
   ])('that is bound to an address which is gone is given up: a %s', (_what, sa, renews) => {
     const ikeSas = [...all.filter((each) => each !== sa), { ...sa, localHost: GONE }];
-    expect(Mending.onNetworkOf(GONE, ikeSas).decide({ ikeSas })).toEqual({
-      ...nothing,
-      abandon: new Set([sa.uniqueId]),
-      renews,
-    });
+    const wishes = Mending.withoutAddress(GONE, ikeSas).decide({ ikeSas });
+    expect([wishes.abandon, wishes.rekey, wishes.renews]).toEqual([new Set([sa.uniqueId]), new Set(), renews]);
+  });
+
+  it('is given up when its address has been gone for three seconds: a cable may be loose for a moment', () => {
+    const ikeSas = [{ ...toHub, localHost: GONE }];
+    const mending = Mending.onNetworkOf(GONE, ikeSas);
+    mending.clock.advance(60_000);
+    expect(mending.decide({ ikeSas })).toEqual({ ...nothing, lookInMs: 3000 });
+    mending.clock.advance(2999);
+    expect(mending.decide({ ikeSas })).toEqual({ ...nothing, lookInMs: 1 });
+    mending.clock.advance(1);
+    expect(mending.decide({ ikeSas }).abandon).toEqual(new Set([2]));
+  });
+
+  it('is left alone when its address comes back in between, and then has three seconds again', () => {
+    const ikeSas = [{ ...toHub, localHost: GONE }];
+    const mending = Mending.onNetworkOf(GONE, ikeSas);
+    mending.decide({ ikeSas });
+    mending.clock.advance(2900);
+    expect(mending.decide({ ikeSas, localAddresses: new Set([GONE]) })).toEqual(nothing);
+    mending.clock.advance(2900);
+    expect(mending.decide({ ikeSas })).toEqual({ ...nothing, lookInMs: 3000 });
+    mending.clock.advance(2999);
+    expect(mending.decide({ ikeSas }).abandon).toEqual(new Set());
+    mending.clock.advance(1);
+    expect(mending.decide({ ikeSas }).abandon).toEqual(new Set([2]));
   });
 
   it('is given up in every round until it is gone', () => {
     const ikeSas = [{ ...toHub, localHost: GONE }];
-    const mending = Mending.onNetworkOf(GONE, ikeSas);
+    const mending = Mending.withoutAddress(GONE, ikeSas);
     for (let round = 0; round < 3; round += 1) expect(mending.decide({ ikeSas }).abandon).toEqual(new Set([2]));
   });
 
@@ -75,8 +109,9 @@ describe('an IKE SA', () => {
     ['of somebody else', spoke(), 'office'],
   ])('%s is not, wherever it is bound to', (_what, connection, name) => {
     const ikeSas = [ikeSa(name, { uniqueId: 7, localHost: GONE })];
-    const mending = Mending.onNetworkOf(GONE, ikeSas);
-    expect(mending.suspected({ desired: desired(connection), ikeSas })).toEqual(nothing);
+    const mending = Mending.withoutAddress(GONE, ikeSas);
+    const wishes = mending.suspected({ desired: desired(connection), ikeSas });
+    expect([wishes.abandon, wishes.rekey]).toEqual([new Set(), new Set()]);
   });
 
   it.each(['CREATED', 'CONNECTING', 'REKEYED', 'DELETING'])(
@@ -85,8 +120,11 @@ describe('an IKE SA', () => {
       const stale = all.map((sa): IkeSa => ({ ...sa, localHost: GONE }));
       const other = ikeSa(names.hub, { uniqueId: 9, localHost: GONE });
       const ikeSas = [...stale.map((sa): IkeSa => ({ ...sa, state })), other];
-      const wishes = Mending.onNetworkOf(GONE, [...stale, other]).suspected({ ikeSas });
+      const mending = Mending.withoutAddress(GONE, [...stale, other]);
+      const wishes = mending.decide({ ikeSas });
       expect([wishes.abandon, wishes.rekey, wishes.renews]).toEqual([new Set([9]), new Set(), false]);
+      const suspicious = mending.suspected({ ikeSas });
+      expect([suspicious.abandon, suspicious.rekey]).toEqual([new Set([9]), new Set()]);
     },
   );
 });
@@ -102,7 +140,10 @@ describe('an address that this machine never had', () => {
     const ikeSas = [{ ...toHub, localHost: GONE }];
     const mending = Mending.onNetworkOf(GONE, ikeSas);
     mending.decide({ ikeSas: [] });
-    expect(mending.decide({ ikeSas })).toEqual(nothing);
+    for (let round = 0; round < 3; round += 1) {
+      expect(mending.decide({ ikeSas })).toEqual(nothing);
+      mending.clock.advance(3000);
+    }
   });
 });
 
@@ -113,34 +154,58 @@ describe('a suspicion that others see this node elsewhere', () => {
   it('does so once', () => {
     const mending = new Mending();
     mending.suspected();
-    expect(mending.decide()).toEqual(nothing);
+    expect(mending.decide({ ikeSas: answered })).toEqual(nothing);
+    mending.clock.advance(60_000);
+    expect(mending.decide({ ikeSas: answered })).toEqual(nothing);
   });
 
   it('lets the hub hear at once, and leaves the registration while a mediation through it is open', () => {
     const mending = new Mending();
-    expect(mending.suspected({ trying: 1 })).toEqual({ ...nothing, rekey: new Set([20]) });
-    expect(mending.decide({ trying: 2 })).toEqual(nothing);
-    expect(mending.decide()).toEqual({ ...renewal, rekey: new Set() });
-    expect(mending.decide()).toEqual(nothing);
+    expect(mending.suspected({ trying: 1 })).toEqual({ ...greeting, renews: true });
+    mending.clock.advance(5000);
+    const open = mending.decide({ ikeSas: answered, trying: 2 });
+    expect([open.abandon, open.rekey, open.renews]).toEqual([new Set(), new Set(), true]);
+    expect(mending.decide({ ikeSas: answered })).toEqual({ ...nothing, abandon: new Set([1]), renews: true });
+    expect(mending.decide({ ikeSas: answered })).toEqual(nothing);
   });
 
-  it('is put aside within five seconds of another one', () => {
+  it('lets nothing be set up through a registration from the moment that it is to be renewed until it is', () => {
     const mending = new Mending();
-    mending.suspected();
-    mending.clock.advance(4999);
-    expect(mending.suspected()).toEqual(nothing);
-    mending.clock.advance(1);
-    expect(mending.decide(), 'and for good').toEqual(nothing);
-    expect(mending.suspected()).toEqual(renewal);
+    const renewsOf = (change: Partial<RepairInput>): boolean => mending.decide({ ikeSas: answered, ...change }).renews;
+    expect(renewsOf({ trying: 1 })).toBe(false);
+    mending.repairs.suspectAddress();
+    for (let round = 0; round < 10; round += 1) {
+      expect(renewsOf({ trying: 1 })).toBe(true);
+      mending.clock.advance(1000);
+    }
+    expect(mending.decide({ ikeSas: answered })).toMatchObject({ abandon: new Set([1]), renews: true });
+    expect(renewsOf({})).toBe(false);
   });
 
-  it('that was put aside does not put off the next one', () => {
+  it('waits within five seconds of the last repair, and is not lost', () => {
     const mending = new Mending();
     mending.suspected();
     mending.clock.advance(4000);
+    expect(mending.suspected({ ikeSas: answered })).toEqual({ ...nothing, renews: true, lookInMs: 1000 });
+    mending.clock.advance(999);
+    expect(mending.decide({ ikeSas: answered })).toEqual({ ...nothing, renews: true, lookInMs: 1 });
+    mending.clock.advance(1);
+    expect(mending.decide({ ikeSas: answered })).toEqual({ ...renewal, rekey: new Set([22]) });
+    mending.clock.advance(60_000);
+    expect(mending.decide(), 'and comes once').toEqual(nothing);
+  });
+
+  it('that comes again while another one waits makes no second repair', () => {
+    const mending = new Mending();
     mending.suspected();
     mending.clock.advance(1000);
-    expect(mending.suspected()).toEqual(renewal);
+    for (let round = 0; round < 4; round += 1) {
+      expect(mending.suspected({ ikeSas: answered }).abandon).toEqual(new Set());
+      mending.clock.advance(1000);
+    }
+    expect(mending.decide({ ikeSas: answered }).abandon).toEqual(new Set([1]));
+    mending.clock.advance(5000);
+    expect(mending.decide({ ikeSas: answered })).toEqual(nothing);
   });
 
   it('leaves a hub in peace whose CHILD SAs are all being replaced, and asks by the first that is not', () => {
@@ -154,40 +219,78 @@ describe('a suspicion that others see this node elsewhere', () => {
   });
 
   it('renews nothing where nothing is registered', () =>
-    expect(new Mending().suspected({ ikeSas: [toHub, toPeer] })).toEqual({ ...nothing, rekey: new Set([20]) }));
+    expect(new Mending().suspected({ ikeSas: [toHub, toPeer] })).toEqual({ ...renewal, abandon: new Set() }));
 });
 
-describe('a hub that owes an answer to a rekeying', () => {
+describe('a hub that was greeted by a rekeying', () => {
   const owing = { ...toHub, childSas: [childSa('edge1--a', { uniqueId: 20, state: 'REKEYING' })] };
+  const secondOwing = { ...toSecondHub, childSas: [childSa('edge1--a', { uniqueId: 40, state: 'REKEYING' })] };
+  const secondEmpty = { ...toSecondHub, childSas: [childSa('edge1--a', { uniqueId: 41, state: 'CREATED' })] };
+  const hubs = [toHub, toSecondHub];
 
-  it('is looked at again soon', () =>
-    expect(new Mending().decide({ ikeSas: [owing, toSecondHub] })).toEqual({ ...nothing, lookInMs: 250 }));
-
-  it('is left after 0.8 s, if there is another one', () => {
+  function greeted(ikeSas: readonly IkeSa[] = hubs): Mending {
     const mending = new Mending();
-    mending.decide({ ikeSas: [owing, toSecondHub] });
+    mending.suspected({ ikeSas });
+    return mending;
+  }
+
+  it('is looked at again soon, until it has answered', () => {
+    const mending = greeted();
+    expect(mending.decide({ ikeSas: [owing, toSecondHub] })).toEqual({ ...nothing, lookInMs: 250 });
+    expect(mending.decide({ ikeSas: answered })).toEqual(nothing);
+  });
+
+  it('is left after 0.8 s without an answer, if there is another one', () => {
+    const mending = greeted();
     mending.clock.advance(799);
     expect(mending.decide({ ikeSas: [owing, toSecondHub] }).abandon).toEqual(new Set());
     mending.clock.advance(1);
     expect(mending.decide({ ikeSas: [owing, toSecondHub] }).abandon).toEqual(new Set([2]));
   });
 
-  it('is not left when it is the only one, nor when the others owe one too', () => {
-    const alsoOwing = { ...toSecondHub, childSas: [childSa('edge1--a', { uniqueId: 40, state: 'REKEYING' })] };
-    for (const ikeSas of [[owing], [owing, alsoOwing]]) {
-      const mending = new Mending();
-      mending.decide({ ikeSas });
-      mending.clock.advance(60_000);
+  it.each<[string, readonly IkeSa[], readonly IkeSa[]]>([
+    ['it is the only one', [toHub], [owing]],
+    ['the others owe one too', hubs, [owing, secondOwing]],
+    ['the other one carries nothing', hubs, [owing, secondEmpty]],
+    ['the other one is not established', hubs, [owing, { ...toSecondHub, state: 'CONNECTING' }]],
+  ])('is not left when %s', (_what, before, ikeSas) => {
+    const mending = greeted(before);
+    for (const ms of [0, 800, 1000, 3000, 60_000]) {
+      mending.clock.advance(ms);
       expect(mending.decide({ ikeSas }).abandon).toEqual(new Set());
     }
   });
 
-  it('is forgiven when it has answered', () => {
+  it('is never left for an ordinary rekeying, nor for that of another CHILD SA', () => {
     const mending = new Mending();
+    for (const ms of [0, 800, 60_000]) {
+      mending.clock.advance(ms);
+      expect(mending.decide({ ikeSas: [owing, toSecondHub] })).toEqual(nothing);
+    }
+    const other = { ...toHub, childSas: [childSa('edge1--b', { uniqueId: 21, state: 'REKEYING' })] };
+    const greetedOther = greeted();
+    greetedOther.clock.advance(800);
+    expect(greetedOther.decide({ ikeSas: [other, toSecondHub] }).abandon).toEqual(new Set());
+  });
+
+  it('is forgiven when it has answered, also in a rekeying that comes later', () => {
+    const mending = greeted();
     mending.decide({ ikeSas: [owing, toSecondHub] });
     mending.clock.advance(700);
-    expect(mending.decide({ ikeSas: [toHub, toSecondHub] })).toEqual(nothing);
+    const rekeyed = { ...toHub, childSas: [childSa('edge1--a', { uniqueId: 22 })] };
+    mending.decide({ ikeSas: [rekeyed, toSecondHub] });
     mending.clock.advance(700);
-    expect(mending.decide({ ikeSas: [owing, toSecondHub] }).abandon).toEqual(new Set());
+    const later = { ...toHub, childSas: [childSa('edge1--a', { uniqueId: 22, state: 'REKEYING' })] };
+    expect(mending.decide({ ikeSas: [later, toSecondHub] }).abandon).toEqual(new Set());
+  });
+
+  it('is forgiven when charon has not begun the rekeying after five seconds: a later one is another', () => {
+    const mending = greeted();
+    mending.clock.advance(4999);
+    expect(mending.decide({ ikeSas: hubs }).lookInMs).toBe(250);
+    mending.clock.advance(1);
+    expect(mending.decide({ ikeSas: hubs })).toEqual(nothing);
+    mending.clock.advance(1000);
+    expect(mending.decide({ ikeSas: [owing, toSecondHub] })).toEqual(nothing);
   });
 });

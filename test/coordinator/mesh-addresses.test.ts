@@ -32,6 +32,37 @@ describe('mesh addresses', () => {
       gone: '100.96.0.2',
     }));
 
+  it('are kept for a node that is gone, until nothing else is free', () => {
+    const known = { old: '10.0.0.2', older: '10.0.0.6' };
+    const given = (...names: readonly string[]): string[] =>
+      Object.values(
+        allocate(nodes(Object.fromEntries(names.map((name) => [name, ''])), 'meshRange: 10.0.0.0/28'), known),
+      );
+    const unused = ['10.0.0.4', '10.0.0.8', '10.0.0.10', '10.0.0.12'];
+    expect(given('a', 'b', 'c', 'd')).toEqual(unused);
+    expect(given('a', 'b', 'c', 'd', 'e', 'f')).toEqual([...unused, '10.0.0.2', '10.0.0.6']);
+    expect(given('a', 'b', 'c', 'd', 'e', 'old'), 'one that comes back has its own').toEqual([
+      ...unused,
+      '10.0.0.6',
+      '10.0.0.2',
+    ]);
+  });
+
+  it('suffice for the smallest range, however many nodes have come and gone', () => {
+    const known: Record<string, string> = {};
+    for (let round = 0; round < 5; round += 1) {
+      const given = allocate(nodes({ [`a${round}`]: '', [`b${round}`]: '' }, 'meshRange: 10.0.0.0/29'), known);
+      expect(given).toEqual({ [`a${round}`]: '10.0.0.2', [`b${round}`]: '10.0.0.4' });
+      Object.assign(known, given);
+    }
+  });
+
+  it('whose first owner came back when it was given away stay with their second one', () =>
+    expect(allocate(nodes({ old: '', a: '' }, 'meshRange: 10.0.0.0/28'), { a: '10.0.0.2', old: '10.0.0.2' })).toEqual({
+      a: '10.0.0.2',
+      old: '10.0.0.4',
+    }));
+
   it('can be fixed, and then whoever had it gets another', () =>
     expect(allocate(nodes({ a: '', b: 'meshAddress: 100.96.0.2' }), { a: '100.96.0.2' })).toEqual({
       a: '100.96.0.4',

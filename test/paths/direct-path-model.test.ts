@@ -33,6 +33,7 @@ describe('a direct path, after any events in any order', () => {
     fc.constant({ type: 'initiated' as const }),
     fc.constant({ type: 'network-changed' as const }),
     fc.constant({ type: 'stuck' as const }),
+    fc.constant({ type: 'proven' as const }),
     fc.record({ type: fc.constant('observed' as const), sa: fc.constantFrom('none' as const, 'pending' as const) }),
     fc.record({ type: fc.constant('observed' as const), sa: fc.constant('up' as const), ikeSaIds: ids }),
     fc.record({ type: fc.constant('silent' as const), ikeSaIds: ids }),
@@ -71,8 +72,10 @@ describe('a direct path, after any events in any order', () => {
       fc.property(histories, ids, (history, ikeSaIds) => {
         const { path, nowMs } = pathAfter(history);
         const after = nextDirectPath(path, { type: 'silent', ikeSaIds }, { nowMs, random: () => 0, cause: undefined });
-        if (path.phase === 'up') expect(after).toEqual({ phase: 'ending', failures: 0, lost: true, ikeSaIds });
-        else expect(after).toBe(path);
+        if (path.phase === 'up') {
+          const counted = path.proven ? { failures: 0, lost: true } : { failures: path.failures + 1, lost: false };
+          expect(after).toEqual({ phase: 'ending', ...counted, ikeSaIds });
+        } else expect(after).toBe(path);
       }),
     ));
 
@@ -177,6 +180,8 @@ class World {
       if (installed.every(({ carries }) => !carries)) {
         for (const id of ikeSaIds) this.#givenUp.add(id);
         this.#next({ type: 'silent', ikeSaIds });
+      } else {
+        this.#next({ type: 'proven' });
       }
     }
     if (this.path.phase === 'ending') this.#abandon(this.path.ikeSaIds);

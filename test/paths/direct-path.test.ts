@@ -12,6 +12,7 @@ const NOW_MS = 1_000_000;
 const none: DirectPathEvent = { type: 'observed', sa: 'none' };
 const pending: DirectPathEvent = { type: 'observed', sa: 'pending' };
 const initiated: DirectPathEvent = { type: 'initiated' };
+const proven: DirectPathEvent = { type: 'proven' };
 const networkChanged: DirectPathEvent = { type: 'network-changed' };
 const up = (...ikeSaIds: readonly number[]): DirectPathEvent => ({ type: 'observed', sa: 'up', ikeSaIds });
 const silent = (...ikeSaIds: readonly number[]): DirectPathEvent => ({ type: 'silent', ikeSaIds });
@@ -32,7 +33,9 @@ const resting = (leftMs: number, failures = 2, lost = false): DirectPath => ({
   untilMs: NOW_MS + leftMs,
 });
 const ending = (...ikeSaIds: readonly number[]): DirectPath => ({ phase: 'ending', failures: 0, lost: true, ikeSaIds });
-const isUp: DirectPath = { phase: 'up', failures: 0, lost: false };
+const endingInVain = (failures: number): DirectPath => ({ phase: 'ending', failures, lost: false, ikeSaIds: [1] });
+const unproven = (failures = 0, lost = false): DirectPath => ({ phase: 'up', failures, lost, proven: false });
+const isUp: DirectPath = { phase: 'up', failures: 0, lost: false, proven: true };
 /** It rests for a moment only, and counts no failure. */
 const lostJustNow = resting(1500, 0, true);
 
@@ -41,7 +44,7 @@ describe('a direct path', () => {
     ['idle is tried when initiated', NEW_DIRECT_PATH, initiated, trying(0)],
     ['idle waits while nothing is there', NEW_DIRECT_PATH, none, NEW_DIRECT_PATH],
     ['idle leaves alone what the peer began', NEW_DIRECT_PATH, pending, NEW_DIRECT_PATH],
-    ['idle is up when the peer set it up', NEW_DIRECT_PATH, up(1), isUp],
+    ['idle is up when the peer set it up', NEW_DIRECT_PATH, up(1), unproven()],
     ['tried waits for its SA to appear', trying(2999), none, trying(2999)],
     ['tried has failed without an SA', trying(3000), none, resting(4000, 1)],
     ['tried waits while its checks may work', trying(5999), pending, trying(5999)],
@@ -49,28 +52,38 @@ describe('a direct path', () => {
     ['tried has failed as soon as charon is stuck', trying(100), { type: 'stuck' }, resting(4000, 1)],
     ['up takes no notice of an old try that is stuck', isUp, { type: 'stuck' }, isUp],
     ['resting takes no notice of it either', resting(5), { type: 'stuck' }, resting(5)],
-    ['tried is up, and its failures are forgotten', trying(10_000, 5), up(1), isUp],
+    ['tried is up, and its failures still count', trying(10_000, 5, true), up(1), unproven(5, true)],
     ['resting is not tried early', resting(1), none, resting(1)],
     ['resting is ready when its time has come', resting(0), none, idle(2)],
-    ['resting is up when the peer set it up', resting(9999), up(1), isUp],
+    ['resting is up when the peer set it up', resting(9999), up(1), unproven(2)],
     ['up stays so', isUp, up(1), isUp],
     ['up stays so with another SA', isUp, up(2), isUp],
     ['up is lost when its SA is gone', isUp, none, lostJustNow],
     ['up is lost when only its CHILD SA is gone', isUp, pending, lostJustNow],
+    ['up is proven by what comes through, and its failures are forgotten', unproven(5, true), proven, isUp],
+    ['up is proven once', isUp, proven, isUp],
+    ['up stays unproven with another SA', unproven(5), up(2), unproven(5)],
+    ['up that goes unproven is one more failure', unproven(2), none, resting(16_000, 3)],
   ])('%s', (_what, path, event, expected) => expect(next(path, event)).toEqual(expected));
 });
 
 describe('a direct path that goes silent', () => {
   it.each<[string, DirectPath, DirectPathEvent, DirectPath]>([
     ['ends', isUp, silent(1, 2), ending(1, 2)],
+    ['has failed once more if nothing ever came through', unproven(2), silent(1), endingInVain(3)],
+    ['has failed also if another SA had worked before', unproven(0, true), silent(1), endingInVain(1)],
+    ['goes on ending whatever comes through it', ending(1, 2), proven, ending(1, 2)],
+    ['rests like any try that failed if nothing ever came through', endingInVain(1), none, resting(80_000, 1)],
+    ['rests longer each time', endingInVain(2), pending, resting(160_000, 2)],
+    ['counts its failures also when another SA is up', endingInVain(2), up(3), unproven(2)],
     ['goes on ending while its SAs are there', ending(1, 2), up(1, 2), ending(1, 2)],
     ['goes on ending while one of them is', ending(1, 2), up(2), ending(1, 2)],
     ['goes on ending whatever the probes say', ending(1, 2), silent(1), ending(1, 2)],
     ['goes on ending on another network', ending(1, 2), networkChanged, ending(1, 2)],
     ['rests for a moment when they are gone', ending(1, 2), none, lostJustNow],
     ['rests for a moment when their CHILD SA is', ending(1, 2), pending, lostJustNow],
-    ['is up by another SA', ending(1, 2), up(3), isUp],
-    ['is up by another SA beside the old ones', ending(1, 2), up(1, 2, 3), isUp],
+    ['is up by another SA', ending(1, 2), up(3), unproven(0, true)],
+    ['is up by another SA beside the old ones', ending(1, 2), up(1, 2, 3), unproven(0, true)],
   ])('%s', (_what, path, event, expected) => expect(next(path, event)).toEqual(expected));
 
   it.each([NEW_DIRECT_PATH, trying(10), resting(10), ending(1)])('is none that is not up: $phase', (path) =>
@@ -82,7 +95,32 @@ describe('a direct path that goes silent', () => {
     expect(again).toEqual(idle(0, true));
     expect(next(again, initiated)).toEqual(trying(0, 0, true));
     expect(next(trying(3000, 0, true), none)).toEqual(resting(8000, 1, true));
-    expect(next(trying(10, 3, true), up(4))).toEqual(isUp);
+    expect(next(trying(10, 3, true), up(4))).toEqual(unproven(3, true));
+  });
+
+  it.each([NEW_DIRECT_PATH, trying(10), resting(10)])('is proven by nothing while it is not up: $phase', (path) =>
+    expect(next(path, proven)).toBe(path),
+  );
+
+  it('does not flap: each time that it comes up and nothing comes through it rests longer', () => {
+    const facts = { random: () => 1, cause: undefined };
+    const rests: number[] = [];
+    let path = NEW_DIRECT_PATH;
+    let nowMs = NOW_MS;
+    const take = (...events: readonly DirectPathEvent[]): void => {
+      for (const event of events) path = nextDirectPath(path, event, { ...facts, nowMs });
+    };
+    for (let id = 1; id <= 5; id += 1) {
+      take(initiated, up(id));
+      nowMs += 5000;
+      take(silent(id), none);
+      rests.push(path.phase === 'resting' ? path.untilMs - nowMs : 0);
+      nowMs += rests.at(-1)!;
+      take(none);
+    }
+    expect(rests).toEqual([80_000, 160_000, 300_000, 300_000, 300_000]);
+    take(initiated, up(6), proven, silent(6), none);
+    expect(path, 'once it has worked the count begins anew').toMatchObject({ failures: 0, lost: true });
   });
 
   it('is like any other after eight tries in vain', () => {
@@ -160,7 +198,7 @@ describe('time alone', () => {
     expect([changesAtMs(resting(5000)), changesAtMs(trying(1000))]).toEqual([NOW_MS + 5000, NOW_MS + 5000]);
   });
 
-  it.each([NEW_DIRECT_PATH, isUp, ending(1)])('never changes a path that is $phase', (path) =>
+  it.each([NEW_DIRECT_PATH, isUp, unproven(2), ending(1)])('never changes a path that is $phase', (path) =>
     expect(changesAtMs(path)).toBeUndefined(),
   );
 });

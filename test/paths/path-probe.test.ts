@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import {
   healthOf,
   isIdle,
-  isOverdue,
+  isFirstOverdue,
   lossOf,
   newProbe,
   nextProbe,
@@ -142,21 +142,56 @@ describe('the next packet is due', () => {
     expect([send, dueIn(probe), probe.unansweredSinceMs]).toEqual([2, 550, BEGIN_MS + 300]);
   });
 
-  it('seven times a second from then on', () => {
+  it('seven times a second from then on, while it is not certain that the path has died', () => {
     const retries = after([10, answer(1)], [1000, time], [1250, time]);
     expect(dueIn(retries)).toBe(1400);
     expect(dueIn(nextProbe(retries, time, busy(BEGIN_MS + 1400)).probe)).toBe(1550);
   });
+
+  /** When packets go out, in ms after the last of these events, on a path that is silent from then on. */
+  function sentAfter(forMs: number, ...events: readonly (readonly [number, ProbeEvent])[]): readonly number[] {
+    let probe = after(...events);
+    const fromMs = events.at(-1)?.[0] ?? 0;
+    const sentMs: number[] = [];
+    for (let nowMs = probe.nextAtMs; nowMs <= BEGIN_MS + fromMs + forMs; nowMs = probe.nextAtMs) {
+      ({ probe } = nextProbe(probe, time, busy(nowMs)));
+      sentMs.push(nowMs - BEGIN_MS - fromMs);
+    }
+    return sentMs;
+  }
+
+  it('once a second when it is certain, and every five seconds after a minute of silence', () => {
+    const sentMs = sentAfter(80_000, [0, answer(1)], [1000, time]);
+    const dead = sentMs.findIndex((ms) => ms >= 1200);
+    expect(sentMs.slice(0, dead + 1)).toEqual([250, 400, 550, 700, 850, 1000, 1150, 1300]);
+    const gaps = sentMs.slice(dead + 1).map((ms, index) => ms - sentMs[dead + index]!);
+    const minute = sentMs.findIndex((ms) => ms >= 60_000);
+    expect(new Set(gaps.slice(0, minute - dead))).toEqual(new Set([1000]));
+    expect(new Set(gaps.slice(minute - dead))).toEqual(new Set([5000]));
+  });
+
+  it('once a second on a path that never answered, and every five seconds after a minute', () => {
+    const sentMs = sentAfter(80_000);
+    expect(sentMs.slice(0, 3)).toEqual([1000, 2000, 3000]);
+    expect(sentMs.filter((ms) => ms <= 60_000)).toHaveLength(60);
+    expect(sentMs.filter((ms) => ms > 60_000)).toEqual([65_000, 70_000, 75_000, 80_000]);
+  });
 });
 
 describe('a packet that is out', () => {
-  it('makes the path overdue only when another one had to follow it', () => {
-    expect(isOverdue(newProbe(BEGIN_MS))).toBe(false);
-    expect(isOverdue(after())).toBe(false);
-    expect(isOverdue(after([10, answer(1)], [1000, time]))).toBe(false);
+  it('makes the path overdue when another one had to follow it, and by that one only', () => {
+    expect(isFirstOverdue(newProbe(BEGIN_MS))).toBe(false);
+    expect(isFirstOverdue(after())).toBe(false);
+    expect(isFirstOverdue(after([10, answer(1)], [1000, time]))).toBe(false);
     const retried = after([10, answer(1)], [1000, time], [1250, time]);
-    expect(isOverdue(retried)).toBe(true);
-    expect(isOverdue(nextProbe(retried, answer(3), busy(BEGIN_MS + 1260)).probe)).toBe(false);
+    expect(isFirstOverdue(retried)).toBe(true);
+    expect(isFirstOverdue(nextProbe(retried, time, busy(BEGIN_MS + 1400)).probe)).toBe(false);
+    expect(isFirstOverdue(nextProbe(retried, answer(3), busy(BEGIN_MS + 1260)).probe)).toBe(false);
+  });
+
+  it('never makes a path overdue that has not worked yet', () => {
+    expect(isFirstOverdue(after([1000, time]))).toBe(false);
+    expect(isFirstOverdue(after([1000, time], [2000, time]))).toBe(false);
   });
 
   it('keeps the path from being idle, and so does one that was answered just now', () => {
@@ -237,6 +272,21 @@ describe('death', () => {
     const paths = Array.from({ length: 20 }, (_, seed) => new SimulatedPath({ seed, loss, rttMs: () => 30 }));
     for (const path of paths) while (path.probe.sequence < 10_000) path.step();
     expect(paths.reduce((sum, { deaths }) => sum + deaths, 0) / paths.length).toBeLessThanOrEqual(most);
+  });
+
+  it('takes four packets: a process that was not running itself has sent none, and the path may be well', () => {
+    const two = after([40, answer(1)], [1000, time], [61_000, time]);
+    expect(healthOf(two, BEGIN_MS + 61_000)).toBe('alive');
+    const three = nextProbe(two, time, busy(BEGIN_MS + 61_150)).probe;
+    expect([healthOf(three, BEGIN_MS + 61_299), three.nextAtMs]).toEqual(['alive', BEGIN_MS + 61_300]);
+    const four = nextProbe(three, time, busy(BEGIN_MS + 61_300)).probe;
+    expect(healthOf(four, BEGIN_MS + 61_300)).toBe('dead');
+  });
+
+  it('takes 1.2 s and two round trips, however many packets are sent', () => {
+    let probe = after([100, answer(1)], [1000, time]);
+    for (let ms = 1050; ms < 2400; ms += 50) probe = nextProbe(probe, { type: 'due' }, busy(BEGIN_MS + ms)).probe;
+    expect([healthOf(probe, BEGIN_MS + 2399), healthOf(probe, BEGIN_MS + 2400)]).toEqual(['alive', 'dead']);
   });
 
   it('is never told of a path without loss, whatever its round trip and its jitter', () =>

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { connectionNameSchema, nodeNameSchema } from '../../src/ike/connection.ts';
 import { CHECKS_MAX_MS } from '../../src/ike/mediation.ts';
 import type { IkeSa } from '../../src/ike/sa.ts';
 import type { ObservedState, Step } from '../../src/reconcile/charon.ts';
@@ -244,6 +245,62 @@ describe('duplicates', () => {
   it('are not seen in a rekeying IKE SA', () => {
     const rekeyed = { ...upPeer, uniqueId: 8, state: 'REKEYED', childSas: [] };
     expect(planOf(withSas(upMedsrv, upHub, upPeer, rekeyed))).toEqual([]);
+  });
+});
+
+describe('a peer that is reached through two mediators', () => {
+  const secondMedsrv = medsrv({ name: connectionNameSchema.parse('cygnet-medsrv-master2') });
+  const viaSecond = mediatedPeer({
+    name: connectionNameSchema.parse('cygnet-peer-remote--master2'),
+    mediatedBy: secondMedsrv.name,
+  });
+  const state = desired(medsrv(), secondMedsrv, spoke(), mediatedPeer(), viaSecond);
+  const planWith = (change: Partial<PlanInput>, ...ikeSas: IkeSa[]): readonly Step[] => {
+    const { observed: seen, ledger } = loaded(state);
+    const registered = [upMedsrv, ikeSa(secondMedsrv.name, { uniqueId: 9 }), upHub];
+    return planOf({ desired: state, observed: { ...seen, ikeSas: [...registered, ...ikeSas] }, ledger, ...change });
+  };
+  const held = { allowed: (key: string): boolean => !key.startsWith('initiate ') };
+  const filedUnderSecond = { ...upPeer, name: viaSecond.name, uniqueId: 8 };
+
+  it.each<[string, string, string, number]>([
+    ['the first connection, which has the lower SPI', '01', '02', 8],
+    ['the second one, which has the lower SPI', '02', '01', 3],
+  ])('keeps one of two IKE SAs that charon filed under both: that of %s', (_what, first, second, ended) => {
+    const steps = planWith(held, { ...upPeer, initiatorSpi: first }, { ...filedUnderSecond, initiatorSpi: second });
+    expect(steps).toMatchObject([{ kind: 'terminate-ike', ikeSaId: ended }]);
+  });
+
+  it('keeps the one that carries traffic', () => {
+    const idle = { ...upPeer, initiatorSpi: '01', childSas: [] };
+    expect(planWith(held, idle, { ...filedUnderSecond, initiatorSpi: '02' })).toMatchObject([
+      { kind: 'terminate-ike', ikeSaId: 3 },
+    ]);
+  });
+
+  it('ends nothing of one that is alone, of another peer, or that is still being set up', () => {
+    expect(planWith(held, filedUnderSecond)).toEqual([]);
+    expect(planWith(held, filedUnderSecond, { ...upPeer, state: 'CONNECTING', childSas: [] })).toEqual([]);
+    const otherPeer = mediatedPeer({
+      name: connectionNameSchema.parse('cygnet-peer-zeta'),
+      peer: nodeNameSchema.parse('zeta'),
+    });
+    const more = desired(...state.connections, otherPeer);
+    const { observed: seen, ledger } = loaded(more);
+    const ikeSas = [upMedsrv, upHub, filedUnderSecond, { ...upPeer, name: otherPeer.name, uniqueId: 10 }];
+    expect(planOf({ ...held, desired: more, observed: { ...seen, ikeSas }, ledger })).toEqual([]);
+  });
+
+  it('is waited for under both while its checks run under one', () => {
+    for (const name of [names.peer, viaSecond.name]) {
+      const connecting = ikeSa(name, { uniqueId: 8, state: 'CONNECTING' });
+      expect(planWith({}, connecting), name).toEqual([]);
+    }
+  });
+
+  it('is waited for under the connection itself only while a set-up waits for its mediation', () => {
+    const created = ikeSa(viaSecond.name, { uniqueId: 8, state: 'CREATED' });
+    expect(planWith({}, created)).toEqual([{ kind: 'initiate-child', connection: names.peer, child: 'edge1--remote' }]);
   });
 });
 
