@@ -7,7 +7,7 @@ it.each([
   ['double NAT', 'double NAT', undefined],
   ['cone', 'symmetric', 'symmetric-nat'],
   ['symmetric', 'symmetric', 'symmetric-nat'],
-  ['symmetric', 'udp-blocked', 'udp-blocked'],
+  ['symmetric', 'udp-blocked', 'symmetric-nat'],
   ['none', 'udp-blocked', 'udp-blocked'],
 ] as const)('%s and %s are kept apart by %s', (a, b, cause) => {
   expect(expectedCause([a, b])).toBe(cause);

@@ -34,11 +34,12 @@ function sidePairs(): readonly SidePair[] {
 
 /**
  * The cause that a link cannot go direct; undefined when it should. A cone lets in only what comes from where its node
- * has sent to, and a symmetric NAT sends from where nobody can know. One without a NAT takes what comes.
+ * has sent to, and a symmetric NAT sends from where nobody can know. One without a NAT takes what comes. Where a symmetric
+ * NAT alone is reason enough, nobody can see that packets are dropped as well.
  */
 export function expectedCause(sides: readonly [Side, Side]): 'udp-blocked' | 'symmetric-nat' | undefined {
-  if (sides.includes('udp-blocked')) return 'udp-blocked';
-  return sides.includes('symmetric') && !sides.includes('none') ? 'symmetric-nat' : undefined;
+  if (sides.includes('symmetric') && !sides.includes('none')) return 'symmetric-nat';
+  return sides.includes('udp-blocked') ? 'udp-blocked' : undefined;
 }
 
 async function measure(name: string, pair: SidePair, strongswan: StrongswanVersion, say: Say): Promise<PathRow> {
