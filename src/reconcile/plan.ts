@@ -204,10 +204,6 @@ function sameSet(a: readonly string[], b: readonly string[]): boolean {
 
 function initiateSteps(input: PlanInput): Step[] {
   const { desired, observed, ledger } = input;
-  const byPeer = (peer: string): readonly IkeSa[] =>
-    desired.connections
-      .filter((each) => each.kind === 'mediated-peer' && each.peer === peer)
-      .flatMap((each) => sasOf(observed, each));
   return desired.connections.flatMap((connection): Step[] => {
     // What is loaded in this very round is set up in the next: a refused load must not be initiated.
     if (ledger.connections[connection.name] !== input.digestOf(connection)) return [];
@@ -218,7 +214,7 @@ function initiateSteps(input: PlanInput): Step[] {
     }
     if (connection.kind !== 'spoke' && connection.kind !== 'mediated-peer') return [];
     // A set-up under way is waited for: a second initiate would make a second IKE SA.
-    const family = connection.kind === 'mediated-peer' ? byPeer(connection.peer) : ikeSas;
+    const family = familyOf(connection, desired).flatMap((each) => sasOf(observed, each));
     if (family.some((ikeSa) => ikeSa.state === 'CONNECTING') || ikeSas.some((ikeSa) => ikeSa.state === 'CREATED'))
       return [];
     const missing = connection.children.filter((child) => child.start === 'start' && !isUp(child, ikeSas));
