@@ -1,9 +1,8 @@
 import { Command } from 'commander';
 import { statusSchema, type LinkReport } from '../agent/api.ts';
-import { formatAge } from './age.ts';
 import type { AgentctlContext } from './agentctl-context.ts';
 import { CliError } from './cli-error.ts';
-import { pathPaint, readingText } from './path-text.ts';
+import { PATH_HEADINGS, pathCells } from './path-text.ts';
 import { printable, type Style } from './style.ts';
 import { renderTable } from './table.ts';
 
@@ -31,15 +30,8 @@ function noSuchLink(node: string, links: readonly LinkReport[]): CliError {
 function renderPaths(links: readonly LinkReport[], atMs: number, style: Style): string {
   if (links.length === 0) return 'no links yet\n';
   const rows = links.map((link) => ({
-    cells: [
-      link.peer,
-      { text: link.path, paint: pathPaint(link.path, style) },
-      link.sinceMs === null ? '' : formatAge((atMs - link.sinceMs) / 1000),
-      readingText(link.direct),
-      readingText(link.relay),
-      { text: link.cause ?? '', paint: style.warn },
-    ],
+    cells: [...pathCells(link, atMs, style), { text: link.cause ?? '', paint: style.warn }],
     ...(link.problem !== null && { notes: [{ text: link.problem, paint: style.dim }] }),
   }));
-  return renderTable(['LINK TO', 'PATH', 'FOR', 'DIRECT', 'RELAY', 'CAUSE'], rows);
+  return renderTable([...PATH_HEADINGS, 'CAUSE'], rows);
 }

@@ -8,7 +8,7 @@ import {
 } from '../agent/api.ts';
 import { formatAge } from './age.ts';
 import type { AgentctlContext } from './agentctl-context.ts';
-import { pathPaint, readingText } from './path-text.ts';
+import { PATH_HEADINGS, pathCells } from './path-text.ts';
 import { printable, type Style } from './style.ts';
 import { renderTable } from './table.ts';
 
@@ -64,16 +64,9 @@ function generationLine({ desired: { generation, applied } }: AgentStatus, style
 function links({ links: all, atMs }: AgentStatus, style: Style): string {
   if (all.length === 0) return '';
   const rows = all.map((link) => ({
-    cells: [
-      link.peer,
-      { text: link.path, paint: pathPaint(link.path, style) },
-      link.sinceMs === null ? '' : formatAge((atMs - link.sinceMs) / 1000),
-      readingText(link.direct),
-      readingText(link.relay),
-      { text: link.problem ?? '', paint: style.warn },
-    ],
+    cells: [...pathCells(link, atMs, style), { text: link.problem ?? '', paint: style.warn }],
   }));
-  return renderTable(['LINK TO', 'PATH', 'FOR', 'DIRECT', 'RELAY', ''], rows);
+  return renderTable([...PATH_HEADINGS, ''], rows);
 }
 
 function connections(status: AgentStatus, style: Style): string {
