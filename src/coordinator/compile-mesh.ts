@@ -216,6 +216,7 @@ class Compiler {
       keyingTries: parameters.keyingTries,
       // charon's mediation extension does not work with MOBIKE.
       mobike: use === 'tunnel' && parameters.mobike,
+      encap: parameters.encap,
       dpdDelaySeconds: parameters.dpdDelay,
     };
   }

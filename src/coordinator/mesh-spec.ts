@@ -33,6 +33,8 @@ const ikeSchema = z.strictObject({
   margin: durationSchema.default(180),
   keyingTries: z.number().int().min(0).max(1000).default(1),
   mobike: z.boolean().default(false),
+  /** ESP in UDP always: a firewall that lets IKE pass and drops ESP would leave tunnels that are up and carry nothing. */
+  encap: z.boolean().default(true),
   dpdDelay: durationSchema.default(10),
 });
 
@@ -48,6 +50,7 @@ const ikeOverrideSchema = z.strictObject({
   margin: durationSchema.exactOptional(),
   keyingTries: z.number().int().min(0).max(1000).exactOptional(),
   mobike: z.boolean().exactOptional(),
+  encap: z.boolean().exactOptional(),
   dpdDelay: durationSchema.exactOptional(),
 });
 

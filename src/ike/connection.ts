@@ -68,6 +68,8 @@ export const ikeParametersSchema = z.strictObject({
   keyingTries: z.number().int().min(0).max(1000),
   /** Always false on mediation and mediated connections: charon's mediation needs it so. */
   mobike: z.boolean(),
+  /** ESP in UDP also where no NAT asks for it (`forceencaps`). One end that wants it is enough. */
+  encap: z.boolean(),
   /** Idle time before a liveness check; 0 turns it off, and then a dead peer is never noticed. */
   dpdDelaySeconds: seconds,
 });

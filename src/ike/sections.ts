@@ -17,6 +17,7 @@ export function loadConnRequest(connection: Connection, certificates: Connection
       ...mediationOptions(connection),
       ...remoteOptions(connection),
       mobike: yesNo(connection.ike.mobike),
+      encap: yesNo(connection.ike.encap),
       ...ikeOptions(connection.ike),
       // A node that comes back (restart, new address) replaces what is left of its former self.
       unique: 'replace',

@@ -11,6 +11,7 @@ const ike = {
   marginSeconds: 180,
   keyingTries: 1,
   mobike: false,
+  encap: true,
   dpdDelaySeconds: 10,
 };
 const timing = { proposals: [], lifetimeSeconds: 1200, marginSeconds: 180 };
@@ -188,7 +189,7 @@ describe('options', () => {
     const text = SEED_SPEC.replace(
       '[edge1, remote]',
       '{ between: [edge1, remote], start: add, child: { lifetime: 30m, proposals: [aes256gcm16] } }',
-    ).replace('edge1:   {', 'edge1:   { ike: { dpdDelay: 30s, mobike: true },');
+    ).replace('edge1:   {', 'edge1:   { ike: { dpdDelay: 30s, mobike: true, encap: false },');
     const state = stateOf(compiled(text), 'edge1');
     const [child] = childrenOf(connectionOf(state, 'cygnet-peer-remote'));
     expect(child).toMatchObject({
@@ -197,7 +198,11 @@ describe('options', () => {
       marginSeconds: 180,
       proposals: ['aes256gcm16'],
     });
-    expect(connectionOf(state, 'cygnet-hub-master1').ike).toMatchObject({ dpdDelaySeconds: 30, mobike: true });
+    expect(connectionOf(state, 'cygnet-hub-master1').ike).toMatchObject({
+      dpdDelaySeconds: 30,
+      mobike: true,
+      encap: false,
+    });
     expect(connectionOf(state, 'cygnet-peer-remote').ike).toMatchObject({ dpdDelaySeconds: 30, mobike: false });
     expect(connectionOf(state, 'cygnet-medsrv-master1').ike).toMatchObject({ mobike: false });
   });

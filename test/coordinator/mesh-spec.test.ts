@@ -8,7 +8,7 @@ describe('a mesh spec', () => {
     expect(spec.nodes.get('master1' as never)).toMatchObject({ endpoints: ['203.0.113.10'], virtualIps: [] });
     expect(spec.links[0]).toEqual({ between: ['edge1', 'remote'], path: 'auto', child: {} });
     expect(spec.defaults).toEqual({
-      ike: { proposals: [], lifetime: 3600, margin: 180, keyingTries: 1, mobike: false, dpdDelay: 10 },
+      ike: { proposals: [], lifetime: 3600, margin: 180, keyingTries: 1, mobike: false, encap: true, dpdDelay: 10 },
       child: { proposals: [], lifetime: 1200, margin: 180 },
       start: 'start',
     });

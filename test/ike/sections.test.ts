@@ -15,6 +15,7 @@ const fieldsOf = (connection: Connection): Record<string, unknown> =>
 const alike = (connection: Connection): Record<string, unknown> => ({
   version: '2',
   mobike: 'no',
+  encap: 'yes',
   rekey_time: '3420s',
   over_time: '180s',
   rand_time: '180s',
@@ -85,11 +86,12 @@ describe('the load-conn request', () => {
   });
 
   it('names proposals only where the mesh does', () => {
-    const ike = { ...spoke().ike, proposals: ['aes256-sha256-ecp256'], mobike: true };
+    const ike = { ...spoke().ike, proposals: ['aes256-sha256-ecp256'], mobike: true, encap: false };
     const fields = fieldsOf({ ...spoke([child('edge1--remote', { proposals: ['aes128gcm16'] })]), ike });
     expect(fields).toMatchObject({
       proposals: ['aes256-sha256-ecp256'],
       mobike: 'yes',
+      encap: 'no',
       children: { 'edge1--remote': { esp_proposals: ['aes128gcm16'] } },
     });
     expect(fieldsOf(spoke())).not.toHaveProperty('proposals');

@@ -20,6 +20,7 @@ const ike: IkeParameters = {
   marginSeconds: 180,
   keyingTries: 1,
   mobike: false,
+  encap: true,
   dpdDelaySeconds: 10,
 };
 
