@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { z } from 'zod';
 import { RECENT_EVENTS } from './api.ts';
-import { parseQuery, type ApiRequest } from './api-routes.ts';
+import { parseQuery, type ApiRequest } from './api-request.ts';
 import type { EventLog } from './event-log.ts';
 
 /** Events are read from the log in portions of this many. */

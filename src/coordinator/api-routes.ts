@@ -1,18 +1,46 @@
+import type { ServerResponse } from 'node:http';
 import { z } from 'zod';
 import { nodeNameSchema } from '../ike/connection.ts';
 import { tokenRequestSchema } from './api.ts';
+import { streamEvents } from './api-events.ts';
 import { ApiRefused } from './api-refused.ts';
+import { parseJson, parseQuery, type ApiRequest } from './api-request.ts';
 import type { Coordinator } from './coordinator.ts';
+import type { Role } from './role.ts';
 import { SpecRefused } from './spec-in-force.ts';
 
-/** What a route needs of a request; both come from outside and are checked by the route. */
-export interface ApiRequest {
-  readonly query: Readonly<Record<string, string>>;
-  readonly body: string;
+/** Answers a request with what goes out as JSON. Throws an ApiRefused. */
+type Answer = (coordinator: Coordinator, request: ApiRequest) => unknown;
+
+/** Writes the reply itself, for as long as it likes; throws an ApiRefused before the first byte. */
+type Stream = (
+  coordinator: Coordinator,
+  request: ApiRequest,
+  response: ServerResponse,
+  signal: AbortSignal,
+) => Promise<void>;
+
+/** A request that changes nothing. */
+type Read = { readonly role: Role } & ({ readonly answer: Answer } | { readonly stream: Stream });
+
+/** A request that may change something. */
+interface Change {
+  /** The least that its sender must be: `operator`, or `admin` for what decides who else may do something. */
+  readonly role: Role;
+  /** What it is called in the audit log. */
+  readonly action: string;
+  readonly answer: Answer;
 }
 
-/** Answers a request with what goes out as JSON. Throws an ApiRefused. */
-type Route = (coordinator: Coordinator, request: ApiRequest) => unknown;
+/** What a path offers. A route without a role, or a change without a name for the audit log, does not compile. */
+export interface ApiMethods {
+  readonly GET?: Read;
+  readonly PUT?: Change;
+  readonly POST?: Change;
+  readonly DELETE?: Change;
+}
+
+export type ApiRoute = Read | Change;
 
 const flag = z.enum(['true', 'false']).default('false');
 const dryRunSchema = z.strictObject({ dryRun: flag });
@@ -20,41 +48,56 @@ const nothingSchema = z.strictObject({});
 
 const tokenBodySchema = tokenRequestSchema.extend({ node: nodeNameSchema });
 
-/** By path, then by method. The event stream is none of these: it has no end. */
-export const API_ROUTES: ReadonlyMap<string, Readonly<Record<string, Route>>> = new Map([
+/** All of the operator's API, by path and method. */
+export const API_ROUTES: ReadonlyMap<string, ApiMethods> = new Map<string, ApiMethods>([
   [
     '/v1/spec',
     {
-      GET: (coordinator, { query }) => {
-        parseQuery(nothingSchema, query);
-        if (coordinator.spec === undefined) throw new ApiRefused('not-found', 'no mesh spec was applied yet');
-        return coordinator.spec;
+      GET: {
+        role: 'viewer',
+        answer: (coordinator, { query }) => {
+          parseQuery(nothingSchema, query);
+          if (coordinator.spec === undefined) throw new ApiRefused('not-found', 'no mesh spec was applied yet');
+          return coordinator.spec;
+        },
       },
-      PUT: (coordinator, { query, body }) => {
-        const { dryRun } = parseQuery(dryRunSchema, query);
-        return applySpec(coordinator, body, dryRun === 'true');
+      PUT: {
+        role: 'operator',
+        action: 'spec.apply',
+        answer: (coordinator, { query, body }) => {
+          const { dryRun } = parseQuery(dryRunSchema, query);
+          return applySpec(coordinator, body, dryRun === 'true');
+        },
       },
     },
   ],
   [
     '/v1/tokens',
     {
-      POST: (coordinator, { query, body }) => {
-        parseQuery(nothingSchema, query);
-        const { node, ttlSeconds } = parseJson(tokenBodySchema, body);
-        return coordinator.issueToken(node, ttlSeconds);
+      POST: {
+        role: 'operator',
+        action: 'token.create',
+        answer: (coordinator, { query, body }) => {
+          parseQuery(nothingSchema, query);
+          const { node, ttlSeconds } = parseJson(tokenBodySchema, body);
+          return coordinator.issueToken(node, ttlSeconds);
+        },
       },
     },
   ],
-  ['/v1/nodes', { GET: (coordinator) => ({ nodes: coordinator.nodes() }) }],
-  ['/v1/links', { GET: (coordinator) => ({ links: coordinator.links() }) }],
-  ['/v1/status', { GET: (coordinator) => coordinator.status() }],
-] satisfies [string, Record<string, Route>][]);
-
-/** Checks a query; a parameter that nobody knows is refused, for a typing error must not be an apply. */
-export function parseQuery<T>(schema: z.ZodType<T>, query: ApiRequest['query']): T {
-  return checked(schema, query, 'the query of this request');
-}
+  ['/v1/nodes', { GET: { role: 'viewer', answer: (coordinator) => ({ nodes: coordinator.nodes() }) } }],
+  ['/v1/links', { GET: { role: 'viewer', answer: (coordinator) => ({ links: coordinator.links() }) } }],
+  ['/v1/status', { GET: { role: 'viewer', answer: (coordinator) => coordinator.status() } }],
+  [
+    '/v1/events',
+    {
+      GET: {
+        role: 'viewer',
+        stream: (coordinator, { query }, response, signal) => streamEvents(coordinator.events, query, response, signal),
+      },
+    },
+  ],
+]);
 
 function applySpec(coordinator: Coordinator, text: string, dryRun: boolean): unknown {
   try {
@@ -65,21 +108,4 @@ function applySpec(coordinator: Coordinator, text: string, dryRun: boolean): unk
     const message = `the mesh spec has ${count} ${count === 1 ? 'mistake' : 'mistakes'}; nothing was changed`;
     throw new ApiRefused('spec-refused', message, { details: error.mistakes, cause: error });
   }
-}
-
-function parseJson<T>(schema: z.ZodType<T>, text: string): T {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new ApiRefused('bad-request', 'the body is not JSON', { cause });
-  }
-  return checked(schema, value, 'the body of this request');
-}
-
-function checked<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const details = parsed.error.issues.map(({ path, message }) => [...path.map(String), message].join(': '));
-  throw new ApiRefused('bad-request', `${what} is wrong`, { details, cause: parsed.error });
 }

@@ -5,9 +5,8 @@ import type { ApiErrorBody } from '../api-error.ts';
 import type { Logger } from '../log.ts';
 import { listenOnUnixSocket } from '../unix-socket.ts';
 import { YAML_BYTES_MAX } from '../yaml-document.ts';
-import { streamEvents } from './api-events.ts';
 import { API_REFUSALS, ApiRefused } from './api-refused.ts';
-import { API_ROUTES } from './api-routes.ts';
+import { API_ROUTES, type ApiRoute } from './api-routes.ts';
 import type { Coordinator } from './coordinator.ts';
 
 /** A mesh spec at its largest, and a little more so that it is the spec's own check that refuses one. */
@@ -62,18 +61,22 @@ async function answer(
   const url = new URL(request.url ?? '/', 'http://coordinator');
   const query = Object.fromEntries(url.searchParams);
   const { method = '' } = request;
-  if (url.pathname === '/v1/events' && method === 'GET') {
+  const route = routeOf(url.pathname, method);
+  if ('stream' in route) {
     const gone = new AbortController();
     response.on('close', () => gone.abort());
-    return streamEvents(coordinator.events, query, response, AbortSignal.any([gone.signal, stopped]));
+    const signal = AbortSignal.any([gone.signal, stopped]);
+    return await route.stream(coordinator, { query, body: '' }, response, signal);
   }
-  const methods = API_ROUTES.get(url.pathname);
-  if (methods === undefined) throw new ApiRefused('not-found', `there is nothing at ${url.pathname}`);
-  const route = Object.hasOwn(methods, method) ? methods[method] : undefined;
-  if (route === undefined) {
-    throw new ApiRefused('bad-method', `${url.pathname} knows ${Object.keys(methods).join(' and ')}, not ${method}`);
-  }
-  reply(response, 200, route(coordinator, { query, body: await bodyOf(request) }));
+  reply(response, 200, await route.answer(coordinator, { query, body: await bodyOf(request) }));
+}
+
+function routeOf(path: string, method: string): ApiRoute {
+  const methods = API_ROUTES.get(path);
+  if (methods === undefined) throw new ApiRefused('not-found', `there is nothing at ${path}`);
+  const route = Object.entries(methods).find(([name]) => name === method)?.[1] as ApiRoute | undefined;
+  if (route !== undefined) return route;
+  throw new ApiRefused('bad-method', `${path} knows ${Object.keys(methods).join(' and ')}, not ${method}`);
 }
 
 /** A body that is too large is read to its end and dropped: a client that is still writing would not see the answer. */

@@ -53,8 +53,9 @@ export class Database {
     this.#statement(sql).run(values);
   }
 
-  /** All of it or, when `work` throws, nothing. Not to be nested. */
+  /** All of it or, when `work` throws, nothing. Within another one it is part of that, which must then not catch what it throws. */
   transaction<T>(work: () => T): T {
+    if (this.#database.inTransaction) return work();
     let result: T | undefined;
     this.#database
       .transaction(() => {
