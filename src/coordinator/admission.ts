@@ -5,6 +5,7 @@ import { IdentityError } from '../identity/identity-error.ts';
 import { caPinOf, type MeshCa } from '../identity/mesh-ca.ts';
 import { createToken, hashTokenSecret, parseToken } from '../identity/token.ts';
 import type { NodeName } from '../ike/connection.ts';
+import type { Attempt } from './audit-log.ts';
 import type { AdmissionStore, NodeRecord, TokenCheck, TokenRefusal } from './admission-store.ts';
 import { EnrolmentRefused, type EnrolmentRefusedCode } from './enrol-refused.ts';
 
@@ -37,10 +38,11 @@ export class Admission {
     this.#store = store;
   }
 
-  issueToken(node: NodeName, ttlSeconds: number, nowMs: number): IssuedToken {
+  issueToken(node: NodeName, ttlSeconds: number, nowMs: number, attempt: Attempt): IssuedToken {
     const text = createToken(caPinOf(this.#ca.certificatePem));
     const expiresAtMs = nowMs + ttlSeconds * 1000;
-    this.#store.addToken(hashTokenSecret(parseToken(text).secret), node, nowMs, expiresAtMs);
+    const hash = hashTokenSecret(parseToken(text).secret);
+    attempt.commit(() => this.#store.addToken(hash, node, nowMs, expiresAtMs));
     return { text, expiresAtMs };
   }
 

@@ -5,12 +5,19 @@ import { tokenRequestSchema } from './api.ts';
 import { streamEvents } from './api-events.ts';
 import { ApiRefused } from './api-refused.ts';
 import { parseJson, parseQuery, type ApiRequest } from './api-request.ts';
+import type { Attempt } from './audit-log.ts';
 import type { Coordinator } from './coordinator.ts';
 import type { Role } from './role.ts';
 import { SpecRefused } from './spec-in-force.ts';
 
 /** Answers a request with what goes out as JSON. Throws an ApiRefused. */
 type Answer = (coordinator: Coordinator, request: ApiRequest) => unknown;
+
+/**
+ * The same for a request that may change something. The audit log gets a record of how it ended in any case; what
+ * changes the store does so in `attempt.commit`, which writes both in one transaction.
+ */
+type ChangingAnswer = (coordinator: Coordinator, request: ApiRequest, attempt: Attempt) => unknown;
 
 /** Writes the reply itself, for as long as it likes; throws an ApiRefused before the first byte. */
 type Stream = (
@@ -29,7 +36,7 @@ interface Change {
   readonly role: Role;
   /** What it is called in the audit log. */
   readonly action: string;
-  readonly answer: Answer;
+  readonly answer: ChangingAnswer;
 }
 
 /** What a path offers. A route without a role, or a change without a name for the audit log, does not compile. */
@@ -64,9 +71,9 @@ export const API_ROUTES: ReadonlyMap<string, ApiMethods> = new Map<string, ApiMe
       PUT: {
         role: 'operator',
         action: 'spec.apply',
-        answer: (coordinator, { query, body }) => {
+        answer: (coordinator, { query, body }, attempt) => {
           const { dryRun } = parseQuery(dryRunSchema, query);
-          return applySpec(coordinator, body, dryRun === 'true');
+          return applySpec(coordinator, body, { dryRun: dryRun === 'true', attempt });
         },
       },
     },
@@ -77,10 +84,10 @@ export const API_ROUTES: ReadonlyMap<string, ApiMethods> = new Map<string, ApiMe
       POST: {
         role: 'operator',
         action: 'token.create',
-        answer: (coordinator, { query, body }) => {
+        answer: (coordinator, { query, body }, attempt) => {
           parseQuery(nothingSchema, query);
           const { node, ttlSeconds } = parseJson(tokenBodySchema, body);
-          return coordinator.issueToken(node, ttlSeconds);
+          return coordinator.issueToken(node, ttlSeconds, attempt);
         },
       },
     },
@@ -99,9 +106,13 @@ export const API_ROUTES: ReadonlyMap<string, ApiMethods> = new Map<string, ApiMe
   ],
 ]);
 
-function applySpec(coordinator: Coordinator, text: string, dryRun: boolean): unknown {
+function applySpec(
+  coordinator: Coordinator,
+  text: string,
+  options: { readonly dryRun: boolean; readonly attempt: Attempt },
+): unknown {
   try {
-    return coordinator.applySpec(text, { dryRun });
+    return coordinator.applySpec(text, options);
   } catch (error) {
     if (!(error instanceof SpecRefused)) throw error;
     const count = error.mistakes.length;

@@ -6,7 +6,9 @@ import type { Logger } from '../log.ts';
 import { listenOnUnixSocket } from '../unix-socket.ts';
 import { YAML_BYTES_MAX } from '../yaml-document.ts';
 import { API_REFUSALS, ApiRefused } from './api-refused.ts';
+import type { ApiRequest } from './api-request.ts';
 import { API_ROUTES, type ApiRoute } from './api-routes.ts';
+import type { Origin } from './audit-log.ts';
 import type { Coordinator } from './coordinator.ts';
 
 /** A mesh spec at its largest, and a little more so that it is the spec's own check that refuses one. */
@@ -68,7 +70,29 @@ async function answer(
     const signal = AbortSignal.any([gone.signal, stopped]);
     return await route.stream(coordinator, { query, body: '' }, response, signal);
   }
-  reply(response, 200, await route.answer(coordinator, { query, body: await bodyOf(request) }));
+  const body = await bodyOf(request);
+  reply(response, 200, await answerOf(route, coordinator, { query, body }));
+}
+
+/** The whole socket is its owner's, so there is nobody to tell apart on it. */
+const SOCKET_OWNER: Origin = { actor: { kind: 'socket', name: null }, remote: null };
+
+async function answerOf(
+  route: Exclude<ApiRoute, { readonly stream: unknown }>,
+  coordinator: Coordinator,
+  request: ApiRequest,
+): Promise<unknown> {
+  if (!('action' in route)) return await route.answer(coordinator, request);
+  const attempt = coordinator.audit.begin(route.action, SOCKET_OWNER);
+  try {
+    const answer = await route.answer(coordinator, request, attempt);
+    attempt.succeeded();
+    return answer;
+  } catch (error) {
+    if (error instanceof ApiRefused) attempt.refused(error.message);
+    else attempt.failed(error);
+    throw error;
+  }
 }
 
 function routeOf(path: string, method: string): ApiRoute {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { CLOSE_CODES, type AgentFrame, type CoordinatorFrame } from '../control/frames.ts';
 import { assertNever } from '../errors.ts';
@@ -6,6 +7,7 @@ import type { MeshCa } from '../identity/mesh-ca.ts';
 import type { NodeName } from '../ike/connection.ts';
 import type { Logger } from '../log.ts';
 import { Admission } from './admission.ts';
+import { AuditLog, type Attempt } from './audit-log.ts';
 import type { ApplyReply, LinkView, NodeView, StatusReply, TokenReply } from './api.ts';
 import type { ChannelHost, NodeChannel } from './channel-host.ts';
 import { EventLog } from './event-log.ts';
@@ -25,6 +27,12 @@ export interface CoordinatorDeps {
   readonly logger: Logger;
 }
 
+interface ApplyOptions {
+  readonly dryRun: boolean;
+  /** Without one, it is the coordinator's own doing. */
+  readonly attempt?: Attempt;
+}
+
 /** The coordinator's core: what the TLS port and the operator's API both talk to. It opens nothing and has no timers. */
 export class Coordinator implements ChannelHost {
   readonly #deps: CoordinatorDeps;
@@ -34,6 +42,8 @@ export class Coordinator implements ChannelHost {
   readonly #board: LinkBoard;
   readonly #admission: Admission;
   readonly #log: EventLog;
+  /** Who did what, and who tried to. */
+  readonly audit: AuditLog;
 
   constructor(deps: CoordinatorDeps) {
     const { store, ca, clock } = deps;
@@ -44,6 +54,7 @@ export class Coordinator implements ChannelHost {
     this.#admission = new Admission(ca, store.admission);
     this.#log = new EventLog(store.observations);
     this.#spec = new SpecInForce(store.mesh, ca);
+    this.audit = new AuditLog({ store: store.audit, clock, logger: deps.logger });
     this.#resume();
   }
 
@@ -104,9 +115,14 @@ export class Coordinator implements ChannelHost {
   // What the operator's API calls.
 
   /** Puts a spec into force and tells the nodes that are here, or (dry run) says what that would do. Throws a SpecRefused. */
-  applySpec(text: string, { dryRun }: { readonly dryRun: boolean }): ApplyReply {
-    if (dryRun) return { revision: this.#spec.revision?.revision ?? 0, dryRun, changed: this.#spec.plan(text) };
-    const { revision, changed, changes } = this.#spec.apply(text, this.#now());
+  applySpec(text: string, { dryRun, attempt = this.#ownAttempt('spec.apply') }: ApplyOptions): ApplyReply {
+    attempt.about(null, { specSha256: createHash('sha256').update(text).digest('hex') });
+    if (dryRun) {
+      const changed = this.#spec.plan(text);
+      attempt.changedNothing();
+      return { revision: this.#spec.revision?.revision ?? 0, dryRun, changed };
+    }
+    const { revision, changed, changes } = this.#spec.apply(text, this.#now(), attempt);
     if (changed.length > 0) this.#note(null, 'spec', `mesh spec revision ${revision} changes ${changed.length} nodes`);
     for (const node of changed) this.#registry.channelOf(node)?.send(this.#snapshotFor(node));
     this.#board.use(this.#spec.mediatedLinks);
@@ -118,8 +134,9 @@ export class Coordinator implements ChannelHost {
     return this.#spec.revision;
   }
 
-  issueToken(node: NodeName, ttlSeconds: number): TokenReply {
-    const { text, expiresAtMs } = this.#admission.issueToken(node, ttlSeconds, this.#now());
+  issueToken(node: NodeName, ttlSeconds: number, attempt = this.#ownAttempt('token.create')): TokenReply {
+    attempt.about(node, { ttlSeconds });
+    const { text, expiresAtMs } = this.#admission.issueToken(node, ttlSeconds, this.#now(), attempt);
     this.#note(node, 'token', 'enrolment token made');
     return { node, token: text, expiresAtMs, inSpec: this.#spec.nodes.has(node) };
   }
@@ -157,6 +174,7 @@ export class Coordinator implements ChannelHost {
 
   /** Writes what nodes told since the last time. To be called every few seconds, and once after the last channel. */
   flush(): void {
+    this.audit.flush();
     const statuses = this.#registry.takeUnwritten();
     const events = this.#log.takeUnwritten();
     if (statuses.size === 0 && events.length === 0) return;
@@ -217,6 +235,10 @@ export class Coordinator implements ChannelHost {
       status: this.#registry.statusOf(name),
       channel: this.#registry.channelOf(name),
     };
+  }
+
+  #ownAttempt(action: string): Attempt {
+    return this.audit.begin(action, { actor: { kind: 'coordinator', name: null }, remote: null });
   }
 
   /** An event of the coordinator's own. */

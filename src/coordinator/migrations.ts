@@ -1,3 +1,5 @@
+import { CHAIN_START } from './audit-record.ts';
+
 /** The database's form, step by step; `user_version` counts the steps taken. Steps that were released never change. */
 export const MIGRATIONS: readonly string[] = [
   `
@@ -55,5 +57,33 @@ export const MIGRATIONS: readonly string[] = [
     node TEXT PRIMARY KEY,
     address TEXT NOT NULL
   ) STRICT;
+  `,
+  `
+  CREATE TABLE audit (id INTEGER PRIMARY KEY, hash TEXT NOT NULL, record TEXT NOT NULL) STRICT;
+
+  -- The record after which the log begins: all up to it were removed.
+  CREATE TABLE audit_start (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    id INTEGER NOT NULL,
+    hash TEXT NOT NULL
+  ) STRICT;
+  INSERT INTO audit_start (one, id, hash) VALUES (1, 0, '${CHAIN_START}');
+
+  CREATE TRIGGER audit_never_changes BEFORE UPDATE ON audit
+  BEGIN SELECT RAISE(ABORT, 'an audit record never changes'); END;
+
+  CREATE TRIGGER audit_grows_at_its_end BEFORE INSERT ON audit
+  WHEN NEW.id IS NOT 1 + coalesce((SELECT max(id) FROM audit), (SELECT id FROM audit_start))
+  BEGIN SELECT RAISE(ABORT, 'audit records are added at the end only'); END;
+
+  CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit WHEN OLD.id > (SELECT id FROM audit_start)
+  BEGIN SELECT RAISE(ABORT, 'audit records are removed from the start only'); END;
+
+  CREATE TRIGGER audit_start_moves_on BEFORE UPDATE ON audit_start
+  WHEN NEW.id <= OLD.id OR NEW.hash IS NOT (SELECT hash FROM audit WHERE id = NEW.id)
+  BEGIN SELECT RAISE(ABORT, 'the audit log begins after a record that it has'); END;
+
+  CREATE TRIGGER audit_start_stays BEFORE DELETE ON audit_start
+  BEGIN SELECT RAISE(ABORT, 'the audit log has one start'); END;
   `,
 ];

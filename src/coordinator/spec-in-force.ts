@@ -7,6 +7,7 @@ import type { DesiredState } from '../ike/desired-state.ts';
 import { digestOf } from '../json.ts';
 import { formatMistake } from '../yaml-document.ts';
 import type { ApplyReply } from './api.ts';
+import type { Attempt, AuditDetails } from './audit-log.ts';
 import { compileMesh, emptyState, type MeshIdentity } from './compile-mesh.ts';
 import { allocateMeshAddresses } from './mesh-addresses.ts';
 import type { MediatedLink } from './link-hints.ts';
@@ -33,6 +34,9 @@ interface Draft extends Compiled {
   readonly text: string;
   readonly spec: MeshSpec;
 }
+
+/** Runs the change of the store, with what else belongs into its transaction. */
+type Commit = (change: () => ApplyOutcome) => ApplyOutcome;
 
 /** The mesh spec that the coordinator works by, and each node's state in its current version. */
 export class SpecInForce {
@@ -89,11 +93,12 @@ export class SpecInForce {
     return this.#changes(states, this.#store.changes(states));
   }
 
-  /** Puts a spec into force. Throws a SpecRefused. */
-  apply(text: string, nowMs: number): ApplyOutcome & { readonly changes: ApplyReply['changed'] } {
+  /** Puts a spec into force, and records that with it. Throws a SpecRefused. */
+  apply(text: string, nowMs: number, attempt: Attempt): ApplyOutcome & { readonly changes: ApplyReply['changed'] } {
     const draft = this.#draft(text);
     const changes = this.#changes(draft.states, this.#store.changes(draft.states));
-    return { ...this.#putIntoForce(draft, nowMs), changes };
+    const commit: Commit = (change) => attempt.commit(change, countsOf);
+    return { ...this.#putIntoForce(draft, nowMs, commit), changes };
   }
 
   /**
@@ -101,7 +106,8 @@ export class SpecInForce {
    * SpecRefused when it is no longer a spec; nodes then still get the states that are stored.
    */
   recompile(nowMs: number): void {
-    if (this.#revision !== undefined) this.#putIntoForce(this.#draft(this.#revision.text), nowMs);
+    if (this.#revision === undefined) return;
+    this.#putIntoForce(this.#draft(this.#revision.text), nowMs, (change) => change());
   }
 
   #draft(text: string): Draft {
@@ -124,14 +130,18 @@ export class SpecInForce {
     });
   }
 
-  #putIntoForce({ text, spec, ...compiled }: Draft, nowMs: number): ApplyOutcome {
-    const outcome = this.#store.apply(text, compiled, nowMs);
+  #putIntoForce({ text, spec, ...compiled }: Draft, nowMs: number, commit: Commit): ApplyOutcome {
+    const outcome = commit(() => this.#store.apply(text, compiled, nowMs));
     this.#revision = this.#store.currentSpec();
     this.#versions = this.#store.versions();
     this.#nodes = new Set(spec.nodes.keys());
     this.#links = planTopology(spec).links;
     return outcome;
   }
+}
+
+function countsOf({ revision, changed }: ApplyOutcome): AuditDetails {
+  return { revision, changedNodes: changed.length };
 }
 
 /** The frame that carries a state to its node. */

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { AdmissionStore } from './admission-store.ts';
+import { AuditStore } from './audit-store.ts';
 import { Database } from './database.ts';
 import { MeshStore } from './mesh-store.ts';
 import { ObservationStore } from './observation-store.ts';
@@ -12,6 +13,7 @@ export interface Store {
   readonly mesh: MeshStore;
   readonly admission: AdmissionStore;
   readonly observations: ObservationStore;
+  readonly audit: AuditStore;
   close(): void;
 }
 
@@ -23,6 +25,7 @@ export function openStore(path: string): Store {
     mesh: new MeshStore(database),
     admission: new AdmissionStore(database),
     observations: new ObservationStore(database),
+    audit: new AuditStore(database),
     close: () => database.close(),
   };
 }
