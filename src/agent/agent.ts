@@ -16,6 +16,7 @@ import { DirectPaths } from './direct-paths.ts';
 import { enrolNode } from './enrol.ts';
 import type { StateFileError } from './disk.ts';
 import { EventLog } from './event-log.ts';
+import { FrozenCharon } from './frozen-charon.ts';
 import { LinkWatch } from './link-watch.ts';
 import { localAddresses } from './local-addresses.ts';
 import { LocalRefusal, serveLocalApi } from './local-server.ts';
@@ -27,6 +28,7 @@ import { NodeState } from './node-state.ts';
 import { Repairs } from './repairs.ts';
 import { agentStatus } from './status.ts';
 import { storedIn, type NodeIdentity, type Stored } from './stored.ts';
+import { restartService, SYSTEMCTL } from './systemctl.ts';
 
 export interface AgentDeps {
   readonly clock: Clock;
@@ -41,6 +43,9 @@ export interface AgentDeps {
 
 /** A status waits this long for a fresh look at charon, and then shows the last one. */
 const FRESH_WITHIN_MS = 2000;
+
+/** charon answers from memory: what takes longer is as good as no answer. */
+const CHARON_ANSWER_MS = 10_000;
 
 /** After something went wrong with reading charon's log. */
 const LOG_RETRY_MS = 30_000;
@@ -205,6 +210,7 @@ export class Agent {
     });
     return new CharonLoop({
       viciSocket: this.#config.viciSocket,
+      answerMs: CHARON_ANSWER_MS,
       resyncMs: this.#config.resyncSeconds * 1000,
       clock,
       bootMs,
@@ -215,8 +221,25 @@ export class Agent {
       target: () => this.#target(),
       prepare: () => this.#holdMeshAddresses(),
       gate: (observed) => this.#node.gate(observed),
+      frozen: this.#makeFrozenCharon(),
       onRound: (round) => this.#node.roundDone(round),
       onLost: (problem) => this.#node.charonLost(problem),
+      onEvent: (event) => this.#events.add(event),
+    });
+  }
+
+  #makeFrozenCharon(): FrozenCharon {
+    const { viciSocket, restartFrozenCharon } = this.#config;
+    const { clock, bootMs, logger } = this.#deps;
+    return new FrozenCharon({
+      viciSocket,
+      service: restartFrozenCharon === 'never' ? undefined : restartFrozenCharon,
+      restart: (service) => restartService(service, SYSTEMCTL),
+      restartFile: this.#stored.charonRestart,
+      lastRestart: this.#stored.charonRestart.readIfUsable((error) => this.#noteUnusable(error)),
+      bootMs,
+      nowMs: () => clock.nowMs(),
+      logger: logger.child({ component: 'charon' }),
       onEvent: (event) => this.#events.add(event),
     });
   }

@@ -6,6 +6,7 @@ import type { Gate, Reconciler, RoundResult, Target } from '../reconcile/loop.ts
 import { ViciClient, ViciError, type ViciOutage, type ViciSession, type ViciSubscription } from '../vici/index.ts';
 import { ViciCharon, type CharonCredentials } from './charon-adapter.ts';
 import { CHARON_EVENTS, NEWER_CHARON_EVENTS, nodeEventsOf } from './charon-events.ts';
+import type { FrozenCharon } from './frozen-charon.ts';
 
 /** Rounds are at least this far apart, whatever the events: a burst of them is looked at once. */
 const ROUND_GAP_MS = 50;
@@ -16,6 +17,8 @@ const WAITING_MS = 250;
 
 export interface CharonLoopDeps {
   readonly viciSocket: string;
+  /** Deadline in ms of a command that charon answers from memory. */
+  readonly answerMs: number;
   readonly resyncMs: number;
   readonly clock: Clock;
   readonly bootMs: () => number;
@@ -27,6 +30,8 @@ export interface CharonLoopDeps {
   /** Called before each round; must not reject. */
   readonly prepare: () => Promise<void>;
   readonly gate: Gate;
+  /** Told of every answer, and of what stays without one. */
+  readonly frozen: Pick<FrozenCharon, 'answered' | 'gone' | 'unanswered'>;
   readonly onRound: (result: RoundResult) => void;
   /** charon cannot be reached; with the reason for people. */
   readonly onLost: (problem: string) => void;
@@ -63,8 +68,9 @@ export class CharonLoop {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { viciSocket: socketPath, random } = this.#deps;
-    await using client = new ViciClient({ socketPath, random, onOutage: (outage) => this.#tellOutage(outage) });
+    const { viciSocket: socketPath, answerMs: timeoutMs, random } = this.#deps;
+    const onOutage = (outage: ViciOutage): void => this.#tellOutage(outage);
+    await using client = new ViciClient({ socketPath, timeoutMs, random, onOutage });
     while (!signal.aborted) {
       // It rejects when charon stays away, which the client has told by then.
       const session = await client.session({ signal }).catch(() => undefined);
@@ -76,6 +82,8 @@ export class CharonLoop {
   async #serve(session: ViciSession, signal: AbortSignal): Promise<void> {
     const stop = new AbortController();
     const ended = AbortSignal.any([signal, stop.signal]);
+    // A session begins with an answer of charon's.
+    this.#deps.frozen.answered();
     try {
       // Subscribed before the first look, so that nothing falls between the two.
       await using events = await session.subscribe(CHARON_EVENTS, { signal: ended, optional: NEWER_CHARON_EVENTS });
@@ -95,7 +103,10 @@ export class CharonLoop {
     const failure = this.#failure ?? error;
     this.#failure = undefined;
     this.#deps.logger.warn({ err: failure, attempt }, 'charon not reachable');
-    this.#deps.onLost(explain(failure, this.#deps.viciSocket));
+    const { frozen, viciSocket, onLost } = this.#deps;
+    if (failure instanceof ViciError && failure.code === 'deadline-passed') return onLost(frozen.unanswered());
+    frozen.gone();
+    return onLost(explain(failure, viciSocket));
   }
 
   /** An end of the events is an end of the session: without them every change would be seen late. */
@@ -110,9 +121,10 @@ export class CharonLoop {
     while (!signal.aborted) {
       this.#isTriggered = false;
       const waiters = [...this.#waiters];
-      const { reconciler, target, prepare, gate, onRound } = this.#deps;
+      const { reconciler, target, prepare, gate, frozen, onRound } = this.#deps;
       await prepare();
       const result = await reconciler.round(charon, target(), gate, signal);
+      frozen.answered();
       onRound(result);
       for (const waiter of waiters) waiter();
       await pause(ROUND_GAP_MS, signal);
@@ -146,9 +158,6 @@ function explain(error: unknown, socket: string): string {
   }
   if (code === 'EACCES') {
     return `no permission for charon's VICI socket ${socket}: is Cygnet's strongSwan snippet installed, and strongswan restarted since?`;
-  }
-  if (error instanceof ViciError && error.code === 'deadline-passed') {
-    return 'charon does not answer: it may be frozen; its tunnels may still work';
   }
   return messageOf(error);
 }

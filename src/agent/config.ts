@@ -3,6 +3,7 @@ import { absolutePathSchema, readConfigFile, socketPathSchema } from '../config-
 import { KEY_KINDS } from '../identity/keys.ts';
 import { LOG_LEVELS } from '../log.ts';
 import { AGENT_SOCKET_DEFAULT } from './api.ts';
+import { SERVICE_NAME } from './systemctl.ts';
 
 export const AGENT_CONFIG_DEFAULT = '/etc/cygnet/agent.yaml';
 
@@ -27,6 +28,14 @@ const configSchema = z.strictObject({
     .max(4)
     .refine((ports) => new Set(ports).size === ports.length, 'a port is named twice')
     .default([7445, 7446]),
+  /**
+   * The systemd service of charon, which the agent restarts when charon is frozen: that costs every tunnel of the node
+   * for a moment, and needs a rule that lets the agent (systemd/polkit-restart-charon.rules).
+   */
+  restartFrozenCharon: z
+    .string()
+    .refine((value) => value === 'never' || SERVICE_NAME.test(value), 'never, or a service such as strongswan.service')
+    .default('never'),
 });
 export type AgentConfig = Readonly<z.output<typeof configSchema>>;
 

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { KEY_KINDS } from '../identity/keys.ts';
 import { desiredStateSchema, type DesiredState } from '../ike/desired-state.ts';
 import { ledgerSchema, type Ledger } from '../reconcile/ledger.ts';
+import { charonRestartSchema, type CharonRestart } from './charon-freeze.ts';
 import { StateFile } from './disk.ts';
 
 /** Who this node is: written once, at enrolment. The keys never leave this file but for charon and the TLS socket. */
@@ -44,6 +45,7 @@ export interface Stored {
   readonly pendingKeys: StateFile<PendingKeys>;
   readonly desired: StateFile<HeldState>;
   readonly ledger: StateFile<Ledger>;
+  readonly charonRestart: StateFile<CharonRestart>;
 }
 
 export function storedIn(stateDir: string): Stored {
@@ -52,5 +54,6 @@ export function storedIn(stateDir: string): Stored {
     pendingKeys: new StateFile(join(stateDir, 'enrolment.json'), pendingKeysSchema),
     desired: new StateFile<HeldState>(join(stateDir, 'desired.json'), heldStateSchema),
     ledger: new StateFile<Ledger>(join(stateDir, 'ledger.json'), ledgerSchema),
+    charonRestart: new StateFile<CharonRestart>(join(stateDir, 'charon-restart.json'), charonRestartSchema),
   };
 }

@@ -32,6 +32,7 @@ beforeEach(() => {
     keyType: 'ecdsa-p256',
     resyncSeconds: 10,
     reflectorPorts: [],
+    restartFrozenCharon: 'never',
   };
 });
 

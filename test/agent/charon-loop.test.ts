@@ -75,10 +75,12 @@ class Running {
   readonly rounds: RoundResult[] = [];
   readonly lost: string[] = [];
   readonly events: NodeEvent[] = [];
+  /** What was learnt of whether charon answers. */
+  readonly signs: string[] = [];
   readonly loop: CharonLoop;
   readonly stop: () => Promise<void>;
 
-  constructor(target?: Target, viciSocket = charon.socketPath) {
+  constructor(target?: Target, viciSocket = charon.socketPath, answerMs = 10_000) {
     const credentials = charonCredentials({
       own: Uint8Array.of(1),
       ca: Uint8Array.of(2),
@@ -86,6 +88,7 @@ class Running {
     });
     this.loop = new CharonLoop({
       viciSocket,
+      answerMs,
       resyncMs: LATER_MS,
       clock: systemClock,
       bootMs: () => systemClock.monotonicMs(),
@@ -96,6 +99,14 @@ class Running {
       target: () => target,
       prepare: () => Promise.resolve(),
       gate: () => wishes(),
+      frozen: {
+        answered: () => this.signs.push('answered'),
+        gone: () => this.signs.push('gone'),
+        unanswered: () => {
+          this.signs.push('unanswered');
+          return 'no answer';
+        },
+      },
       onRound: (round) => this.rounds.push(round),
       onLost: (problem) => this.lost.push(problem),
       onEvent: (event) => this.events.push(event),
@@ -247,6 +258,19 @@ describe('a lost charon', () => {
     } finally {
       process.seteuid?.(ownId);
     }
+  });
+
+  it('that does not answer is not one that is gone', async () => {
+    const running = new Running(undefined, charon.socketPath, 200);
+    await roundOf(running, 1);
+    charon.on('stats', neverAnswer);
+    running.loop.trigger();
+    await eventually(() => expect(running.lost).toContain('no answer'));
+    expect(new Set(running.signs)).toEqual(new Set(['answered', 'unanswered']));
+    charon.on('stats', answerWith(stats('Nov 23 12:00:00 2026')));
+    await eventually(() => expect(running.signs.at(-1)).toBe('answered'));
+    await charon[Symbol.asyncDispose]();
+    await eventually(() => expect(running.signs.at(-1)).toBe('gone'));
   });
 
   it('does not keep the agent from stopping', async () => {

@@ -28,6 +28,7 @@ const defaults: AgentConfig = {
   keyType: 'ecdsa-p256',
   resyncSeconds: 10,
   reflectorPorts: [7445, 7446],
+  restartFrozenCharon: 'never',
 };
 
 describe('the configuration', () => {
@@ -49,6 +50,11 @@ describe('the configuration', () => {
     ['a port that is none', 'reflectorPorts: [0]\n', /line 1: reflectorPorts/],
     ['a value out of range', '\nresyncSeconds: 0\n', /line 2: resyncSeconds: /],
     ['a value that is none of the choices', 'keyType: dsa\n', /line 1: keyType: /],
+    [
+      'a path for a service',
+      'restartFrozenCharon: /bin/x.service\n',
+      /restartFrozenCharon: never, or a service such as/,
+    ],
     ['a relative path', 'stateDir: state\n', /line 1: stateDir: must be an absolute path/],
     ['a socket path that is too long', `socket: /${'a'.repeat(107)}\n`, /at most 107 bytes/],
     ['a field twice', 'logLevel: info\nlogLevel: debug\n', /line 2: /],
@@ -57,6 +63,12 @@ describe('the configuration', () => {
   ])('with %s is refused, and the line is named', (_what, text, message) =>
     expect(complaintAbout(text)).toMatch(message),
   );
+
+  it('names the service that may be restarted', () =>
+    expect(configOf('restartFrozenCharon: strongswan.service\n')).toEqual({
+      ...defaults,
+      restartFrozenCharon: 'strongswan.service',
+    }));
 
   it('names every mistake on a line of its own', () =>
     expect(complaintAbout('stateDir: x\nsocket: y\n').split('\n')).toHaveLength(2));

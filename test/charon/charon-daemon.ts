@@ -87,6 +87,11 @@ export class CharonDaemon implements AsyncDisposable {
     clearTimeout(timer);
   }
 
+  /** Stops its threads where they are: it holds its socket and answers nothing, as a charon without workers does. */
+  freeze(): void {
+    this.#process?.kill('SIGSTOP');
+  }
+
   /** Kills it and starts it again: same configuration, nothing loaded. */
   async restart(): Promise<void> {
     await this.stop('SIGKILL');
