@@ -1,17 +1,44 @@
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { systemCodeOf } from './errors.ts';
 
-/** Replaces a file as a whole and returns when it is on disk: after a crash there is the old one or the new one. */
+/**
+ * Replaces a file as a whole and returns when it is on disk: after a crash there is the old one or the new one. When it
+ * throws there is one of them as well, and usually the old one; what was written of the new one is removed, for a disk
+ * that is full needs the space.
+ */
 export function writeDurably(path: string, text: string, mode: number): void {
   const temporary = `${path}.new`;
-  withFile(openSync(temporary, 'w', mode), (fd) => {
-    writeFileSync(fd, text);
-    fsyncSync(fd);
-  });
-  renameSync(temporary, path);
+  try {
+    withFile(openSync(temporary, 'w', mode), (fd) => {
+      writeFileSync(fd, text);
+      fsyncSync(fd);
+    });
+    renameSync(temporary, path);
+  } catch (error) {
+    removeIfPossible(temporary);
+    throw error;
+  }
   // Without this a crash may lose the rename.
-  withFile(openSync(dirname(path), 'r'), fsyncSync);
+  syncFolder(dirname(path));
+}
+
+/** Makes a folder and those above it, for this user only, where they are missing. Returns when a crash cannot undo it. */
+export function makeFolderDurably(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if (systemCodeOf(error) === 'EEXIST') return;
+    if (systemCodeOf(error) !== 'ENOENT') throw error;
+    makeFolderDurably(dirname(path));
+    mkdirSync(path, { mode: 0o700 });
+  }
+  syncFolder(dirname(path));
+}
+
+/** Returns when the names in a folder are on disk as they are now. */
+export function syncFolder(path: string): void {
+  withFile(openSync(path, 'r'), fsyncSync);
 }
 
 /** The file's text, or undefined when there is none. */
@@ -21,6 +48,15 @@ export function readIfThere(path: string): string | undefined {
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return undefined;
     throw error;
+  }
+}
+
+/** What cannot be removed is written over the next time; the failure that led here says more. */
+function removeIfPossible(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // Nothing that could be done about it.
   }
 }
 

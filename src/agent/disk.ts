@@ -1,7 +1,7 @@
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { z } from 'zod';
-import { writeDurably } from '../durable-file.ts';
+import { makeFolderDurably, writeDurably } from '../durable-file.ts';
 import { messageOf, systemCodeOf } from '../errors.ts';
 import { digestOf } from '../json.ts';
 
@@ -48,10 +48,10 @@ export class StateFile<T> {
     }
   }
 
-  /** Returns when the value is on disk (mode 0600). Throws a StateFileError; then the old value is still there. */
+  /** Returns when the value is on disk (mode 0600). Throws a StateFileError; then the old value or this one is. */
   write(value: T): void {
     try {
-      mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
+      makeFolderDurably(dirname(this.#path));
       writeDurably(this.#path, `${JSON.stringify({ sha256: digestOf(value), value })}\n`, 0o600);
     } catch (cause) {
       throw new StateFileError(`${this.#path}: ${messageOf(cause)}`, { cause });

@@ -93,6 +93,13 @@ describe('a state file', () => {
     expect(() => fileIn(folder).read()).toThrow(/extra/);
   });
 
+  it('that cannot be written leaves no half of itself on a disk that may be full', () => {
+    const folder = temporaryFolder();
+    mkdirSync(join(folder, 'a.json', 'in the way'), { recursive: true });
+    expect(() => fileIn(folder).write(value)).toThrow(StateFileError);
+    expect(readdirSync(folder)).toEqual(['a.json']);
+  });
+
   it('that can be had again is as good as none when it cannot be used, and is told of', () => {
     const folder = temporaryFolder();
     const told: StateFileError[] = [];
