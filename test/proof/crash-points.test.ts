@@ -1,0 +1,28 @@
+import { spawnSync } from 'node:child_process';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CompiledProofs } from './compiled.ts';
+import { callsOfWrite, crashPoints } from './crash-points.ts';
+
+const hasStrace = spawnSync('strace', ['-V']).status === 0;
+
+describe.skipIf(!hasStrace)('a state file', () => {
+  let compiled: CompiledProofs;
+  let writer: string;
+
+  beforeAll(async () => {
+    compiled = await CompiledProofs.make();
+    writer = compiled.program('state-writer');
+  });
+  afterAll(() => compiled[Symbol.asyncDispose]());
+
+  it('is on disk before it has its name, and its name is before the write returns', async () => {
+    const file = ['openat', 'write', 'fsync', 'close', 'rename'];
+    const folder = ['openat', 'fsync', 'close'];
+    expect(await callsOfWrite(writer)).toEqual(['mkdir', ...file, ...folder]);
+  });
+
+  it('is the old or the new one wherever its writer is killed', async () => {
+    const options = { writer, faults: ['KILL'], beginnings: [1], writes: 1 } as const;
+    expect(await crashPoints(options)).toEqual({ cases: 9, wrong: [] });
+  });
+});
