@@ -48,6 +48,8 @@ export const enrollCommandSchema = z.strictObject({
   /** https://HOST:PORT */
   coordinator: z.string().max(512),
   token: z.string().max(512),
+  /** What this node is called in the mesh spec; a token that is for a group needs it. */
+  name: z.string().max(63).exactOptional(),
   /** Replaces an enrolment that is there: new keys, and the coordinator of this URL. */
   again: z.boolean().exactOptional(),
 });

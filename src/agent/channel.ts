@@ -178,6 +178,9 @@ export class ControlChannel {
   }
 }
 
+const REVOKED =
+  'this node is revoked: the others have let go of it. To bring it back, on the coordinator run meshctl node readmit and meshctl token create, then here agentctl enroll --again';
+
 /** What an operator can do something about; else Node's own words. */
 function explain(error: Error): string {
   const message = messageOf(error);
@@ -185,11 +188,13 @@ function explain(error: Error): string {
     return 'the coordinator does not accept this certificate: enrol the node again';
   if (message.includes('Unexpected server response: 403'))
     return 'the coordinator does not know this node any more: enrol it again';
+  if (message.includes('Unexpected server response: 410')) return REVOKED;
   return message;
 }
 
 function closeReason(code: number, text: string): string {
   if (code === CLOSE_CODES.replaced) return 'another agent with this identity has connected';
+  if (code === CLOSE_CODES.revoked) return REVOKED;
   if (code === CLOSE_CODES.protocol) return 'the coordinator speaks another version of the protocol';
   return text === '' ? `closed by the coordinator (${code})` : `closed by the coordinator: ${text} (${code})`;
 }

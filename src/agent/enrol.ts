@@ -2,6 +2,7 @@ import { enroll } from '../identity/enroll.ts';
 import { createCsr } from '../identity/csr.ts';
 import { IdentityError } from '../identity/identity-error.ts';
 import { generatePrivateKey, type KeyKind } from '../identity/keys.ts';
+import type { EnrollCommand } from './api.ts';
 import { LocalRefusal } from './local-server.ts';
 import type { NodeIdentity, PendingKeys, Stored } from './stored.ts';
 
@@ -15,7 +16,7 @@ const TIMEOUT_MS = 30_000;
 export async function enrolNode(
   stored: Stored,
   keyType: KeyKind,
-  request: { readonly coordinator: string; readonly token: string },
+  request: Pick<EnrollCommand, 'coordinator' | 'token' | 'name'>,
   signal: AbortSignal,
 ): Promise<NodeIdentity> {
   try {
@@ -23,6 +24,7 @@ export async function enrolNode(
     const reply = await enroll({
       coordinatorUrl: request.coordinator,
       token: request.token,
+      ...(request.name !== undefined && { node: request.name }),
       channelCsr: await createCsr(keys.channelKey),
       ikeCsr: await createCsr(keys.ikeKey),
       signal,
@@ -43,8 +45,10 @@ export async function enrolNode(
     stored.pendingKeys.remove();
     return identity;
   } catch (error) {
-    if (error instanceof IdentityError) throw refusalOf(error);
-    throw error;
+    if (!(error instanceof IdentityError)) throw error;
+    // Kept for a retry, they would be refused for ever.
+    if (error.code === 'keys-refused') stored.pendingKeys.remove();
+    throw refusalOf(error);
   }
 }
 

@@ -1,34 +1,37 @@
-import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { enrollResultSchema } from '../agent/api.ts';
-import { messageOf } from '../errors.ts';
+import { enrollResultSchema, type EnrollCommand } from '../agent/api.ts';
 import type { AgentctlContext } from './agentctl-context.ts';
 import { CliError } from './cli-error.ts';
+import { readToken, type TokenSource } from './enrolment-token.ts';
+import { printable } from './style.ts';
 
-interface EnrollOptions {
+interface EnrollOptions extends TokenSource {
   readonly coordinator: string;
-  readonly tokenFile: string;
+  readonly name?: string;
   readonly again?: true;
   readonly json?: true;
 }
 
-/** A token is a line of about 100 characters. */
-const TOKEN_CHARACTERS_MAX = 512;
-
 export function enrollCommand({ terminal, api }: AgentctlContext): Command {
   return new Command('enroll')
-    .description('join a mesh with a one-time token of `meshctl token create`')
+    .description('join a mesh with a token of `meshctl token create`')
     .requiredOption('--coordinator <url>', 'https://HOST:PORT of the coordinator')
-    .requiredOption(
+    .option(
       '--token-file <file>',
       'file that holds the token; - for standard input (never an argument: those are public)',
     )
+    .option('--token-credential <name>', 'credential of systemd that holds the token, below $CREDENTIALS_DIRECTORY')
+    .option('--name <node>', 'what this node is called in the mesh spec; a token that is for a group needs it')
     .option('--again', 'replace the enrolment that is there: new keys, also for another coordinator')
     .option('--json', 'as JSON')
     .action(async (options: EnrollOptions) => {
-      const body = {
-        coordinator: coordinatorUrl(options.coordinator),
-        token: tokenFrom(options.tokenFile),
+      const coordinator = coordinatorUrl(options.coordinator);
+      const { token, warning } = readToken(options, process.env);
+      if (warning !== undefined) terminal.err(`${printable(`warning: ${warning}`)}\n`);
+      const body: EnrollCommand = {
+        coordinator,
+        token,
+        ...(options.name !== undefined && { name: options.name }),
         ...(options.again && { again: true }),
       };
       const request = { contentType: 'application/json', text: JSON.stringify(body) };
@@ -45,20 +48,4 @@ function coordinatorUrl(text: string): string {
     throw new CliError('bad-input', `--coordinator: must be https://HOST:PORT, not "${text}"`);
   }
   return url.origin;
-}
-
-function tokenFrom(file: string): string {
-  let text: string;
-  try {
-    text = readFileSync(file === '-' ? 0 : file, 'utf8').trim();
-  } catch (cause) {
-    throw new CliError('bad-input', `--token-file: ${messageOf(cause)}`, { cause });
-  }
-  if (text === '' || text.length > TOKEN_CHARACTERS_MAX || /\s/.test(text)) {
-    throw new CliError(
-      'bad-input',
-      `--token-file: ${file === '-' ? 'standard input' : file} holds no token (one line of "meshctl token create NODE")`,
-    );
-  }
-  return text;
 }

@@ -8,6 +8,7 @@ import { renderTable, type Cell, type Row } from './table.ts';
 const HEADINGS = ['NODE', 'ONLINE', 'CHARON', 'GENERATION', 'STATE', 'LAST SEEN'];
 
 const STATE_WORDS: Readonly<Record<NodeView['state'], string>> = {
+  revoked: 'revoked',
   'not-enrolled': 'not enrolled',
   'not-in-spec': 'not in the spec',
   'never-seen': 'never seen',
@@ -59,13 +60,18 @@ function charonCell({ online, report }: NodeView, style: Style): Cell {
 
 function statePaint(state: NodeView['state'], style: Style): Paint {
   if (state === 'ok') return style.good;
-  return state === 'refused' ? style.bad : style.warn;
+  return state === 'refused' || state === 'revoked' ? style.bad : style.warn;
 }
 
 /** What is wrong, and what to do about it. */
 function notesOf(node: NodeView, style: Style): Cell[] {
   const { name, state, report } = node;
   const notes: Cell[] = [];
+  if (node.revoked !== null) {
+    const why = node.revoked.reason === null ? '' : `: ${node.revoked.reason}`;
+    notes.push(`revoked ${new Date(node.revoked.atMs).toISOString()}${why}; meshctl node readmit ${name} lifts it`);
+    return notes;
+  }
   if (state === 'not-enrolled') {
     notes.push(`run here: meshctl token create ${name}; then on ${name}: agentctl enroll`);
   }

@@ -8,6 +8,7 @@ import { applyCommand } from './meshctl-apply.ts';
 import type { MeshctlContext } from './meshctl-context.ts';
 import { eventsCommand } from './meshctl-events.ts';
 import { linksCommand } from './meshctl-links.ts';
+import { nodeCommand } from './meshctl-node.ts';
 import { nodesCommand } from './meshctl-nodes.ts';
 import { tokenCommand } from './meshctl-token.ts';
 import { versionCommand } from './meshctl-version.ts';
@@ -34,6 +35,7 @@ export async function meshctl(args: readonly string[], deps: MeshctlDeps): Promi
     .addCommand(applyCommand(context))
     .addCommand(tokenCommand(context))
     .addCommand(nodesCommand(context))
+    .addCommand(nodeCommand(context))
     .addCommand(linksCommand(context))
     .addCommand(eventsCommand(context))
     .addCommand(versionCommand(context));

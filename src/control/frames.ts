@@ -11,6 +11,8 @@ export const CLOSE_CODES = {
   unknownNode: 4003,
   /** The same node has opened a newer channel. */
   replaced: 4009,
+  /** The operator has thrown the node out. Only readmission and a new enrolment help. */
+  revoked: 4010,
 } as const;
 
 const generation = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);

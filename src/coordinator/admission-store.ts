@@ -1,9 +1,8 @@
 import { z } from 'zod';
 import type { NodeName } from '../ike/connection.ts';
 import type { Database } from './database.ts';
-
-/** An expired token is remembered this long, to tell its user what is wrong with it. */
-const TOKEN_MEMORY_MS = 30 * 86_400_000;
+import { RevocationStore } from './revocation-store.ts';
+import { TokenStore, type NewToken, type StoredToken } from './token-store.ts';
 
 const nodeRow = z.object({
   name: z.string(),
@@ -14,7 +13,6 @@ const nodeRow = z.object({
   enrolled_at_ms: z.number(),
   token_hash: z.string(),
 });
-const tokenRow = z.object({ node: z.string(), expires_at_ms: z.number(), used_at_ms: z.number().nullable() });
 
 /** The hex SHA-256 of a node's two public keys (SPKI). */
 export interface NodeKeys {
@@ -31,7 +29,26 @@ export interface NodeRecord extends NodeKeys {
   readonly enrolledAtMs: number;
 }
 
-export type TokenRefusal = 'unknown' | 'expired' | 'used' | 'key-in-use';
+/** Who comes with a token. */
+export interface Applicant {
+  readonly keys: NodeKeys;
+  /** What it wants to be called; needed with a group's token only. */
+  readonly name: NodeName | undefined;
+  /** The groups that it is in by that name. */
+  readonly groups: readonly string[];
+}
+
+export type TokenRefusal =
+  | 'unknown'
+  | 'revoked'
+  | 'expired'
+  | 'used'
+  | 'other-node'
+  | 'name-needed'
+  | 'not-in-group'
+  | 'node-revoked'
+  | 'key-in-use'
+  | 'key-barred';
 
 export type TokenCheck =
   | { readonly kind: 'fresh'; readonly node: NodeName }
@@ -39,41 +56,65 @@ export type TokenCheck =
   | { readonly kind: 'repeated'; readonly record: NodeRecord }
   | { readonly kind: 'refused'; readonly reason: TokenRefusal };
 
-/** Who may be part of the mesh: tokens, and the nodes that have used theirs. */
+/** Who may be part of the mesh: tokens, the nodes that have used theirs, and those that were thrown out. */
 export class AdmissionStore {
+  readonly tokens: Pick<TokenStore, 'list' | 'revoke'>;
+  readonly revocations: Omit<RevocationStore, 'revoke' | 'readmit'>;
+  readonly #tokens: TokenStore;
+  readonly #revocations: RevocationStore;
   readonly #database: Database;
 
   constructor(database: Database) {
     this.#database = database;
+    this.tokens = this.#tokens = new TokenStore(database);
+    this.revocations = this.#revocations = new RevocationStore(database);
   }
 
-  /** Keeps a token by its hash; it lets in one node, once, before it expires. */
-  addToken(hash: string, node: NodeName, nowMs: number, expiresAtMs: number): void {
-    this.#database.transaction(() => {
-      this.#database.run('DELETE FROM tokens WHERE expires_at_ms < ?', nowMs - TOKEN_MEMORY_MS);
-      this.#database.run('INSERT INTO tokens (hash, node, expires_at_ms) VALUES (?, ?, ?)', hash, node, expiresAtMs);
+  /** Keeps a token by its hash, and returns its id. */
+  addToken(token: NewToken, nowMs: number): string {
+    return this.#database.transaction(() => this.#tokens.add(token, nowMs));
+  }
+
+  /** What an applicant gets for a token; changes nothing. */
+  checkToken(hash: string, applicant: Applicant, nowMs: number): TokenCheck {
+    const token = this.#tokens.find(hash);
+    const unusable = unusableReason(token, nowMs);
+    if (token === undefined || unusable !== undefined) return refused(unusable ?? 'unknown');
+    const { keys, name } = applicant;
+    const record = this.#recordOf(hash, keys);
+    if (record !== undefined && this.#revocations.of(record.name) === undefined) return { kind: 'repeated', record };
+    if (this.#isBarred(keys)) return refused('key-barred');
+    if (token.usesLeft === 0) return refused('used');
+    const node = 'node' in token.subject ? token.subject.node : name;
+    if (node === undefined) return refused('name-needed');
+    const reason = this.#refusalOf(token, node, applicant);
+    return reason === undefined ? { kind: 'fresh', node } : refused(reason);
+  }
+
+  /** Checks the token again, consumes one use of it and writes the node's record, in one transaction. */
+  enroll(hash: string, applicant: Applicant, record: Omit<NodeRecord, 'name' | keyof NodeKeys>): TokenCheck {
+    return this.#database.transaction(() => {
+      const check = this.checkToken(hash, applicant, record.enrolledAtMs);
+      if (check.kind !== 'fresh') return check;
+      this.#tokens.takeUse(hash);
+      this.#putNode(hash, { name: check.node, ...applicant.keys, ...record });
+      const certificates = [record.channelCertificate, record.ikeCertificate];
+      this.#revocations.noteIssued(check.node, certificates, record.enrolledAtMs);
+      return check;
     });
   }
 
-  /** What the holder of these keys gets for a token; changes nothing. */
-  checkToken(hash: string, keys: NodeKeys, nowMs: number): TokenCheck {
-    const sql = 'SELECT node, expires_at_ms, used_at_ms FROM tokens WHERE hash = ?';
-    const token = this.#database.get(tokenRow, sql, hash);
-    if (token === undefined) return { kind: 'refused', reason: 'unknown' };
-    if (token.expires_at_ms <= nowMs) return { kind: 'refused', reason: 'expired' };
-    const node = token.node as NodeName;
-    if (token.used_at_ms !== null) return this.#repeated(hash, node, keys);
-    return this.#keyIsTaken(node, keys) ? { kind: 'refused', reason: 'key-in-use' } : { kind: 'fresh', node };
+  /** Bars a node and all its keys. False when it was revoked already. */
+  revoke(node: NodeName, reason: string | null, nowMs: number): boolean {
+    return this.#database.transaction(() => this.#revocations.revoke(node, reason, this.#tokens.lastNumber(), nowMs));
   }
 
-  /** Checks the token again, consumes it and writes the node's record, in one transaction. */
-  enroll(hash: string, record: Omit<NodeRecord, 'name'>): TokenCheck {
+  /** Lets a node enrol again, with a token that is made from now on and other keys. False when it was not revoked. */
+  readmit(node: NodeName, nowMs: number): boolean {
     return this.#database.transaction(() => {
-      const check = this.checkToken(hash, record, record.enrolledAtMs);
-      if (check.kind !== 'fresh') return check;
-      this.#database.run('UPDATE tokens SET used_at_ms = ? WHERE hash = ?', record.enrolledAtMs, hash);
-      this.#putNode(hash, { name: check.node, ...record });
-      return check;
+      if (!this.#revocations.readmit(node, nowMs)) return false;
+      this.#database.run('DELETE FROM nodes WHERE name = ?', node);
+      return true;
     });
   }
 
@@ -86,15 +127,33 @@ export class AdmissionStore {
     return row && recordOf(row);
   }
 
+  /** The node whose key this is now; undefined as well when that node is revoked. */
   nodeOfChannelKey(channelKey: string): NodeName | undefined {
     const row = this.#database.get(nodeRow, 'SELECT * FROM nodes WHERE channel_key = ?', channelKey);
-    return row && recordOf(row).name;
+    if (row === undefined || this.#revocations.of(row.name as NodeName) !== undefined) return undefined;
+    return recordOf(row).name;
   }
 
-  #repeated(hash: string, node: NodeName, keys: NodeKeys): TokenCheck {
-    const sql = 'SELECT * FROM nodes WHERE name = ? AND token_hash = ? AND channel_key = ? AND ike_key = ?';
-    const row = this.#database.get(nodeRow, sql, node, hash, keys.channelKey, keys.ikeKey);
-    return row === undefined ? { kind: 'refused', reason: 'used' } : { kind: 'repeated', record: recordOf(row) };
+  #recordOf(hash: string, keys: NodeKeys): NodeRecord | undefined {
+    const sql = 'SELECT * FROM nodes WHERE token_hash = ? AND channel_key = ? AND ike_key = ?';
+    const row = this.#database.get(nodeRow, sql, hash, keys.channelKey, keys.ikeKey);
+    return row && recordOf(row);
+  }
+
+  #isBarred({ channelKey, ikeKey }: NodeKeys): boolean {
+    return [channelKey, ikeKey].some((key) => this.#revocations.formerOwnerOf(key) !== undefined);
+  }
+
+  /** Why a token that is good as such does not let this node in. */
+  #refusalOf(token: StoredToken, node: NodeName, { keys, name, groups }: Applicant): TokenRefusal | undefined {
+    if (name !== undefined && name !== node) return 'other-node';
+    if ('group' in token.subject && (!groups.includes(token.subject.group) || this.node(node) !== undefined)) {
+      return 'not-in-group';
+    }
+    if (this.#revocations.of(node) !== undefined) return 'node-revoked';
+    // Whoever had it before the node was thrown out may have it still.
+    if (token.number <= this.#revocations.newestVoidToken(node)) return 'revoked';
+    return this.#keyIsTaken(node, keys) ? 'key-in-use' : undefined;
   }
 
   #keyIsTaken(node: NodeName, { channelKey, ikeKey }: NodeKeys): boolean {
@@ -121,6 +180,16 @@ export class AdmissionStore {
       hash,
     );
   }
+}
+
+function unusableReason(token: StoredToken | undefined, nowMs: number): TokenRefusal | undefined {
+  if (token === undefined) return 'unknown';
+  if (token.isRevoked) return 'revoked';
+  return token.expiresAtMs <= nowMs ? 'expired' : undefined;
+}
+
+function refused(reason: TokenRefusal): TokenCheck {
+  return { kind: 'refused', reason };
 }
 
 function recordOf(row: z.output<typeof nodeRow>): NodeRecord {

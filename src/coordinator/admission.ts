@@ -8,17 +8,34 @@ import type { NodeName } from '../ike/connection.ts';
 import type { Attempt } from './audit-log.ts';
 import type { AdmissionStore, NodeRecord, TokenCheck, TokenRefusal } from './admission-store.ts';
 import { EnrolmentRefused, type EnrolmentRefusedCode } from './enrol-refused.ts';
+import type { TokenSubject } from './token-store.ts';
 
 const REFUSALS: Readonly<Record<TokenRefusal, readonly [EnrolmentRefusedCode, string]>> = {
   unknown: ['token-unknown', 'this token is not known here'],
+  revoked: ['token-revoked', 'this token was revoked'],
   expired: ['token-expired', 'this token has expired'],
   used: ['token-used', 'this token was used before, with other keys'],
-  'key-in-use': ['csr-invalid', 'one of the keys is in use already: make new ones'],
+  'other-node': ['token-not-for-this-node', 'this token is for a node of another name'],
+  'not-in-group': [
+    'token-not-for-this-node',
+    'this token is for nodes of a group of the mesh spec that have not enrolled yet, and no such node has this name',
+  ],
+  'name-needed': ['node-name-needed', 'this token is for a group of nodes: say which one this is, with --name'],
+  'node-revoked': ['node-revoked', 'this node is revoked: it has to be readmitted first, with meshctl node readmit'],
+  'key-in-use': ['key-refused', 'one of the keys is in use already'],
+  'key-barred': ['key-refused', 'one of the keys was revoked'],
 };
+
+export interface TokenOrder {
+  readonly subject: TokenSubject;
+  readonly uses: number;
+  readonly ttlSeconds: number;
+}
 
 export interface IssuedToken {
   /** The whole token; only its hash is kept. */
   readonly text: string;
+  readonly id: string;
   readonly expiresAtMs: number;
 }
 
@@ -32,18 +49,21 @@ export interface Enrolment {
 export class Admission {
   readonly #ca: MeshCa;
   readonly #store: AdmissionStore;
+  readonly #groupsOf: (node: NodeName) => readonly string[];
 
-  constructor(ca: MeshCa, store: AdmissionStore) {
+  /** `groupsOf`: the groups of a node of the mesh spec in force; none for any other. */
+  constructor(ca: MeshCa, store: AdmissionStore, groupsOf: (node: NodeName) => readonly string[]) {
     this.#ca = ca;
     this.#store = store;
+    this.#groupsOf = groupsOf;
   }
 
-  issueToken(node: NodeName, ttlSeconds: number, nowMs: number, attempt: Attempt): IssuedToken {
+  issueToken({ subject, uses, ttlSeconds }: TokenOrder, nowMs: number, attempt: Attempt): IssuedToken {
     const text = createToken(caPinOf(this.#ca.certificatePem));
-    const expiresAtMs = nowMs + ttlSeconds * 1000;
     const hash = hashTokenSecret(parseToken(text).secret);
-    attempt.commit(() => this.#store.addToken(hash, node, nowMs, expiresAtMs));
-    return { text, expiresAtMs };
+    const expiresAtMs = nowMs + ttlSeconds * 1000;
+    const id = attempt.commit(() => this.#store.addToken({ hash, subject, uses, expiresAtMs }, nowMs));
+    return { text, id, expiresAtMs };
   }
 
   /**
@@ -53,12 +73,14 @@ export class Admission {
   async enroll(request: EnrolmentRequest, nowMs: number): Promise<Enrolment> {
     const hash = hashTokenSecret(request.secret);
     const [channel, ike] = await Promise.all([proven(request.channelCsr), proven(request.ikeCsr)]);
+    const name = request.node as NodeName | undefined;
     const keys = { channelKey: channel.spkiSha256, ikeKey: ike.spkiSha256 };
-    const check = this.#store.checkToken(hash, keys, nowMs);
+    const applicant = { keys, name, groups: name === undefined ? [] : this.#groupsOf(name) };
+    const check = this.#store.checkToken(hash, applicant, nowMs);
     if (check.kind === 'refused') throw refusal(check.reason);
     if (check.kind === 'repeated') return { reply: this.#reply(check.record), isNew: false };
     const certificates = await this.#issue(check.node, { channel, ike }, nowMs);
-    const consumed = this.#store.enroll(hash, { ...keys, ...certificates, enrolledAtMs: nowMs });
+    const consumed = this.#store.enroll(hash, applicant, { ...certificates, enrolledAtMs: nowMs });
     return this.#consumed(consumed, certificates);
   }
 

@@ -4,6 +4,7 @@ export const API_REFUSALS = {
   'spec-refused': 400,
   'not-found': 404,
   'bad-method': 405,
+  conflict: 409,
   'too-large': 413,
 } as const;
 

@@ -1,7 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { z } from 'zod';
-import { nodeNameSchema } from '../ike/connection.ts';
-import { tokenRequestSchema } from './api.ts';
+import { readmitRequestSchema, revokeRequestSchema, tokenRequestSchema } from './api.ts';
 import { streamEvents } from './api-events.ts';
 import { ApiRefused } from './api-refused.ts';
 import { parseJson, parseQuery, type ApiRequest } from './api-request.ts';
@@ -53,7 +52,7 @@ const flag = z.enum(['true', 'false']).default('false');
 const dryRunSchema = z.strictObject({ dryRun: flag });
 const nothingSchema = z.strictObject({});
 
-const tokenBodySchema = tokenRequestSchema.extend({ node: nodeNameSchema });
+const tokenIdSchema = z.strictObject({ id: z.string().max(64) });
 
 /** All of the operator's API, by path and method. */
 export const API_ROUTES: ReadonlyMap<string, ApiMethods> = new Map<string, ApiMethods>([
@@ -81,18 +80,57 @@ export const API_ROUTES: ReadonlyMap<string, ApiMethods> = new Map<string, ApiMe
   [
     '/v1/tokens',
     {
+      GET: { role: 'viewer', answer: (coordinator) => ({ tokens: coordinator.tokens() }) },
       POST: {
         role: 'operator',
         action: 'token.create',
         answer: (coordinator, { query, body }, attempt) => {
           parseQuery(nothingSchema, query);
-          const { node, ttlSeconds } = parseJson(tokenBodySchema, body);
-          return coordinator.issueToken(node, ttlSeconds, attempt);
+          const order = parseJson(tokenRequestSchema, body);
+          return 'node' in order
+            ? coordinator.issueToken(order.node, order.ttlSeconds, attempt)
+            : coordinator.issueGroupToken(order.group, order.uses, order.ttlSeconds, attempt);
+        },
+      },
+      DELETE: {
+        role: 'operator',
+        action: 'token.revoke',
+        answer: (coordinator, { query }, attempt) => {
+          const { id } = parseQuery(tokenIdSchema, query);
+          coordinator.revokeToken(id, attempt);
+          return { id };
         },
       },
     },
   ],
   ['/v1/nodes', { GET: { role: 'viewer', answer: (coordinator) => ({ nodes: coordinator.nodes() }) } }],
+  [
+    '/v1/nodes/revoke',
+    {
+      POST: {
+        role: 'operator',
+        action: 'node.revoke',
+        answer: (coordinator, { query, body }, attempt) => {
+          parseQuery(nothingSchema, query);
+          const { node, reason } = parseJson(revokeRequestSchema, body);
+          return coordinator.revokeNode(node, reason, attempt);
+        },
+      },
+    },
+  ],
+  [
+    '/v1/nodes/readmit',
+    {
+      POST: {
+        role: 'operator',
+        action: 'node.readmit',
+        answer: (coordinator, { query, body }, attempt) => {
+          parseQuery(nothingSchema, query);
+          return coordinator.readmitNode(parseJson(readmitRequestSchema, body).node, attempt);
+        },
+      },
+    },
+  ],
   ['/v1/links', { GET: { role: 'viewer', answer: (coordinator) => ({ links: coordinator.links() }) } }],
   ['/v1/status', { GET: { role: 'viewer', answer: (coordinator) => coordinator.status() } }],
   [

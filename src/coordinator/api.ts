@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { nodeNameSchema } from '../ike/connection.ts';
 import { linkCauseSchema, nodeReportSchema, nodeEventSchema } from '../control/report.ts';
 
 /** The operator's HTTP API on the coordinator's Unix socket: what `meshctl` sends and reads. */
@@ -35,21 +36,73 @@ export type NodeChange = ApplyReply['changed'][number];
 /** Reply to `GET /v1/spec`. */
 export const specReplySchema = z.object({ revision: count, appliedAtMs: count, text: z.string() });
 
-/** Body of `POST /v1/tokens`. */
-export const tokenRequestSchema = z.strictObject({
-  node: z.string(),
-  ttlSeconds: z.number().int().min(TOKEN_TTL_SECONDS.min).max(TOKEN_TTL_SECONDS.max),
-});
+/** A group of nodes in the mesh spec. */
+export const groupNameSchema = z
+  .string()
+  .regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, 'lower case letters, digits and inner "-", at most 63');
+
+const ttlSeconds = z.number().int().min(TOKEN_TTL_SECONDS.min).max(TOKEN_TTL_SECONDS.max);
+
+/** A group's token lets in at most this many nodes. */
+export const TOKEN_USES_MAX = 4000;
+
+/** Body of `POST /v1/tokens`: for one enrolment of a node, or for several of nodes of a group. */
+export const tokenRequestSchema = z.union([
+  z.strictObject({ node: nodeNameSchema, ttlSeconds }),
+  z.strictObject({
+    group: groupNameSchema,
+    uses: z.number().int().min(1).max(TOKEN_USES_MAX),
+    ttlSeconds,
+  }),
+]);
 
 export const tokenReplySchema = z.object({
-  node: z.string(),
+  id: z.string().describe('what operators call it by'),
+  node: z.string().nullable().describe('null: it is for a group'),
+  group: z.string().nullable(),
+  uses: count,
   token: z.string().describe('shown this once; only its hash is kept'),
   expiresAtMs: count,
-  inSpec: z.boolean().describe('the mesh spec in force has such a node'),
+  inSpec: z.boolean().describe('the mesh spec in force has such a node, or a node in such a group'),
 });
 export type TokenReply = Readonly<z.output<typeof tokenReplySchema>>;
 
+export const tokenViewSchema = z.object({
+  id: z.string(),
+  node: z.string().nullable(),
+  group: z.string().nullable(),
+  uses: count,
+  usesLeft: count,
+  expiresAtMs: count,
+  state: z.enum(['usable', 'used', 'revoked']),
+});
+export type TokenView = Readonly<z.output<typeof tokenViewSchema>>;
+
+/** Reply to `GET /v1/tokens`: those that have not expired, the newest first. */
+export const tokensReplySchema = z.object({ tokens: z.array(tokenViewSchema) });
+
+/** Reply to `DELETE /v1/tokens?id=ID`. */
+export const tokenRevokedSchema = z.object({ id: z.string() });
+
+/** Body of `POST /v1/nodes/revoke`. */
+export const revokeRequestSchema = z.strictObject({
+  node: nodeNameSchema,
+  /** The operator's words, for operators. */
+  reason: z.string().min(1).max(200).nullable(),
+});
+
+/** Body of `POST /v1/nodes/readmit`. */
+export const readmitRequestSchema = z.strictObject({ node: nodeNameSchema });
+
+/** Reply to both. */
+export const revocationReplySchema = z.object({
+  node: z.string(),
+  changed: z.boolean().describe('false: it was so before'),
+});
+export type RevocationReply = Readonly<z.output<typeof revocationReplySchema>>;
+
 export const NODE_STATES = [
+  'revoked',
   'not-enrolled',
   'not-in-spec',
   'never-seen',
@@ -63,6 +116,10 @@ export const nodeViewSchema = z.object({
   name: z.string(),
   inSpec: z.boolean(),
   enrolledAtMs: count.nullable(),
+  revoked: z
+    .object({ atMs: count, reason: z.string().nullable() })
+    .nullable()
+    .describe('thrown out: it has no place in the mesh, whatever the spec says'),
   online: z.boolean(),
   remote: z.string().nullable().describe('source address of its control channel'),
   lastSeenMs: count.nullable(),

@@ -33,6 +33,7 @@ export class ChannelConnection implements NodeChannel {
   readonly #deps: ChannelConnectionDeps;
   readonly #helloTimer: NodeJS.Timeout;
   readonly #pingTimer: NodeJS.Timeout;
+  #closeTimer: NodeJS.Timeout | undefined;
   #phase: Phase = 'new';
   #missedPings = 0;
 
@@ -69,9 +70,11 @@ export class ChannelConnection implements NodeChannel {
     }
   }
 
+  /** A peer that does not close its end within `closeTimeoutMs` is dropped. */
   close(code: number, reason: string): void {
     this.#leave();
     this.#socket.close(code, reason);
+    this.#closeTimer ??= setTimeout(() => this.terminate(), this.#deps.limits.closeTimeoutMs);
   }
 
   /** Drops the connection at once. */
@@ -130,6 +133,7 @@ export class ChannelConnection implements NodeChannel {
   #end(): void {
     clearTimeout(this.#helloTimer);
     clearInterval(this.#pingTimer);
+    clearTimeout(this.#closeTimer);
     this.#leave();
     if (this.#phase === 'closing') this.#deps.host.closed(this);
   }

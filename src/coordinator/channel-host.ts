@@ -16,6 +16,8 @@ export interface NodeChannel {
 export interface ChannelHost {
   /** The node that owns this channel certificate (hex SHA-256 of its SPKI), or undefined: then it is not let in. */
   nodeOfChannelKey(spkiSha256: string): NodeName | undefined;
+  /** The node that this key belonged to before it was revoked, with all its keys. */
+  revokedNodeOf(spkiSha256: string): NodeName | undefined;
   /** After a node's hello. An older channel of the same node is closed with `CLOSE_CODES.replaced` by the core. */
   opened(channel: NodeChannel, hello: Extract<AgentFrame, { type: 'hello' }>): void;
   /** Any later frame, already validated. */

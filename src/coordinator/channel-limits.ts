@@ -18,7 +18,7 @@ export interface ChannelLimits {
   readonly missedPingsMax: number;
   /** Bytes that may wait for one slow node. */
   readonly unsentBytesMax: number;
-  /** How long nodes may take to close their end when the server stops. */
+  /** How long a node may take to close its end. */
   readonly closeTimeoutMs: number;
 }
 

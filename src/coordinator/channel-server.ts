@@ -13,6 +13,7 @@ import type { ChannelHost } from './channel-host.ts';
 import { CHANNEL_LIMITS, type ChannelLimits } from './channel-limits.ts';
 import { remoteOf } from './channel-remote.ts';
 import { EnrolEndpoint } from './enrol-endpoint.ts';
+import { RefusalLog } from './refusal-log.ts';
 import { tlsOptions, type TlsIdentity } from './tls-options.ts';
 
 /** RFC 6455 7.4.1: the server goes down. */
@@ -45,6 +46,7 @@ export async function openChannelServer(options: ChannelServerOptions, host: Cha
 class TlsPort implements ChannelServer {
   readonly #host: ChannelHost;
   readonly #logger: Logger;
+  readonly #refusals: RefusalLog;
   readonly #limits: ChannelLimits;
   readonly #server: Server;
   readonly #enrolments: EnrolEndpoint;
@@ -61,8 +63,14 @@ class TlsPort implements ChannelServer {
   constructor(options: ChannelServerOptions, host: ChannelHost) {
     this.#host = host;
     this.#logger = options.logger;
+    this.#refusals = new RefusalLog(options.logger);
     this.#limits = { ...CHANNEL_LIMITS, ...options.limits };
-    this.#enrolments = new EnrolEndpoint({ host, logger: this.#logger, limits: this.#limits });
+    this.#enrolments = new EnrolEndpoint({
+      host,
+      logger: this.#logger,
+      refusals: this.#refusals,
+      limits: this.#limits,
+    });
     this.#server = createServer({
       ...tlsOptions(options),
       handshakeTimeout: this.#limits.handshakeTimeoutMs,
@@ -96,7 +104,8 @@ class TlsPort implements ChannelServer {
     const remote = remoteOf(request);
     const admission = admit(socket, this.#host);
     if (!admission.ok) {
-      this.#logger.warn({ remote, reason: admission.reason }, 'control channel refused');
+      const { reason, node: revoked } = admission;
+      this.#refusals.note(revoked ?? reason, { remote, reason, node: revoked }, 'control channel refused');
       return refuseUpgrade(socket, admission.status);
     }
     const { node } = admission;
@@ -128,6 +137,6 @@ class TlsPort implements ChannelServer {
   }
 }
 
-function refuseUpgrade(socket: Duplex, status: 401 | 403 | 404 | 503): void {
+function refuseUpgrade(socket: Duplex, status: 401 | 403 | 404 | 410 | 503): void {
   socket.end(`HTTP/1.1 ${status} Refused\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy());
 }

@@ -1,11 +1,12 @@
-import type {
-  ChildConfig,
-  ChildName,
-  Connection,
-  ConnectionName,
-  IkeParameters,
-  LinkId,
-  NodeName,
+import {
+  BARRED_MAX,
+  type ChildConfig,
+  type ChildName,
+  type Connection,
+  type ConnectionName,
+  type IkeParameters,
+  type LinkId,
+  type NodeName,
 } from '../ike/connection.ts';
 import type { DesiredLink, DesiredState, MeshAddressPair } from '../ike/desired-state.ts';
 import { mediationIdentity, mediationWildcard, tunnelIdentity } from '../identity/names.ts';
@@ -29,14 +30,16 @@ export type MeshAddresses = ReadonlyMap<NodeName, string>;
 
 /**
  * Every node's desired state, from a checked spec; pure, and equal input gives equal states. A link has a child of its
- * own wherever it passes, so that adding or removing one never touches the child of another.
+ * own wherever it passes, so that adding or removing one never touches the child of another. `barred`: revoked nodes,
+ * which are not part of the spec and which no mediator may keep.
  */
 export function compileMesh(
   spec: MeshSpec,
   identity: MeshIdentity,
   addresses: MeshAddresses,
+  barred: readonly NodeName[] = [],
 ): ReadonlyMap<NodeName, DesiredState> {
-  const compiler = new Compiler(spec, identity, addresses);
+  const compiler = new Compiler(spec, identity, addresses, barred);
   return new Map([...spec.nodes].map(([name, node]) => [name, compiler.stateOf(name, node)]));
 }
 
@@ -55,11 +58,13 @@ class Compiler {
   readonly #spec: MeshSpec;
   readonly #identity: MeshIdentity;
   readonly #addresses: MeshAddresses;
+  readonly #barred: readonly NodeName[];
   readonly #topology: Topology;
   readonly #linksOfNode: ReadonlyMap<NodeName, readonly PlannedLink[]>;
 
-  constructor(spec: MeshSpec, identity: MeshIdentity, addresses: MeshAddresses) {
+  constructor(spec: MeshSpec, identity: MeshIdentity, addresses: MeshAddresses, barred: readonly NodeName[]) {
     this.#spec = spec;
+    this.#barred = barred;
     this.#addresses = addresses;
     this.#identity = identity;
     this.#topology = planTopology(spec);
@@ -90,6 +95,7 @@ class Compiler {
       localId: this.#mediationId(name),
       remoteId: mediationWildcard(this.#identity.subject),
       ike: this.#ike(name, 'mediation'),
+      ...(this.#barred.length > 0 && { barred: this.#barred.slice(0, BARRED_MAX) }),
     };
   }
 

@@ -7,8 +7,9 @@ import type { MeshCa } from '../identity/mesh-ca.ts';
 import type { NodeName } from '../ike/connection.ts';
 import type { Logger } from '../log.ts';
 import { Admission } from './admission.ts';
-import { AuditLog, type Attempt } from './audit-log.ts';
-import type { ApplyReply, LinkView, NodeView, StatusReply, TokenReply } from './api.ts';
+import { AuditLog, type Attempt, type AuditDetails } from './audit-log.ts';
+import type { ApplyReply, LinkView, NodeView, RevocationReply, StatusReply, TokenReply, TokenView } from './api.ts';
+import { ApiRefused } from './api-refused.ts';
 import type { ChannelHost, NodeChannel } from './channel-host.ts';
 import { EventLog } from './event-log.ts';
 import { LinkBoard } from './link-board.ts';
@@ -16,7 +17,7 @@ import type { SpecRevision } from './mesh-store.ts';
 import { NodeRegistry } from './node-registry.ts';
 import { snapshotFrame, SpecInForce, SpecRefused } from './spec-in-force.ts';
 import type { Store } from './store.ts';
-import { linkView, nodeView, type NodeKnowledge } from './views.ts';
+import { linkView, nodeView, tokenView, type NodeKnowledge } from './views.ts';
 
 export interface CoordinatorDeps {
   /** Stays the caller's to close, after the last `flush`. */
@@ -51,11 +52,11 @@ export class Coordinator implements ChannelHost {
     this.#startedAtMs = clock.nowMs();
     this.#registry = new NodeRegistry(store.observations.statuses());
     this.#board = new LinkBoard((node) => this.#registry.factsOf(node));
-    this.#admission = new Admission(ca, store.admission);
     this.#log = new EventLog(store.observations);
-    this.#spec = new SpecInForce(store.mesh, ca);
+    this.#spec = new SpecInForce(store.mesh, ca, store.admission.revocations);
+    this.#admission = new Admission(ca, store.admission, (node) => this.#spec.groupsOf(node));
     this.audit = new AuditLog({ store: store.audit, clock, logger: deps.logger });
-    this.#resume();
+    this.#recompile();
   }
 
   // What the TLS port calls.
@@ -64,8 +65,16 @@ export class Coordinator implements ChannelHost {
     return this.#deps.store.admission.nodeOfChannelKey(spkiSha256);
   }
 
+  revokedNodeOf(spkiSha256: string): NodeName | undefined {
+    return this.#deps.store.admission.revocations.formerOwnerOf(spkiSha256);
+  }
+
   opened(channel: NodeChannel, hello: Extract<AgentFrame, { type: 'hello' }>): void {
     const { node } = channel;
+    // It was let in a moment ago, and may have been thrown out since.
+    if (this.#deps.store.admission.revocations.of(node) !== undefined) {
+      return channel.close(CLOSE_CODES.revoked, 'this node is revoked');
+    }
     this.#registry.open(channel, this.#now());
     this.#note(node, 'channel', `control channel opened from ${channel.remote}, agent ${hello.agentVersion}`);
     const answer = this.#answerTo(node, hello);
@@ -124,9 +133,7 @@ export class Coordinator implements ChannelHost {
     }
     const { revision, changed, changes } = this.#spec.apply(text, this.#now(), attempt);
     if (changed.length > 0) this.#note(null, 'spec', `mesh spec revision ${revision} changes ${changed.length} nodes`);
-    for (const node of changed) this.#registry.channelOf(node)?.send(this.#snapshotFor(node));
-    this.#board.use(this.#spec.mediatedLinks);
-    this.#refreshHints(this.#registry.online);
+    this.#push(changed);
     return { revision, dryRun, changed: changes };
   }
 
@@ -134,22 +141,95 @@ export class Coordinator implements ChannelHost {
     return this.#spec.revision;
   }
 
+  /** For one enrolment of one node. Throws an ApiRefused when the node is revoked: the token could not be used. */
   issueToken(node: NodeName, ttlSeconds: number, attempt = this.#ownAttempt('token.create')): TokenReply {
     attempt.about(node, { ttlSeconds });
-    const { text, expiresAtMs } = this.#admission.issueToken(node, ttlSeconds, this.#now(), attempt);
+    if (this.#deps.store.admission.revocations.of(node) !== undefined) {
+      throw new ApiRefused('conflict', `node "${node}" is revoked: run meshctl node readmit ${node} first`);
+    }
+    const order = { subject: { node }, uses: 1, ttlSeconds };
+    const { text: token, id, expiresAtMs } = this.#admission.issueToken(order, this.#now(), attempt);
     this.#note(node, 'token', 'enrolment token made');
-    return { node, token: text, expiresAtMs, inSpec: this.#spec.nodes.has(node) };
+    return { id, node, group: null, uses: 1, token, expiresAtMs, inSpec: this.#spec.nodes.has(node) };
+  }
+
+  /** For so many enrolments of nodes that the spec has in this group. */
+  issueGroupToken(
+    group: string,
+    uses: number,
+    ttlSeconds: number,
+    attempt = this.#ownAttempt('token.create'),
+  ): TokenReply {
+    attempt.about(null, { group, uses, ttlSeconds });
+    const order = { subject: { group }, uses, ttlSeconds };
+    const { text: token, id, expiresAtMs } = this.#admission.issueToken(order, this.#now(), attempt);
+    this.#note(null, 'token', `enrolment token made for group ${group}`);
+    const inSpec = [...this.#spec.nodes].some((node) => this.#spec.groupsOf(node).includes(group));
+    return { id, node: null, group, uses, token, expiresAtMs, inSpec };
+  }
+
+  tokens(): TokenView[] {
+    return this.#deps.store.admission.tokens.list(this.#now()).map(tokenView);
+  }
+
+  /** Idempotent. Throws an ApiRefused when there is no such token. */
+  revokeToken(id: string, attempt = this.#ownAttempt('token.revoke')): void {
+    attempt.about(null, { token: id });
+    attempt.commit(() => {
+      if (this.#deps.store.admission.tokens.revoke(id, this.#now())) return;
+      throw new ApiRefused('not-found', `there is no token ${id}: see meshctl token list`);
+    });
+    this.#note(null, 'token', `enrolment token ${id} revoked`);
+  }
+
+  /**
+   * Throws a node out, with every key that it ever had: its channel is closed, and all others are told to let go of it.
+   * Idempotent. Throws an ApiRefused when neither the spec nor the store knows such a node.
+   */
+  revokeNode(node: NodeName, reason: string | null, attempt = this.#ownAttempt('node.revoke')): RevocationReply {
+    attempt.about(node, reason === null ? {} : { why: reason });
+    const { admission } = this.#deps.store;
+    const isKnown = this.#spec.nodes.has(node) || admission.node(node) !== undefined;
+    if (!isKnown && admission.revocations.of(node) === undefined) {
+      throw new ApiRefused('not-found', `there is no node "${node}": the mesh spec has none, and none has enrolled`);
+    }
+    const changed = attempt.commit(() => admission.revoke(node, reason, this.#now()), changedDetails);
+    this.#registry.drop(node, CLOSE_CODES.revoked, 'this node is revoked');
+    if (changed) {
+      this.#note(node, 'revoke', `revoked${reason === null ? '' : `: ${reason}`}`);
+      this.#recompile();
+    }
+    return { node, changed };
+  }
+
+  /** The node may enrol again, with a new token and new keys. Idempotent. */
+  readmitNode(node: NodeName, attempt = this.#ownAttempt('node.readmit')): RevocationReply {
+    attempt.about(node);
+    const { admission } = this.#deps.store;
+    const changed = attempt.commit(() => admission.readmit(node, this.#now()), changedDetails);
+    if (changed) {
+      this.#registry.forget(node);
+      this.#note(node, 'readmit', 'may enrol again');
+      this.#recompile();
+    }
+    return { node, changed };
   }
 
   /** The spec's nodes and those that have enrolled, by name. */
   nodes(): NodeView[] {
     const records = new Map(this.#deps.store.admission.nodes().map((record) => [record.name, record]));
-    const names = [...new Set([...this.#spec.nodes, ...records.keys()])].sort();
-    return names.map((name) => nodeView({ record: records.get(name), ...this.#knowledgeOf(name) }, this.#now()));
+    const revocations = new Map(this.#deps.store.admission.revocations.inForce().map((each) => [each.node, each]));
+    const names = [...new Set([...this.#spec.nodes, ...records.keys(), ...revocations.keys()])].sort();
+    return names.map((name) =>
+      nodeView(
+        { record: records.get(name), revocation: revocations.get(name), ...this.#knowledgeOf(name) },
+        this.#now(),
+      ),
+    );
   }
 
   links(): LinkView[] {
-    const knowledgeOf = (node: NodeName): Omit<NodeKnowledge, 'record'> => this.#knowledgeOf(node);
+    const knowledgeOf = (node: NodeName): Omit<NodeKnowledge, 'record' | 'revocation'> => this.#knowledgeOf(node);
     return this.#spec.links.map((link) => linkView(link, knowledgeOf, this.#board.view(link.id)));
   }
 
@@ -186,14 +266,20 @@ export class Coordinator implements ChannelHost {
     }
   }
 
-  #resume(): void {
+  #recompile(): void {
     try {
-      this.#spec.recompile(this.#now());
+      this.#push(this.#spec.recompile(this.#now()));
     } catch (error) {
       if (!(error instanceof SpecRefused)) throw error;
       this.#deps.logger.error({ mistakes: error.mistakes }, 'stored mesh spec is refused by this version');
     }
+  }
+
+  /** Tells the nodes that are here of their new states, and everybody of what follows for the links. */
+  #push(changed: readonly NodeName[]): void {
+    for (const node of changed) this.#registry.channelOf(node)?.send(this.#snapshotFor(node));
     this.#board.use(this.#spec.mediatedLinks);
+    this.#refreshHints(this.#registry.online);
   }
 
   /** Nothing for a node that no spec has ever named: it keeps what it has. */
@@ -227,7 +313,7 @@ export class Coordinator implements ChannelHost {
     }
   }
 
-  #knowledgeOf(name: NodeName): Omit<NodeKnowledge, 'record'> {
+  #knowledgeOf(name: NodeName): Omit<NodeKnowledge, 'record' | 'revocation'> {
     return {
       name,
       inSpec: this.#spec.nodes.has(name),
@@ -251,4 +337,8 @@ export class Coordinator implements ChannelHost {
   #now(): number {
     return this.#deps.clock.nowMs();
   }
+}
+
+function changedDetails(changed: boolean): AuditDetails {
+  return { changed };
 }

@@ -4,6 +4,7 @@ import type { Logger } from '../log.ts';
 import type { ChannelHost } from './channel-host.ts';
 import type { ChannelLimits } from './channel-limits.ts';
 import { EnrolmentRefused, type EnrolmentRefusedCode } from './enrol-refused.ts';
+import type { RefusalLog } from './refusal-log.ts';
 import { remoteOf } from './channel-remote.ts';
 
 /** What an HTTP request is answered with; errors as `{ error: { code, message } }`. */
@@ -16,6 +17,11 @@ const REFUSED_STATUS: Readonly<Record<EnrolmentRefusedCode, number>> = {
   'token-unknown': 403,
   'token-used': 409,
   'token-expired': 403,
+  'token-revoked': 403,
+  'token-not-for-this-node': 403,
+  'node-name-needed': 400,
+  'node-revoked': 403,
+  'key-refused': 409,
   'csr-invalid': 400,
   'node-unknown': 403,
 };
@@ -23,6 +29,7 @@ const REFUSED_STATUS: Readonly<Record<EnrolmentRefusedCode, number>> = {
 export interface EnrolEndpointDeps {
   readonly host: Pick<ChannelHost, 'enroll'>;
   readonly logger: Logger;
+  readonly refusals: RefusalLog;
   readonly limits: ChannelLimits;
 }
 
@@ -65,12 +72,12 @@ export class EnrolEndpoint {
   }
 
   async #enroll(request: EnrolmentRequest, remote: string): Promise<HttpAnswer> {
-    const { host, logger } = this.#deps;
+    const { host, logger, refusals } = this.#deps;
     try {
       return { status: 200, body: await host.enroll(request, remote) };
     } catch (error) {
       if (error instanceof EnrolmentRefused) {
-        logger.warn({ remote, code: error.code }, 'enrolment refused');
+        refusals.note(error.code, { remote, code: error.code }, 'enrolment refused');
         return failure(REFUSED_STATUS[error.code], error.code, error.message);
       }
       logger.error({ remote, err: error }, 'enrolment failed');

@@ -3,6 +3,14 @@ export type EnrolmentRefusedCode =
   /** Used before, by other keys than this request's. */
   | 'token-used'
   | 'token-expired'
+  | 'token-revoked'
+  /** It is for a node of another name, or that name is not in its group or enrolled already. */
+  | 'token-not-for-this-node'
+  /** The token is for a group: the request has to say which node comes. */
+  | 'node-name-needed'
+  | 'node-revoked'
+  /** Another node has one of the keys, or a revoked node had it: only new keys help. */
+  | 'key-refused'
   | 'csr-invalid'
   /** The token's node is not in the mesh any more. */
   | 'node-unknown';

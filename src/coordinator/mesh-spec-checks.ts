@@ -46,6 +46,9 @@ function* checkNodes(spec: MeshSpec): Generator<Problem> {
     if (new Set(node.roles).size < node.roles.length) {
       yield { path: [...path, 'roles'], message: 'the same role twice' };
     }
+    if (new Set(node.groups).size < node.groups.length) {
+      yield { path: [...path, 'groups'], message: 'the same group twice' };
+    }
     if (isSet(node.ike)) yield* checkLifetime({ ...spec.defaults.ike, ...node.ike }, [...path, 'ike']);
   }
 }

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { parseDurationSeconds } from '../duration.ts';
 import { nodeNameSchema, proposalSchema, SELECTORS_MAX, type LinkId, type NodeName } from '../ike/connection.ts';
 import { addressSchema, cidrSchema } from '../ike/traffic-selector.ts';
+import { groupNameSchema } from './api.ts';
 
 /** A hub carries one connection per node, and a desired state holds no more than 4096. */
 const NODES_MAX = 4000;
@@ -84,6 +85,8 @@ const nodeSchema = z
     /** Fixed; the even one of a pair in the mesh's range. Otherwise the coordinator gives the node one, for good. */
     meshAddress: addressSchema.exactOptional(),
     virtualIps: z.array(addressSchema).max(4).default([]),
+    /** Of whose tokens this node can use one. */
+    groups: z.array(groupNameSchema).max(16).default([]),
     ike: ikeOverrideSchema.default({}),
   })
   .transform(({ endpoint, endpoints, ...rest }, context) => {

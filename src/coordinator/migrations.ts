@@ -86,4 +86,40 @@ export const MIGRATIONS: readonly string[] = [
   CREATE TRIGGER audit_start_stays BEFORE DELETE ON audit_start
   BEGIN SELECT RAISE(ABORT, 'the audit log has one start'); END;
   `,
+  `
+  ALTER TABLE tokens RENAME TO tokens_of_one_node;
+  CREATE TABLE tokens (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    hash TEXT NOT NULL,
+    node TEXT,
+    node_group TEXT,
+    uses INTEGER NOT NULL,
+    uses_left INTEGER NOT NULL CHECK (uses_left >= 0),
+    expires_at_ms INTEGER NOT NULL,
+    revoked_at_ms INTEGER,
+    CHECK ((node IS NULL) <> (node_group IS NULL))
+  ) STRICT;
+  INSERT INTO tokens (id, hash, node, uses, uses_left, expires_at_ms)
+    SELECT substr(hash, 1, 12), hash, node, 1, used_at_ms IS NULL, expires_at_ms FROM tokens_of_one_node;
+  DROP TABLE tokens_of_one_node;
+
+  CREATE TABLE certificates (
+    serial TEXT PRIMARY KEY,
+    node TEXT NOT NULL,
+    key TEXT NOT NULL,
+    not_after_ms INTEGER NOT NULL,
+    revoked_at_ms INTEGER
+  ) STRICT;
+  CREATE INDEX certificates_by_node ON certificates (node);
+  CREATE INDEX certificates_by_key ON certificates (key);
+
+  CREATE TABLE revocations (
+    node TEXT PRIMARY KEY,
+    reason TEXT,
+    revoked_at_ms INTEGER NOT NULL,
+    newest_token INTEGER NOT NULL,
+    readmitted_at_ms INTEGER
+  ) STRICT;
+  `,
 ];

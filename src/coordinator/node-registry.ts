@@ -38,6 +38,12 @@ export class NodeRegistry {
     presence?.channel.close(code, reason);
   }
 
+  /** The node's record is gone: what it told goes with it. */
+  forget(node: NodeName): void {
+    this.#statuses.delete(node);
+    this.#unwritten.delete(node);
+  }
+
   /** False when the channel had been replaced or dropped already. */
   closed(channel: NodeChannel, nowMs: number): boolean {
     if (!this.isCurrent(channel)) return false;

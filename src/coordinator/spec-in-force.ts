@@ -6,6 +6,7 @@ import type { NodeName } from '../ike/connection.ts';
 import type { DesiredState } from '../ike/desired-state.ts';
 import { digestOf } from '../json.ts';
 import { formatMistake } from '../yaml-document.ts';
+import type { RevocationStore } from './revocation-store.ts';
 import type { ApplyReply } from './api.ts';
 import type { Attempt, AuditDetails } from './audit-log.ts';
 import { compileMesh, emptyState, type MeshIdentity } from './compile-mesh.ts';
@@ -32,7 +33,10 @@ export class SpecRefused extends Error {
 /** A spec with everything that follows from it. */
 interface Draft extends Compiled {
   readonly text: string;
+  /** As it was written, with nodes that are revoked. */
   readonly spec: MeshSpec;
+  /** The links between nodes that are not. */
+  readonly links: readonly PlannedLink[];
 }
 
 /** Runs the change of the store, with what else belongs into its transaction. */
@@ -42,15 +46,17 @@ type Commit = (change: () => ApplyOutcome) => ApplyOutcome;
 export class SpecInForce {
   readonly #store: MeshStore;
   readonly #identity: MeshIdentity;
+  readonly #revocations: Pick<RevocationStore, 'inForce'>;
   #revision: SpecRevision | undefined;
   #versions: ReadonlyMap<NodeName, StateVersion>;
-  #nodes: ReadonlySet<NodeName> = new Set();
+  #nodes: MeshSpec['nodes'] = new Map();
   #links: readonly PlannedLink[] = [];
 
   /** With the stored spec, if there is one: see {@link recompile}. */
-  constructor(store: MeshStore, identity: MeshIdentity) {
+  constructor(store: MeshStore, identity: MeshIdentity, revocations: Pick<RevocationStore, 'inForce'>) {
     this.#store = store;
     this.#identity = identity;
+    this.#revocations = revocations;
     this.#revision = store.currentSpec();
     this.#versions = store.versions();
   }
@@ -60,8 +66,13 @@ export class SpecInForce {
     return this.#revision;
   }
 
+  /** With those that are revoked. */
   get nodes(): ReadonlySet<NodeName> {
-    return this.#nodes;
+    return new Set(this.#nodes.keys());
+  }
+
+  groupsOf(node: NodeName): readonly string[] {
+    return this.#nodes.get(node)?.groups ?? [];
   }
 
   get links(): readonly PlannedLink[] {
@@ -102,25 +113,28 @@ export class SpecInForce {
   }
 
   /**
-   * Compiles the stored spec again, at start: another version of the compiler may make something else of it. Throws a
-   * SpecRefused when it is no longer a spec; nodes then still get the states that are stored.
+   * Compiles the stored spec again: at start, as another version of the compiler may make something else of it, and when
+   * nodes were revoked or readmitted. Returns the nodes whose state is another now. Throws a SpecRefused when it is no
+   * longer a spec; nodes then still get the states that are stored.
    */
-  recompile(nowMs: number): void {
-    if (this.#revision === undefined) return;
-    this.#putIntoForce(this.#draft(this.#revision.text), nowMs, (change) => change());
+  recompile(nowMs: number): readonly NodeName[] {
+    if (this.#revision === undefined) return [];
+    return this.#putIntoForce(this.#draft(this.#revision.text), nowMs, (change) => change()).changed;
   }
 
   #draft(text: string): Draft {
     const parsed = parseMeshSpec(text);
     if (!parsed.ok) throw new SpecRefused(parsed.mistakes.map(formatMistake));
     const addresses = allocateMeshAddresses(parsed.spec, this.#store.addresses());
-    const states = new Map(compileMesh(parsed.spec, this.#identity, addresses));
+    const barred = this.#revocations.inForce().map(({ node }) => node);
+    const remaining = withoutNodes(parsed.spec, new Set(barred));
+    const states = new Map(compileMesh(remaining, this.#identity, addresses, barred));
     for (const node of this.#versions.keys()) {
       if (!states.has(node)) states.set(node, emptyState(this.#identity.mesh, node));
     }
     const tooLarge = [...states.values()].flatMap((state) => transportProblem(state));
     if (tooLarge.length > 0) throw new SpecRefused(tooLarge);
-    return { text, spec: parsed.spec, states, addresses };
+    return { text, spec: parsed.spec, links: planTopology(remaining).links, states, addresses };
   }
 
   #changes(states: Draft['states'], nodes: readonly NodeName[]): ApplyReply['changed'] {
@@ -130,18 +144,28 @@ export class SpecInForce {
     });
   }
 
-  #putIntoForce({ text, spec, ...compiled }: Draft, nowMs: number, commit: Commit): ApplyOutcome {
+  #putIntoForce({ text, spec, links, ...compiled }: Draft, nowMs: number, commit: Commit): ApplyOutcome {
     const outcome = commit(() => this.#store.apply(text, compiled, nowMs));
     this.#revision = this.#store.currentSpec();
     this.#versions = this.#store.versions();
-    this.#nodes = new Set(spec.nodes.keys());
-    this.#links = planTopology(spec).links;
+    this.#nodes = spec.nodes;
+    this.#links = links;
     return outcome;
   }
 }
 
 function countsOf({ revision, changed }: ApplyOutcome): AuditDetails {
   return { revision, changedNodes: changed.length };
+}
+
+/** The spec as it would be without these nodes; links that lose their last path are left without one. */
+function withoutNodes(spec: MeshSpec, nodes: ReadonlySet<NodeName>): MeshSpec {
+  if (nodes.size === 0) return spec;
+  return {
+    ...spec,
+    nodes: new Map([...spec.nodes].filter(([name]) => !nodes.has(name))),
+    links: spec.links.filter(({ between }) => !between.some((end) => nodes.has(end))),
+  };
 }
 
 /** The frame that carries a state to its node. */

@@ -1,10 +1,12 @@
 import type { LinkReport } from '../control/report.ts';
 import type { NodeName } from '../ike/connection.ts';
 import type { NodeRecord } from './admission-store.ts';
-import type { LinkView, NodeView } from './api.ts';
+import type { LinkView, NodeView, TokenView } from './api.ts';
 import type { NodeChannel } from './channel-host.ts';
 import type { StateVersion } from './mesh-store.ts';
 import type { NodeStatus } from './observation-store.ts';
+import type { Revocation } from './revocation-store.ts';
+import type { StoredToken } from './token-store.ts';
 import type { PlannedLink } from './topology.ts';
 
 /** All that the coordinator knows of a node. */
@@ -12,18 +14,20 @@ export interface NodeKnowledge {
   readonly name: NodeName;
   readonly inSpec: boolean;
   readonly record: NodeRecord | undefined;
+  readonly revocation: Revocation | undefined;
   readonly wanted: StateVersion | undefined;
   readonly status: NodeStatus | undefined;
   readonly channel: NodeChannel | undefined;
 }
 
 export function nodeView(knowledge: NodeKnowledge, nowMs: number): NodeView {
-  const { name, inSpec, record, wanted, status, channel } = knowledge;
+  const { name, inSpec, record, revocation, wanted, status, channel } = knowledge;
   const failed = status?.outcome?.outcomes ?? [];
   return {
     name,
     inSpec,
     enrolledAtMs: record?.enrolledAtMs ?? null,
+    revoked: revocation === undefined ? null : { atMs: revocation.revokedAtMs, reason: revocation.reason },
     online: channel !== undefined,
     remote: channel?.remote ?? null,
     lastSeenMs: channel === undefined ? (status?.lastSeenMs ?? null) : nowMs,
@@ -41,7 +45,8 @@ function appliedGeneration(status: NodeStatus | undefined): number | null {
 }
 
 function stateOf(knowledge: NodeKnowledge): NodeView['state'] {
-  const { inSpec, record, wanted, status, channel } = knowledge;
+  const { inSpec, record, revocation, wanted, status, channel } = knowledge;
+  if (revocation !== undefined) return 'revoked';
   if (record === undefined) return 'not-enrolled';
   if (!inSpec) return 'not-in-spec';
   if (status === undefined) return 'never-seen';
@@ -73,4 +78,10 @@ function seenBy(report: LinkReport | undefined): Omit<LinkView['ends'][number], 
   const { path = null, sinceMs = null, problem = null, cause = null, directFailures = 0 } = report ?? {};
   const rttMs = path === 'direct' || path === 'relay' ? (report?.[path]?.rttMs ?? null) : null;
   return { path, sinceMs, problem, cause, rttMs, directFailures };
+}
+
+export function tokenView({ id, subject, uses, usesLeft, expiresAtMs, isRevoked }: StoredToken): TokenView {
+  const [node, group] = 'node' in subject ? [subject.node, null] : [null, subject.group];
+  const state = isRevoked ? 'revoked' : usesLeft === 0 ? 'used' : 'usable';
+  return { id, node, group, uses, usesLeft, expiresAtMs, state };
 }

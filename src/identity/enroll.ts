@@ -24,6 +24,8 @@ export interface EnrollOptions {
   readonly coordinatorUrl: string;
   /** As the operator pasted it. */
   readonly token: string;
+  /** What this node is called in the mesh spec; a token that is for a group needs it. */
+  readonly node?: string;
   /** PEM, of `createCsr`. A retry after a lost reply must come with the same two keys. */
   readonly channelCsr: string;
   readonly ikeCsr: string;
@@ -48,7 +50,8 @@ export async function enroll(options: EnrollOptions): Promise<EnrolmentReply> {
   const signal = AbortSignal.any([options.signal, deadline]);
   try {
     const socket = await connectPinned({ host, port, caPin }, signal);
-    const answer = await post(socket, host, { secret, channelCsr, ikeCsr }, signal);
+    const request = { secret, ...(options.node !== undefined && { node: options.node }), channelCsr, ikeCsr };
+    const answer = await post(socket, host, request, signal);
     return readReply(answer, caPin, keys);
   } catch (error) {
     if (options.signal.aborted) throw new IdentityError('aborted', 'enrolment was stopped', { cause: error });
@@ -154,6 +157,9 @@ function refusalOf(status: number, json: unknown): IdentityError {
   if (!parsed.success) return new IdentityError('bad-reply', `the coordinator answered with HTTP status ${status}`);
   const { code, message } = parsed.data.error;
   const said = message.replaceAll(/\p{Cc}/gu, ' ').slice(0, MESSAGE_LENGTH_MAX);
+  if (code === 'key-refused') {
+    return new IdentityError('keys-refused', `${said}; run the same command again, it makes new ones`);
+  }
   return code.startsWith('token-')
     ? new IdentityError('token-refused', `${said}; ask for a new token for this node`)
     : new IdentityError('enrolment-refused', said);

@@ -7,6 +7,8 @@ const pem = z.string().max(16_384);
 export const enrolmentRequestSchema = z.strictObject({
   /** The token's secret part, base64url. */
   secret: z.string().max(128),
+  /** What the node is called in the mesh spec; a token that is for a group needs it. */
+  node: z.string().max(63).exactOptional(),
   /** PEM CSRs: their key and proof of possession count, their names do not (the coordinator's record decides). */
   channelCsr: pem,
   ikeCsr: pem,

@@ -12,6 +12,8 @@ export type IdentityErrorCode =
   | 'wrong-ca'
   /** Unknown, used or expired: only a new token helps. */
   | 'token-refused'
+  /** The coordinator accepts one of the keys no more, or not from this node: only new ones help. */
+  | 'keys-refused'
   /** Refused for another reason; the message is the coordinator's. */
   | 'enrolment-refused'
   | 'bad-reply'

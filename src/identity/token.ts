@@ -41,9 +41,16 @@ export function hashTokenSecret(secret: string): string {
   return createHash('sha256').update(secret).digest('hex');
 }
 
-/** Compares a secret with a stored hash, in the same time wherever they differ. */
-export function tokenSecretMatches(secret: string, storedHash: string): boolean {
-  const presented = Buffer.from(hashTokenSecret(secret), 'hex');
-  const stored = Buffer.from(storedHash, 'hex');
-  return presented.length === stored.length && timingSafeEqual(presented, stored);
+/** Hex digits of a token's hash that are its id. */
+const ID_LENGTH = 12;
+
+/** What operators call a token by: the beginning of its hash, which tells nothing of the secret. */
+export function tokenIdOf(hash: string): string {
+  return hash.slice(0, ID_LENGTH);
+}
+
+/** Compares two hashes of tokens in the same time wherever they differ. */
+export function tokenHashesMatch(one: string, other: string): boolean {
+  const [a, b] = [Buffer.from(one, 'hex'), Buffer.from(other, 'hex')];
+  return a.length === b.length && timingSafeEqual(a, b);
 }

@@ -117,9 +117,17 @@ const remoteAddresses = z
 const virtualIps = z.array(addressSchema).max(4);
 const children = z.array(childConfigSchema).max(4096);
 
+/** Names on the list of a mediation server. */
+export const BARRED_MAX = 4096;
+
 export const connectionSchema = z.discriminatedUnion('kind', [
   /** On a mediator: answers every node's mediation client. One for all, so that adding a node never reloads it. */
-  z.strictObject({ kind: z.literal('mediation-server'), ...base }),
+  z.strictObject({
+    kind: z.literal('mediation-server'),
+    ...base,
+    /** Revoked nodes: `remoteId` with one of these in place of its `*` is an identity whose IKE SA is ended. */
+    barred: z.array(nodeNameSchema).max(BARRED_MAX).exactOptional(),
+  }),
   /** `medsrv` on a node: registers at one mediator. Has no CHILD SA. */
   z.strictObject({
     kind: z.literal('mediation-client'),

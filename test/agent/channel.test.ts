@@ -162,6 +162,7 @@ describe('a control channel', () => {
   it.each([
     [401, /enrol the node again/],
     [403, /does not know this node any more/],
+    [410, /this node is revoked/],
     [500, /500/],
   ])('that is refused with %i says what to do', async (status, problem) => {
     coordinator.refuseWith = status;
@@ -172,6 +173,7 @@ describe('a control channel', () => {
   it.each([
     [CLOSE_CODES.replaced, '', /another agent with this identity/],
     [CLOSE_CODES.protocol, '', /another version of the protocol/],
+    [CLOSE_CODES.revoked, 'x', /this node is revoked.*meshctl node readmit.*agentctl enroll --again/],
     [CLOSE_CODES.unknownNode, 'gone', /closed by the coordinator: gone \(4003\)/],
     [1000, '', /closed by the coordinator \(1000\)/],
   ])('that the coordinator closes with %i says why', async (code, reason, problem) => {

@@ -105,4 +105,30 @@ describe('an enrolment', () => {
       message: expect.stringContaining('used already') as string,
     });
   });
+
+  it('makes new keys after the coordinator has refused the old ones for good', async () => {
+    const stored = storedIn(temporaryFolder());
+    const asked: string[] = [];
+    host.enrolment = async (request) => {
+      asked.push((await verifyCsr(request.channelCsr)).spkiSha256);
+      if (asked.length === 1) throw new EnrolmentRefused('key-refused', 'one of the keys was revoked');
+      return await certify(ca, request);
+    };
+    await expect(enrolNode(stored, 'ecdsa-p256', command, never)).rejects.toMatchObject({
+      code: 'keys-refused',
+      message: expect.stringContaining('run the same command again') as string,
+    });
+    await enrolNode(stored, 'ecdsa-p256', command, never);
+    expect(asked[1]).not.toBe(asked[0]);
+  });
+
+  it('says what the node is called when it was told so', async () => {
+    let asked: unknown;
+    host.enrolment = (request) => {
+      asked = request.node;
+      return certify(ca, request);
+    };
+    await enrolNode(storedIn(temporaryFolder()), 'ecdsa-p256', { ...command, name: 'edge1' }, never);
+    expect(asked).toBe('edge1');
+  });
 });

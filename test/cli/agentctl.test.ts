@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -112,7 +112,7 @@ describe('agentctl enroll', () => {
 
   function tokenFile(text: string): string {
     const path = join(folder, 'token');
-    writeFileSync(path, text);
+    writeFileSync(path, text, { mode: 0o600 });
     return path;
   }
 
@@ -186,9 +186,34 @@ describe('agentctl enroll', () => {
     expect(terminal.stderr).toBe('agentctl: not so\n');
   });
 
-  it('needs both flags', async () => {
+  it('says so when others can read the token’s file', async () => {
+    await serve();
+    const path = tokenFile('cyg1.a.b');
+    chmodSync(path, 0o640);
+    expect(await run('enroll', '--coordinator', coordinator, '--token-file', path)).toBe(0);
+    expect(terminal.stderr).toContain(`warning: ${path} can be read by others`);
+    expect(terminal.stderr).not.toContain('cyg1.');
+  });
+
+  it('hands on the name that the node is to have', async () => {
+    const asked: unknown[] = [];
+    await serve({
+      enroll: ({ name }) => {
+        asked.push(name);
+        return Promise.resolve({ node: 'edge1', mesh: 'mesh.example' });
+      },
+    });
+    await run('enroll', '--coordinator', coordinator, '--token-file', tokenFile('cyg1.a.b'), '--name', 'edge1');
+    expect(asked).toEqual(['edge1']);
+  });
+
+  it('needs the coordinator, and one source of the token', async () => {
+    const token = tokenFile('cyg1.a.b');
+    expect(await run('enroll', '--token-file', token)).toBe(2);
     expect(await run('enroll', '--coordinator', coordinator)).toBe(2);
-    expect(terminal.stderr).toContain('--token-file');
+    expect(terminal.stderr).toContain('--token-file FILE (- for standard input) or --token-credential NAME');
+    const both = ['--token-file', token, '--token-credential', 'token'];
+    expect(await run('enroll', '--coordinator', coordinator, ...both)).toBe(2);
   });
 });
 

@@ -102,11 +102,79 @@ describe('meshctl token create', () => {
     [['token', 'create', 'edge1', '--ttl', 'soon'], '--ttl soon: must be a duration'],
     [['token', 'create', 'edge1', '--ttl', '5s'], '--ttl 5s: must be a duration'],
     [['token', 'create', 'Edge 1'], 'lower case letters, digits'],
-    [['token', 'create'], "missing required argument 'node'"],
+    [['token', 'create'], 'say whom the token is for'],
+    [['token', 'create', 'edge1', '--group', 'edges'], 'say whom the token is for'],
+    [['token', 'create', 'edge1', '--uses', '2'], '--uses: only with --group'],
+    [['token', 'create', '--group', 'edges', '--uses', '0'], '--uses 0: must be a number from 1 to 4000'],
+    [['token', 'create', '--group', 'Edges'], 'lower case letters, digits'],
   ])('%j is bad input', async (args, message) => {
     const outcome = await run(args);
     expect(outcome).toMatchObject({ code: 2, stdout: '' });
     expect(outcome.stderr).toContain(message);
+  });
+});
+
+describe('meshctl token list and revoke', () => {
+  it('show tokens by their ids, never the tokens', async () => {
+    const spec = SEED_SPEC.replace('{ subnets: [7.7.7', '{ groups: [edges], subnets: [7.7.7');
+    mesh.core.applySpec(spec, { dryRun: false });
+    const secret = (await run(['token', 'create', 'edge1'])).stdout.trim();
+    const created = await run(['token', 'create', '--group', 'edges', '--uses', '3', '--ttl', '1h', '--json']);
+    expect(created.stderr).toContain('for 3 uses; on a node of the group run: agentctl enroll --name NODE');
+    const { id, inSpec } = JSON.parse(created.stdout) as { id: string; inSpec: boolean };
+    expect(inSpec).toBe(true);
+    const listed = (await run(['token', 'list'])).stdout;
+    expect(listed.split('\n')[1]).toMatch(new RegExp(`^${id} +group edges +3 of 3 +in 1 h 0 min +usable$`));
+    expect(listed).toMatch(/node edge1 +1 of 1 +in /);
+    expect(listed).not.toContain(secret.split('.')[1]);
+
+    expect((await run(['token', 'revoke', id])).stdout).toBe(`token ${id} is revoked\n`);
+    expect((await run(['token', 'revoke', id])).code).toBe(0);
+    expect((await run(['token', 'list'])).stdout).toContain('revoked');
+    const { tokens } = JSON.parse((await run(['token', 'list', '--json'])).stdout) as { tokens: unknown[] };
+    expect(tokens).toHaveLength(2);
+  });
+
+  it('say what is wrong', async () => {
+    expect((await run(['token', 'list'])).stdout).toContain('no tokens');
+    const outcome = await run(['token', 'revoke', '0123456789ab']);
+    expect(outcome).toMatchObject({ code: 1, stderr: expect.stringContaining('there is no token 0123456789ab') });
+  });
+});
+
+describe('meshctl node', () => {
+  it('revoke throws a node out, and nodes says since when and why', async () => {
+    mesh.core.applySpec(SEED_SPEC, { dryRun: false });
+    await mesh.enrol('edge1');
+    const revoked = await run(['node', 'revoke', 'edge1', '--reason', 'stolen']);
+    expect(revoked).toMatchObject({ code: 0, stderr: '' });
+    expect(revoked.stdout).toContain('edge1 is revoked');
+    expect((await run(['node', 'revoke', 'edge1'])).stdout).toContain('was revoked before');
+    expect((await run(['nodes'])).stdout).toContain(`edge1    no      -       -/2         revoked       -
+    revoked 2023-11-14T22:13:20.000Z: stolen; meshctl node readmit edge1 lifts it
+`);
+    const token = await run(['token', 'create', 'edge1']);
+    expect(token).toMatchObject({ code: 1, stderr: expect.stringContaining('run meshctl node readmit edge1 first') });
+  });
+
+  it('readmit lets it enrol again', async () => {
+    mesh.core.applySpec(SEED_SPEC, { dryRun: false });
+    await mesh.enrol('edge1');
+    await run(['node', 'revoke', 'edge1']);
+    const readmitted = await run(['node', 'readmit', 'edge1', '--json']);
+    expect(JSON.parse(readmitted.stdout)).toEqual({ node: 'edge1', changed: true });
+    expect((await run(['node', 'readmit', 'edge1'])).stdout).toBe('edge1 is not revoked\n');
+    expect((await run(['nodes'])).stdout).toContain('run here: meshctl token create edge1');
+    expect((await run(['token', 'create', 'edge1'])).code).toBe(0);
+  });
+
+  it.each([
+    [['node', 'revoke', 'egde1'], 1, 'there is no node "egde1"'],
+    [['node', 'revoke', 'Edge 1'], 2, 'lower case letters, digits'],
+    [['node', 'revoke', 'edge1', '--reason', ''], 2, 'reason'],
+  ])('%j fails with %i', async (args, code, message) => {
+    mesh.core.applySpec(SEED_SPEC, { dryRun: false });
+    expect(await run(args)).toMatchObject({ code, stdout: '', stderr: expect.stringContaining(message) });
   });
 });
 

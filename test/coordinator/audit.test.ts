@@ -76,30 +76,29 @@ describe('an attempt', () => {
     ]);
   });
 
+  const addToken = (): string =>
+    store.admission.addToken({ hash: 'h', subject: { node: NODE }, uses: 1, expiresAtMs: nowMs + 1 }, nowMs);
+
   it('is recorded with its change, or not at all', () => {
     const attempt = audit.begin('token.create', OWNER);
     const change = (): void => {
-      store.admission.addToken('h', NODE, nowMs, nowMs + 1);
+      addToken();
       throw new Error('the disk is full');
     };
     expect(() => attempt.commit(change)).toThrow('the disk is full');
     attempt.failed(new Error('the disk is full'));
-    expect(store.admission.checkToken('h', { channelKey: 'c', ikeKey: 'i' }, nowMs)).toMatchObject({
-      reason: 'unknown',
-    });
+    expect(store.admission.tokens.list(nowMs)).toEqual([]);
     expect(summary()).toEqual([['token.create', null, 'failed', 1]]);
   });
 
   it('undoes its change when it cannot be recorded', () => {
     const attempt = audit.begin('token.create', OWNER);
-    const change = (): void => store.admission.addToken('h', NODE, nowMs, nowMs + 1);
+    const change = (): unknown => addToken();
     const circular = (): never => {
       throw new Error('no record');
     };
     expect(() => attempt.commit(change, circular)).toThrow('no record');
-    expect(store.admission.checkToken('h', { channelKey: 'c', ikeKey: 'i' }, nowMs)).toMatchObject({
-      reason: 'unknown',
-    });
+    expect(store.admission.tokens.list(nowMs)).toEqual([]);
   });
 
   it('that has committed is not recorded again', () => {

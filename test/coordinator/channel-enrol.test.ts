@@ -242,7 +242,7 @@ describe('the enrolment endpoint', () => {
   it.each([
     ['no JSON', 'hello'],
     ['no request', '{}'],
-    ['a field too many', JSON.stringify({ secret: 's', channelCsr: '', ikeCsr: '', node: 'edge1' })],
+    ['a field too many', JSON.stringify({ secret: 's', channelCsr: '', ikeCsr: '', subject: 'CN=edge1' })],
     ['deep nesting', '['.repeat(60_000)],
   ])('answers 400 to %s', async (_what, body) => {
     expect(await answer(body)).toEqual({ status: 400, code: 'bad-request' });

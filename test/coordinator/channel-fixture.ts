@@ -32,12 +32,17 @@ export class FakeHost implements ChannelHost {
   readonly heard: string[] = [];
   readonly channels: NodeChannel[] = [];
   readonly keys = new Map<string, NodeName>();
+  readonly revokedKeys = new Map<string, NodeName>();
   enrolment: (request: EnrolmentRequest) => Promise<EnrolmentReply> = () => Promise.reject(new Error('not expected'));
   onFrame: (frame: AgentFrame) => void = () => undefined;
   #waiting: (() => void)[] = [];
 
   nodeOfChannelKey(key: string): NodeName | undefined {
     return this.keys.get(key);
+  }
+
+  revokedNodeOf(key: string): NodeName | undefined {
+    return this.revokedKeys.get(key);
   }
 
   opened(channel: NodeChannel): void {

@@ -10,6 +10,7 @@ import type { ChannelServer } from '../../src/coordinator/channel-server.ts';
 import type { MeshCa } from '../../src/identity/mesh-ca.ts';
 import { firstHello } from '../control/frame-builders.ts';
 import { meshCa } from '../identity/mesh.ts';
+import { withOtherSignature } from '../identity/other-signature.ts';
 import { EDGE1, FakeHost, nodeKeys, openTestServer, type NodeKeys } from './channel-fixture.ts';
 
 const OPENED = 'opened edge1 from 127.0.0.1';
@@ -110,6 +111,14 @@ describe('a control channel', () => {
     expect(await host.until(2)).toEqual([OPENED, 'closed edge1']);
   });
 
+  it('ends soon after it was closed, also when the node keeps its end open', async () => {
+    await start({ closeTimeoutMs: 20 });
+    const socket = await openWithHello();
+    socket.pause();
+    host.channels[0]?.close(CLOSE_CODES.revoked, 'this node is revoked');
+    expect(await host.until(2)).toEqual([OPENED, 'closed edge1']);
+  });
+
   it('negotiates no compression', async () => {
     expect((await open(edge1, { perMessageDeflate: true })).extensions).toBe('');
   });
@@ -154,6 +163,24 @@ describe('the door', () => {
     await open();
     host.keys.clear();
     expect(await refusal()).toBe(403);
+  });
+
+  it('shuts for a node that was revoked, in every spelling of its certificate', async () => {
+    const respelt = { ...edge1, cert: withOtherSignature(edge1.cert) };
+    expect(respelt.cert).not.toBe(edge1.cert);
+    await open(respelt);
+    host.keys.clear();
+    host.revokedKeys.set(edge1.spkiSha256, EDGE1);
+    expect(await refusal()).toBe(410);
+    expect(await refusal(respelt)).toBe(410);
+    expect(host.heard).toEqual([]);
+  });
+
+  it('is quick to refuse a revoked node that knocks all the time', async () => {
+    host.keys.clear();
+    host.revokedKeys.set(edge1.spkiSha256, EDGE1);
+    const refusals = await Promise.all(Array.from({ length: 50 }, () => refusal()));
+    expect(new Set(refusals)).toEqual(new Set([410]));
   });
 
   it('knows TLS 1.3 only', async () => {

@@ -4,7 +4,7 @@ import { SpecRefused } from '../../src/coordinator/spec-in-force.ts';
 import { verifyCsr } from '../../src/identity/csr.ts';
 import type { MeshCa } from '../../src/identity/mesh-ca.ts';
 import type { NodeName } from '../../src/ike/connection.ts';
-import { desiredStateSchema } from '../../src/ike/desired-state.ts';
+import { desiredStateSchema, type DesiredState } from '../../src/ike/desired-state.ts';
 import { digestOf } from '../../src/json.ts';
 import { meshCa } from '../identity/mesh.ts';
 import { CoreFixture, enrolmentRequest, type FakeChannel } from './core-fixture.ts';
@@ -37,6 +37,11 @@ const apply = (text: string): string[] =>
     .applySpec(text, { dryRun: false })
     .changed.map(({ node }) => node)
     .sort();
+
+/** The state that a channel has brought last. */
+const stateAt = (channel: FakeChannel): DesiredState => desiredStateSchema.parse(channel.last('snapshot')?.state);
+
+const namesOf = (channel: FakeChannel): string[] => stateAt(channel).connections.map(({ name }) => name);
 
 const view = (name: string) => mesh.core.nodes().find((node) => node.name === name);
 
@@ -347,5 +352,76 @@ describe('enrolment', () => {
     await mesh.enrol('edge1');
     expect(channel.closedWith).toBe(CLOSE_CODES.unknownNode);
     expect(view('edge1')?.online).toBe(false);
+  });
+});
+
+describe('a token of a group', () => {
+  it('lets in the nodes that the spec has in it, by their names', async () => {
+    apply(WITH_THIRD.replace('third: {', 'third: { groups: [edges],'));
+    const { token } = mesh.core.issueGroupToken('edges', 2, 60);
+    const request = await enrolmentRequest(token);
+    const enrol = (node?: string) => mesh.core.enroll({ ...request, ...(node !== undefined && { node }) }, 'a');
+    await expect(enrol()).rejects.toThrow(expect.objectContaining({ code: 'node-name-needed' }));
+    await expect(enrol('remote')).rejects.toThrow(expect.objectContaining({ code: 'token-not-for-this-node' }));
+    await expect(enrol('nobody')).rejects.toThrow(expect.objectContaining({ code: 'token-not-for-this-node' }));
+    expect(await enrol('third')).toMatchObject({ node: 'third' });
+    expect(await enrol('third')).toMatchObject({ node: 'third' });
+  });
+});
+
+describe('revoking a node', () => {
+  const edge1 = 'edge1' as NodeName;
+
+  beforeEach(() => void apply(SEED_SPEC));
+
+  it('closes its channel with a code of its own, and tells the others to let go of it', () => {
+    const channel = mesh.connect('edge1');
+    const [remote, master1] = [mesh.connect('remote'), mesh.connect('master1')];
+    mesh.core.revokeNode(edge1, 'stolen');
+    expect(channel.closedWith).toBe(CLOSE_CODES.revoked);
+    expect(namesOf(remote)).toEqual(['cygnet-hub-master1']);
+    expect(JSON.stringify(remote.last('snapshot')?.state)).not.toContain('edge1');
+    expect(namesOf(master1)).toEqual(['cygnet-mediation', 'cygnet-spoke-remote']);
+    expect(stateAt(master1).connections[0]).toMatchObject({ barred: ['edge1'] });
+    expect(view('edge1')).toMatchObject({
+      state: 'revoked',
+      inSpec: true,
+      online: false,
+      revoked: { reason: 'stolen' },
+    });
+  });
+
+  it('holds through an apply, a restart, and a channel that was let in just before', () => {
+    mesh.core.revokeNode(edge1, null);
+    apply(`${SEED_SPEC}# again\n`);
+    mesh.restart();
+    expect(JSON.stringify(mesh.connect('remote').last('snapshot')?.state)).not.toContain('edge1');
+    const late = mesh.connect('edge1');
+    expect(late.closedWith).toBe(CLOSE_CODES.revoked);
+    expect(late.sent).toEqual([]);
+    expect(view('edge1')?.online).toBe(false);
+  });
+
+  it('changes nothing the second time', () => {
+    expect(mesh.core.revokeNode(edge1, null)).toEqual({ node: edge1, changed: true });
+    const { revision } = mesh.core.status();
+    expect(mesh.core.revokeNode(edge1, null)).toEqual({ node: edge1, changed: false });
+    expect(mesh.core.status().revision).toBe(revision);
+  });
+
+  it('that the others relied on leaves them without that way, and in peace', () => {
+    const remote = mesh.connect('remote');
+    mesh.core.revokeNode('master1' as NodeName, null);
+    expect(remote.last('snapshot')?.state).toMatchObject({ connections: [] });
+  });
+
+  it('is undone by a readmission, with other keys', async () => {
+    const before = mesh.connect('remote').last('snapshot')?.state;
+    mesh.core.revokeNode(edge1, null);
+    mesh.core.readmitNode(edge1);
+    expect(mesh.connect('remote').last('snapshot')?.state).toEqual(before);
+    expect(view('edge1')).toMatchObject({ state: 'not-enrolled', revoked: null });
+    await mesh.enrol('edge1');
+    expect(mesh.connect('edge1').closedWith).toBeUndefined();
   });
 });

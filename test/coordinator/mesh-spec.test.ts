@@ -50,6 +50,12 @@ describe('a mistake in a mesh spec is told with its line:', () => {
       spec([HUB, A], 'links:', '  - [a, h]', '  - [a, egde1]'),
       'line 6: links[1]: unknown node "egde1"',
     ],
+    ['a group twice', spec([HUB, '  a: { groups: [x, y, x] }']), 'line 3: nodes.a.groups: the same group twice'],
+    [
+      'a group’s name',
+      spec([HUB, '  a: { groups: [Edges] }']),
+      'line 3: nodes.a.groups[0]: lower case letters, digits and inner "-", at most 63',
+    ],
     ['link to itself', spec([A], 'links:', '  - [a, a]'), 'line 4: links[0]: links "a" with itself'],
     [
       'the same link again',

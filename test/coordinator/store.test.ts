@@ -1,23 +1,40 @@
+import { X509Certificate } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import LibsqlDatabase from 'libsql';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Applicant, NodeKeys, NodeRecord, TokenCheck } from '../../src/coordinator/admission-store.ts';
 import { EVENTS_MAX } from '../../src/coordinator/observation-store.ts';
 import { emptyState } from '../../src/coordinator/compile-mesh.ts';
 import type { Compiled } from '../../src/coordinator/mesh-store.ts';
 import { openStore, type Store } from '../../src/coordinator/store.ts';
+import type { TokenSubject } from '../../src/coordinator/token-store.ts';
 import type { MeshEvent } from '../../src/coordinator/api.ts';
+import { issueChannelCertificate, issueIkeCertificate } from '../../src/identity/certificates.ts';
+import type { MeshCa } from '../../src/identity/mesh-ca.ts';
+import { spkiSha256 } from '../../src/identity/spki.ts';
+import { hashTokenSecret } from '../../src/identity/token.ts';
 import type { NodeName } from '../../src/ike/connection.ts';
 import type { DesiredState } from '../../src/ike/desired-state.ts';
 import { digestOf } from '../../src/json.ts';
+import { meshCa, somePublicKey } from '../identity/mesh.ts';
 
 const [A, B] = ['a', 'b'] as NodeName[] as [NodeName, NodeName];
 const NOW = 1_700_000_000_000;
 
+let ca: MeshCa;
+let one: Issued;
+let two: Issued;
+let three: Issued;
 let folder: string;
 let path: string;
 let store: Store;
+
+beforeAll(async () => {
+  ca = await meshCa();
+  [one, two, three] = [await issuedFor(A), await issuedFor(B), await issuedFor(B)];
+});
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'cygnet-store-'));
@@ -110,49 +127,188 @@ describe('applying a spec', () => {
   });
 });
 
-describe('a token', () => {
-  const keys = { channelKey: 'c1', ikeKey: 'i1' };
-  const record = { ...keys, channelCertificate: 'C', ikeCertificate: 'I', enrolledAtMs: NOW };
+/** Two certificates and what is known of a node that has them. */
+interface Issued {
+  readonly keys: NodeKeys;
+  readonly record: Omit<NodeRecord, 'name' | keyof NodeKeys>;
+}
 
-  beforeEach(() => store.admission.addToken('hash', A, NOW, NOW + 60_000));
+async function issuedFor(node: NodeName): Promise<Issued> {
+  const [channel, ike] = [await somePublicKey(), await somePublicKey()];
+  const nowMs = NOW;
+  return {
+    keys: { channelKey: spkiSha256(channel), ikeKey: spkiSha256(ike) },
+    record: {
+      channelCertificate: await issueChannelCertificate(ca, { node, publicKey: channel, nowMs }),
+      ikeCertificate: await issueIkeCertificate(ca, { node, publicKey: ike, nowMs }),
+      enrolledAtMs: NOW,
+    },
+  };
+}
+
+const hashOf = (name: string): string => hashTokenSecret(name);
+
+function addToken(name: string, subject: TokenSubject = { node: A }, uses = 1): string {
+  return store.admission.addToken({ hash: hashOf(name), subject, uses, expiresAtMs: NOW + 60_000 }, NOW);
+}
+
+/** Who comes with these keys, and by what name. */
+function applicant({ keys }: Pick<Issued, 'keys'>, name?: NodeName, groups: readonly string[] = []): Applicant {
+  return { keys, name, groups };
+}
+
+const enroll = (token: string, issued: Issued, name?: NodeName, groups?: readonly string[]): TokenCheck =>
+  store.admission.enroll(hashOf(token), applicant(issued, name, groups), issued.record);
+
+describe('a token', () => {
+  beforeEach(() => addToken('first'));
 
   it('is consumed together with the node’s record', () => {
-    expect(store.admission.enroll('hash', record)).toEqual({ kind: 'fresh', node: A });
+    expect(enroll('first', one)).toEqual({ kind: 'fresh', node: A });
     reopen();
-    expect(store.admission.node(A)).toEqual({ name: A, ...record });
-    expect(store.admission.nodeOfChannelKey('c1')).toBe(A);
+    expect(store.admission.node(A)).toEqual({ name: A, ...one.keys, ...one.record });
+    expect(store.admission.nodeOfChannelKey(one.keys.channelKey)).toBe(A);
   });
 
   it('gives the same keys the same again while it is valid', () => {
-    store.admission.enroll('hash', record);
-    const again = { ...record, channelCertificate: 'other', enrolledAtMs: NOW + 1 };
-    expect(store.admission.enroll('hash', again)).toEqual({ kind: 'repeated', record: { name: A, ...record } });
-    expect(store.admission.checkToken('hash', keys, NOW + 60_000)).toEqual({ kind: 'refused', reason: 'expired' });
+    enroll('first', one);
+    const again = { ...one, record: { ...two.record, enrolledAtMs: NOW + 1 } };
+    const record = { name: A, ...one.keys, ...one.record };
+    expect(enroll('first', again)).toEqual({ kind: 'repeated', record });
+    const late = store.admission.checkToken(hashOf('first'), applicant(one), NOW + 60_000);
+    expect(late).toEqual({ kind: 'refused', reason: 'expired' });
   });
 
   it.each([
-    ['other keys, once used', 'hash', { channelKey: 'c2', ikeKey: 'i1' }, 'used'],
-    ['a hash that was never made', 'nope', keys, 'unknown'],
-  ])('refuses %s', (_what, hash, other, reason) => {
-    store.admission.enroll('hash', record);
-    expect(store.admission.enroll(hash, { ...record, ...other })).toEqual({ kind: 'refused', reason });
-    expect(store.admission.node(A)?.channelKey).toBe('c1');
+    ['other keys, once used', 'first', 'used'],
+    ['one that was never made', 'nope', 'unknown'],
+  ])('refuses %s', (_what, token, reason) => {
+    enroll('first', one);
+    expect(enroll(token, two)).toEqual({ kind: 'refused', reason });
+    expect(store.admission.node(A)?.channelKey).toBe(one.keys.channelKey);
+  });
+
+  it('is refused when only its id fits, which anybody can know', () => {
+    const hash = `${hashOf('first').slice(0, 12)}${'0'.repeat(52)}`;
+    expect(store.admission.checkToken(hash, applicant(one), NOW)).toEqual({ kind: 'refused', reason: 'unknown' });
   });
 
   it('refuses a key that another node has, in either role', () => {
-    store.admission.enroll('hash', record);
-    store.admission.addToken('hash-b', B, NOW, NOW + 60_000);
-    const swapped = { channelKey: 'i1', ikeKey: 'new' };
-    expect(store.admission.checkToken('hash-b', swapped, NOW)).toEqual({ kind: 'refused', reason: 'key-in-use' });
+    enroll('first', one);
+    addToken('b', { node: B });
+    const swapped = { ...two, keys: { channelKey: one.keys.ikeKey, ikeKey: two.keys.ikeKey } };
+    expect(enroll('b', swapped)).toEqual({ kind: 'refused', reason: 'key-in-use' });
     expect(store.admission.nodes().map(({ name }) => name)).toEqual([A]);
   });
 
+  it('refuses a node that says that it is another one', () => {
+    expect(enroll('first', one, B)).toEqual({ kind: 'refused', reason: 'other-node' });
+    expect(enroll('first', one, A)).toEqual({ kind: 'fresh', node: A });
+  });
+
   it('for a node that has enrolled before replaces its keys', () => {
-    store.admission.enroll('hash', record);
-    store.admission.addToken('second', A, NOW, NOW + 60_000);
-    store.admission.enroll('second', { ...record, channelKey: 'c9', ikeKey: 'i9' });
-    expect(store.admission.nodeOfChannelKey('c1')).toBeUndefined();
-    expect(store.admission.nodeOfChannelKey('c9')).toBe(A);
+    enroll('first', one);
+    addToken('second');
+    enroll('second', two);
+    expect(store.admission.nodeOfChannelKey(one.keys.channelKey)).toBeUndefined();
+    expect(store.admission.nodeOfChannelKey(two.keys.channelKey)).toBe(A);
+  });
+
+  it('is useless once revoked, for a retry too', () => {
+    enroll('first', one);
+    const [token] = store.admission.tokens.list(NOW);
+    expect(token).toMatchObject({ subject: { node: A }, uses: 1, usesLeft: 0, isRevoked: false });
+    expect(store.admission.tokens.revoke(token?.id ?? '', NOW)).toBe(true);
+    expect(enroll('first', one)).toEqual({ kind: 'refused', reason: 'revoked' });
+    expect(store.admission.tokens.revoke('0123456789ab', NOW)).toBe(false);
+  });
+
+  it('is listed until it expires, the newest first', () => {
+    const newer = addToken('b', { group: 'edges' }, 3);
+    expect(store.admission.tokens.list(NOW).map(({ id }) => id)).toEqual([newer, hashOf('first').slice(0, 12)]);
+    expect(store.admission.tokens.list(NOW + 60_000)).toEqual([]);
+  });
+});
+
+describe('a token of a group', () => {
+  beforeEach(() => addToken('edges', { group: 'edges' }, 2));
+
+  it('lets in so many of its nodes, by their names, and each again with its keys', () => {
+    expect(enroll('edges', one, A, ['edges'])).toEqual({ kind: 'fresh', node: A });
+    expect(enroll('edges', one, A, ['edges'])).toMatchObject({ kind: 'repeated', record: { name: A } });
+    expect(enroll('edges', two, B, ['edges', 'more'])).toEqual({ kind: 'fresh', node: B });
+    expect(store.admission.tokens.list(NOW)[0]?.usesLeft).toBe(0);
+    expect(enroll('edges', three, 'c' as NodeName, ['edges'])).toEqual({ kind: 'refused', reason: 'used' });
+    expect(enroll('edges', two, B, ['edges'])).toMatchObject({ kind: 'repeated', record: { name: B } });
+  });
+
+  it('has to be told which node comes', () => {
+    expect(enroll('edges', one)).toEqual({ kind: 'refused', reason: 'name-needed' });
+  });
+
+  it('refuses a node of another group, and one that has enrolled', () => {
+    expect(enroll('edges', one, A, ['hubs'])).toEqual({ kind: 'refused', reason: 'not-in-group' });
+    enroll('edges', one, A, ['edges']);
+    expect(enroll('edges', two, A, ['edges'])).toEqual({ kind: 'refused', reason: 'not-in-group' });
+    expect(store.admission.tokens.list(NOW)[0]?.usesLeft).toBe(1);
+  });
+});
+
+describe('a revoked node', () => {
+  beforeEach(() => {
+    addToken('first');
+    addToken('spare');
+    addToken('edges', { group: 'edges' }, 5);
+    enroll('first', one);
+    store.admission.revoke(A, 'stolen', NOW + 1);
+  });
+
+  it('is known by none of its keys any more, after a restart either', () => {
+    reopen();
+    expect(store.admission.nodeOfChannelKey(one.keys.channelKey)).toBeUndefined();
+    expect(store.admission.revocations.formerOwnerOf(one.keys.channelKey)).toBe(A);
+    expect(store.admission.revocations.formerOwnerOf(one.keys.ikeKey)).toBe(A);
+    expect(store.admission.revocations.of(A)).toEqual({ node: A, reason: 'stolen', revokedAtMs: NOW + 1 });
+  });
+
+  it('stays revoked for the first reason', () => {
+    expect(store.admission.revoke(A, 'again', NOW + 2)).toBe(false);
+    expect(store.admission.revocations.inForce()).toEqual([{ node: A, reason: 'stolen', revokedAtMs: NOW + 1 }]);
+  });
+
+  it('gets nothing for any token, with its own keys or with others', () => {
+    expect(enroll('first', one)).toEqual({ kind: 'refused', reason: 'key-barred' });
+    expect(enroll('spare', one)).toEqual({ kind: 'refused', reason: 'key-barred' });
+    expect(enroll('spare', two)).toEqual({ kind: 'refused', reason: 'node-revoked' });
+    expect(enroll('edges', one, B, ['edges'])).toEqual({ kind: 'refused', reason: 'key-barred' });
+  });
+
+  it('has its certificates on the list until they expire', () => {
+    const serials = [one.record.channelCertificate, one.record.ikeCertificate].map((pem) =>
+      new X509Certificate(pem).serialNumber.toLowerCase(),
+    );
+    const listed = store.admission.revocations.revokedCertificates(NOW, 10);
+    expect(listed.map(({ serial }) => serial).toSorted()).toEqual(serials.toSorted());
+    expect(store.admission.revocations.revokedCertificates(NOW, 1)).toHaveLength(1);
+    expect(store.admission.revocations.revokedCertificates(NOW + 400 * 86_400_000, 10)).toEqual([]);
+    expect(store.admission.revocations.revokedCount()).toBe(2);
+  });
+
+  it('comes back after its readmission with a new token and new keys, and with neither of the old', () => {
+    expect(store.admission.readmit(A, NOW + 2)).toBe(true);
+    expect(store.admission.readmit(A, NOW + 2)).toBe(false);
+    expect(store.admission.node(A)).toBeUndefined();
+    expect(enroll('spare', two)).toEqual({ kind: 'refused', reason: 'revoked' });
+    expect(enroll('edges', two, A, ['edges'])).toEqual({ kind: 'refused', reason: 'revoked' });
+    addToken('new');
+    expect(enroll('new', one)).toEqual({ kind: 'refused', reason: 'key-barred' });
+    expect(enroll('new', two)).toEqual({ kind: 'fresh', node: A });
+    expect(store.admission.nodeOfChannelKey(two.keys.channelKey)).toBe(A);
+    expect(store.admission.revocations.formerOwnerOf(one.keys.channelKey)).toBe(A);
+  });
+
+  it('lets every other node come with the tokens that it had', () => {
+    expect(enroll('edges', two, B, ['edges'])).toEqual({ kind: 'fresh', node: B });
   });
 });
 
@@ -168,9 +324,8 @@ describe('what nodes told', () => {
   });
 
   beforeEach(() => {
-    store.admission.addToken('hash', A, NOW, NOW + 60_000);
-    const keys = { channelKey: 'c', ikeKey: 'i', channelCertificate: 'C', ikeCertificate: 'I' };
-    store.admission.enroll('hash', { ...keys, enrolledAtMs: NOW });
+    addToken('first');
+    enroll('first', one);
   });
 
   it('is there after a restart', () => {

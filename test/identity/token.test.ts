@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createToken, hashTokenSecret, parseToken, tokenSecretMatches } from '../../src/identity/token.ts';
+import { createToken, hashTokenSecret, parseToken, tokenHashesMatch, tokenIdOf } from '../../src/identity/token.ts';
 
 const PIN = 'fb'.repeat(32);
 
@@ -41,8 +41,10 @@ describe('an enrolment token', () => {
 
   it('is recognised by the hash that is stored of it', () => {
     const { secret } = parseToken(createToken(PIN));
-    expect(tokenSecretMatches(secret, hashTokenSecret(secret))).toBe(true);
-    expect(tokenSecretMatches(secret, hashTokenSecret(`${secret}x`))).toBe(false);
-    expect(tokenSecretMatches(secret, '')).toBe(false);
+    const hash = hashTokenSecret(secret);
+    expect(hash.startsWith(tokenIdOf(hash))).toBe(true);
+    expect(tokenHashesMatch(hash, hashTokenSecret(secret))).toBe(true);
+    expect(tokenHashesMatch(hash, hashTokenSecret(`${secret}x`))).toBe(false);
+    expect(tokenHashesMatch(hash, '')).toBe(false);
   });
 });
