@@ -2,12 +2,16 @@ import { createHash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { CONNECTION_PREFIX, type Connection } from '../ike/connection.ts';
 import { ikeSaOf, type IkeSa } from '../ike/sa.ts';
-import { loadConnRequest, plainOf, type ConnectionCertificates } from '../ike/sections.ts';
+import { loadConnRequest, plainOf } from '../ike/sections.ts';
 import { StepRefused, type Charon, type Executors, type ObservedState } from '../reconcile/charon.ts';
 import { ViciError, type ViciCallCommand, type ViciRequest, type ViciSession } from '../vici/index.ts';
 
 /** The node's credentials in the form that charon takes. All DER. */
-export interface CharonCredentials extends ConnectionCertificates {
+export interface CharonCredentials {
+  /** The node's own certificate, sent to peers. */
+  readonly own: Uint8Array;
+  /** The mesh CA. */
+  readonly ca: Uint8Array;
   /** PKCS#8. Goes to charon and nowhere else. */
   readonly privateKey: Uint8Array;
   /** Stands for all three in the ledger. */
@@ -15,17 +19,15 @@ export interface CharonCredentials extends ConnectionCertificates {
 }
 
 /** `digest` is a hash over the three, so that a new key, certificate or CA is loaded. */
-export function charonCredentials(
-  parts: ConnectionCertificates & { readonly privateKey: Uint8Array },
-): CharonCredentials {
+export function charonCredentials(parts: Omit<CharonCredentials, 'digest'>): CharonCredentials {
   const hash = createHash('sha256');
   for (const part of [parts.privateKey, parts.own, parts.ca]) hash.update(createHash('sha256').update(part).digest());
   return { ...parts, digest: hash.digest('hex') };
 }
 
 /** Digest of the load-conn request of a connection. */
-export function requestDigest(connection: Connection, credentials: CharonCredentials): string {
-  const request = plainOf(loadConnRequest(connection, credentials));
+export function requestDigest(connection: Connection, { ca }: Pick<CharonCredentials, 'ca'>): string {
+  const request = plainOf(loadConnRequest(connection, ca));
   return createHash('sha256').update(JSON.stringify(request)).digest('hex');
 }
 
@@ -83,8 +85,9 @@ export class ViciCharon implements Charon {
     return {
       'load-credentials': (_step, signal) => this.#loadCredentials(signal),
       'load-conn': ({ connection }, signal) =>
-        this.#ask('load-conn', loadConnRequest(connection, this.#credentials()), signal),
+        this.#ask('load-conn', loadConnRequest(connection, this.#credentials().ca), signal),
       'unload-conn': ({ connection }, signal) => this.#ask('unload-conn', { name: connection }, signal),
+      'unload-key': ({ keyId }, signal) => this.#ask('unload-key', { id: keyId }, signal),
       // timeout -1: charon queues it and answers; what comes of it is seen in the next observation.
       'terminate-ike': ({ ikeSaId }, signal) => this.#ask('terminate', { 'ike-id': ikeSaId, timeout: -1 }, signal),
       // `force` sends one DELETE and does not wait (ike_sa.c), but only without a time-out (controller.c).
@@ -99,6 +102,7 @@ export class ViciCharon implements Charon {
     };
   }
 
+  /** The key last: until charon has it, it goes on using the former certificate, whose key is still there. */
   async #loadCredentials(signal: AbortSignal): Promise<string> {
     const { own, ca, privateKey } = this.#credentials();
     await this.#ask('load-cert', { type: 'X509', flag: 'CA', data: ca }, signal);

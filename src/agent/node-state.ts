@@ -249,8 +249,7 @@ export class NodeState {
       );
       if (link !== undefined && this.#deps.directPaths.paths.has(link.id)) this.#deps.directPaths.initiated(link.id);
     }
-    const connection =
-      step.kind === 'load-credentials' ? null : step.kind === 'load-conn' ? step.connection.name : step.connection;
+    const connection = step.kind === 'load-conn' ? step.connection.name : 'connection' in step ? step.connection : null;
     const child = 'child' in step ? step.child : null;
     this.#deps.onEvent({ atMs: this.#deps.clock.nowMs(), kind: 'step', connection, child, message: step.kind });
   }

@@ -1,16 +1,12 @@
 import type { ViciSection, ViciValue } from '../vici/index.ts';
 import { childrenOf, type ChildConfig, type Connection, type IkeParameters } from './connection.ts';
 
-/** What a node authenticates with. All DER. */
-export interface ConnectionCertificates {
-  /** The node's own certificate, sent to the peer. */
-  readonly own: Uint8Array;
-  /** The mesh CA: a peer must present a certificate that it issued. */
-  readonly ca: Uint8Array;
-}
-
-/** The `load-conn` request for one connection. The only place that knows charon's spelling of these options. */
-export function loadConnRequest(connection: Connection, certificates: ConnectionCertificates): ViciSection {
+/**
+ * The `load-conn` request for one connection. The only place that knows charon's spelling of these options.
+ *
+ * @param ca the mesh CA, DER: a peer must present a certificate that it issued
+ */
+export function loadConnRequest(connection: Connection, ca: Uint8Array): ViciSection {
   return section({
     [connection.name]: section({
       version: '2',
@@ -21,8 +17,10 @@ export function loadConnRequest(connection: Connection, certificates: Connection
       ...ikeOptions(connection.ike),
       // A node that comes back (restart, new address) replaces what is left of its former self.
       unique: 'replace',
-      local: section({ auth: 'pubkey', id: connection.localId, certs: [certificates.own] }),
-      remote: section({ auth: 'pubkey', id: connection.remoteId, cacerts: [certificates.ca] }),
+      // No `certs`: charon takes the newest certificate of this identity whose key it has (credential_manager.c,
+      // mem_cred.c). A renewal then changes no connection, and charon goes on using the SAs of those that it has.
+      local: section({ auth: 'pubkey', id: connection.localId }),
+      remote: section({ auth: 'pubkey', id: connection.remoteId, cacerts: [ca] }),
       ...childOptions(childrenOf(connection)),
     }),
   });

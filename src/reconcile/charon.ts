@@ -26,6 +26,8 @@ interface StepArgs {
   'load-credentials': { readonly digest: string };
   'load-conn': { readonly connection: Connection; readonly digest: string };
   'unload-conn': { readonly connection: ConnectionName };
+  /** A private key that a newer one has replaced. */
+  'unload-key': { readonly keyId: string };
   'terminate-ike': { readonly connection: string; readonly ikeSaId: number };
   /**
    * Ends an established IKE SA at once, without waiting for the peer to agree: nothing comes through it, and while charon

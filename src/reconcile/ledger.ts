@@ -10,13 +10,15 @@ export const ledgerSchema = z.strictObject({
   credentials: z.string().nullable(),
   /** Id of the private key that charon answered with. */
   keyId: z.string().nullable(),
+  /** Ids of the keys that this one replaced and that charon still has. */
+  formerKeyIds: z.array(z.string()).default([]),
   connections: z.record(z.string(), z.string()),
 });
 export type Ledger = Readonly<z.output<typeof ledgerSchema>>;
 
 /** The ledger of a charon process that was given nothing yet. */
 export function emptyLedger(charonStartMs: number): Ledger {
-  return { charonStartMs, credentials: null, keyId: null, connections: {} };
+  return { charonStartMs, credentials: null, keyId: null, formerKeyIds: [], connections: {} };
 }
 
 /** Two starts nearer than this are one process; a faster restart shows by its missing connections and keys. */
@@ -38,6 +40,7 @@ export function validLedger(ledger: Ledger | undefined, observed: ObservedState)
     charonStartMs: ledger.charonStartMs,
     credentials: keyIsThere ? ledger.credentials : null,
     keyId: keyIsThere ? ledger.keyId : null,
+    formerKeyIds: ledger.formerKeyIds.filter((id) => observed.keyIds.has(id)),
     connections: Object.fromEntries(connections),
   };
 }
@@ -46,13 +49,15 @@ export function validLedger(ledger: Ledger | undefined, observed: ObservedState)
 export function ledgerAfter(ledger: Ledger, step: Step, keyId: string | undefined): Ledger {
   switch (step.kind) {
     case 'load-credentials':
-      return { ...ledger, credentials: step.digest, keyId: keyId ?? null };
+      return { ...ledger, credentials: step.digest, keyId: keyId ?? null, formerKeyIds: formerKeyIds(ledger, keyId) };
     case 'load-conn':
       return { ...ledger, connections: { ...ledger.connections, [step.connection.name]: step.digest } };
     case 'unload-conn': {
       const { [step.connection]: _unloaded, ...connections } = ledger.connections;
       return { ...ledger, connections };
     }
+    case 'unload-key':
+      return { ...ledger, formerKeyIds: ledger.formerKeyIds.filter((id) => id !== step.keyId) };
     case 'terminate-ike':
     case 'abandon-ike':
     case 'rekey-child':
@@ -61,4 +66,10 @@ export function ledgerAfter(ledger: Ledger, step: Step, keyId: string | undefine
     case 'initiate-child':
       return ledger;
   }
+}
+
+/** The key may be an old one again, or the same with another certificate: what is in use is not to be unloaded. */
+function formerKeyIds(ledger: Ledger, keyId: string | undefined): string[] {
+  const replaced = ledger.keyId === null ? [] : [ledger.keyId];
+  return [...new Set([...ledger.formerKeyIds, ...replaced])].filter((id) => id !== keyId);
 }

@@ -50,6 +50,7 @@ export function paceKey(step: Step): string | undefined {
     case 'initiate-child':
       return initiateKey(step.connection, step.child);
     case 'unload-conn':
+    case 'unload-key':
     case 'terminate-ike':
     case 'abandon-ike':
     case 'rekey-child':
@@ -93,6 +94,15 @@ function credentialSteps({ ledger, credentialsDigest }: PlanInput): Step[] {
   return ledger.credentials === credentialsDigest ? [] : [{ kind: 'load-credentials', digest: credentialsDigest }];
 }
 
+/**
+ * Former keys go once charon was seen with the new one. Nothing needs them then: an IKE SA uses a private key while it is
+ * set up, and these connections never reauthenticate.
+ */
+function formerKeySteps({ ledger, credentialsDigest }: PlanInput): Step[] {
+  if (ledger.credentials !== credentialsDigest) return [];
+  return ledger.formerKeyIds.map((keyId) => ({ kind: 'unload-key', keyId }));
+}
+
 /** Mediation connections first: a mediated one names the connection that it is mediated by. */
 function loadSteps({ desired, ledger, digestOf }: PlanInput): Step[] {
   const isPeer = (connection: Connection): number => (connection.kind === 'mediated-peer' ? 1 : 0);
@@ -110,7 +120,7 @@ function removalSteps(input: PlanInput): Step[] {
     .filter((name): name is ConnectionName => name.startsWith(CONNECTION_PREFIX) && !wanted.has(name))
     .map((connection) => ({ kind: 'unload-conn' as const, connection }));
   const terminates = input.observed.ikeSas.flatMap((ikeSa) => surplusOf(ikeSa, wanted.get(ikeSa.name), input));
-  return [...unloads, ...terminates, ...duplicateSteps(input)];
+  return [...unloads, ...formerKeySteps(input), ...terminates, ...duplicateSteps(input)];
 }
 
 /** What of one IKE SA has no place in the desired state. */

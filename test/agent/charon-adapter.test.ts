@@ -27,9 +27,14 @@ describe('the digest of a request', () => {
   it.each([
     ['a field of the connection', requestDigest({ ...spoke(), localId: 'other' }, credentials)],
     ['a field of a child', requestDigest(spoke([child('edge1--remote', { priority: 1999 })]), credentials)],
-    ['the certificate', requestDigest(spoke(), charonCredentials({ ...parts, own: Uint8Array.of(9) }))],
+    ['the CA', requestDigest(spoke(), charonCredentials({ ...parts, ca: Uint8Array.of(9) }))],
     ['the connection', requestDigest(mediatedPeer(), credentials)],
   ])('changes with %s', (_what, digest) => expect(digest).not.toBe(before));
+
+  it('does not change with key and certificate: a renewal must not replace a connection', () => {
+    const renewed = charonCredentials({ ...parts, own: Uint8Array.of(9), privateKey: Uint8Array.of(8) });
+    expect(requestDigest(spoke(), renewed)).toBe(before);
+  });
 
   it('does not change with what charon is not told', () => {
     const otherLink = { ...spoke(), children: spoke().children.map((one) => ({ ...one, start: 'add' as const })) };

@@ -5,11 +5,10 @@ import { encodeMessage } from '../../src/vici/message.ts';
 import { child, mediatedPeer, medsrv, names, spoke } from '../reconcile/builders.ts';
 import { everyKind, hub, mediationServer } from './connections.ts';
 
-const own = Uint8Array.of(1);
 const ca = Uint8Array.of(2);
 
 const fieldsOf = (connection: Connection): Record<string, unknown> =>
-  (plainOf(loadConnRequest(connection, { own, ca })) as Record<string, Record<string, unknown>>)[connection.name]!;
+  (plainOf(loadConnRequest(connection, ca)) as Record<string, Record<string, unknown>>)[connection.name]!;
 
 /** What all kinds have alike, with the builders' IKE parameters. */
 const alike = (connection: Connection): Record<string, unknown> => ({
@@ -22,7 +21,7 @@ const alike = (connection: Connection): Record<string, unknown> => ({
   keyingtries: '1',
   dpd_delay: '10s',
   unique: 'replace',
-  local: { auth: 'pubkey', id: connection.localId, certs: [own] },
+  local: { auth: 'pubkey', id: connection.localId },
   remote: { auth: 'pubkey', id: connection.remoteId, cacerts: [ca] },
 });
 
@@ -100,7 +99,7 @@ describe('the load-conn request', () => {
   it.each(everyKind().connections.map((connection) => [connection.kind, connection] as const))(
     'of a %s is something that VICI can carry, under its name alone',
     (_kind, connection) => {
-      const request = loadConnRequest(connection, { own, ca });
+      const request = loadConnRequest(connection, ca);
       expect([...request.keys()]).toEqual([connection.name]);
       expect(encodeMessage(request).byteLength).toBeGreaterThan(0);
     },

@@ -28,6 +28,7 @@ const happenings = fc.oneof(
     rekey: fc.array(fc.integer({ min: 1, max: 12 }), { maxLength: 6 }),
   }),
   fc.record({ what: fc.constant('changed' as const), priority: fc.constantFrom(1000, 1001) }),
+  fc.record({ what: fc.constant('renewed' as const), credentials: fc.constantFrom('first', 'second', 'third') }),
 );
 type Happening = typeof happenings extends fc.Arbitrary<infer H> ? H : never;
 
@@ -43,6 +44,7 @@ class Witness {
   readonly #firstSeenMs = new Map<number, number>();
   readonly #reconciler: Reconciler;
   #priority = 1000;
+  #credentials = 'first';
   /** What the paths want of the next round. */
   #wishes = wishes();
 
@@ -57,7 +59,7 @@ class Witness {
       if (!this.#firstSeenMs.has(uniqueId)) this.#firstSeenMs.set(uniqueId, this.clock.monotonicMs());
     }
     const peer = mediatedPeer({ children: [child('edge1--remote', { priority: this.#priority })] });
-    const target = { desired: desired(medsrv(), spoke(), peer), credentialsDigest: 'credentials', digestOf };
+    const target = { desired: desired(medsrv(), spoke(), peer), credentialsDigest: this.#credentials, digestOf };
     await this.#reconciler.round(this.charon, target, () => this.#wishes, new AbortController().signal);
     this.#wishes = wishes();
   }
@@ -96,6 +98,9 @@ class Witness {
       case 'changed':
         this.#priority = happening.priority;
         return undefined;
+      case 'renewed':
+        this.#credentials = happening.credentials;
+        return undefined;
     }
   }
 
@@ -126,6 +131,9 @@ class Witness {
       case 'unload-conn':
       case 'terminate-child':
         return;
+      case 'unload-key':
+        must(step.keyId !== `key of ${this.#credentials}`, 'unloaded, and in use');
+        return must(this.charon.keyIds.has(`key of ${this.#credentials}`), 'unloaded before its successor is there');
     }
   }
 

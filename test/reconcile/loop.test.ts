@@ -145,6 +145,55 @@ describe('the ledger', () => {
   });
 });
 
+describe('new credentials', () => {
+  const former = 'key of credentials-1';
+
+  async function settled(): Promise<Lab> {
+    const lab = new Lab();
+    await lab.round();
+    lab.charon.establish(names.hub, 'edge1--remote');
+    lab.charon.keyIds.add('of another program');
+    expect(await lab.asked()).toEqual([]);
+    lab.target = targetOf(desired(spoke()), 'credentials-2');
+    return lab;
+  }
+
+  it('are loaded beside the former ones, whose key goes when charon was seen with the new one', async () => {
+    const lab = await settled();
+    expect(await lab.asked()).toEqual(['load-credentials']);
+    expect(lab.charon.keyIds).toContain(former);
+    expect(await lab.asked()).toEqual([`unload-key ${former}`]);
+    expect(await lab.asked()).toEqual([]);
+    expect([...lab.charon.keyIds].sort()).toEqual(['key of credentials-2', 'of another program']);
+  });
+
+  it('that charon refuses leave the former key where it is', async () => {
+    const lab = await settled();
+    lab.charon.refuses.set('credentials', 'parsing failed');
+    expect(await lab.asked()).toEqual(['load-credentials']);
+    expect(await lab.asked()).toEqual([]);
+    expect(lab.charon.keyIds).toContain(former);
+  });
+
+  it('are not forgotten to have had a former key by an agent that ends in between', async () => {
+    const lab = await settled();
+    await lab.round();
+    lab.restartAgent();
+    expect(await lab.asked()).toEqual([`unload-key ${former}`]);
+    lab.restartAgent();
+    expect(await lab.asked()).toEqual([]);
+  });
+
+  it('with the key of before keep it', async () => {
+    const lab = await settled();
+    await lab.round();
+    lab.target = targetOf(desired(spoke()), 'credentials-1');
+    expect(await lab.asked()).toEqual(['load-credentials']);
+    expect(await lab.asked()).toEqual(['unload-key key of credentials-2']);
+    expect(lab.charon.keyIds).toContain(former);
+  });
+});
+
 describe('a refused load', () => {
   it('does not keep the others, and is not tried again at once', async () => {
     const lab = new Lab(targetOf(desired(medsrv(), spoke())));

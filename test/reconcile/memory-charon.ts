@@ -43,6 +43,7 @@ export class MemoryCharon implements Charon {
       'load-credentials': execute,
       'load-conn': execute,
       'unload-conn': execute,
+      'unload-key': execute,
       'terminate-ike': execute,
       'abandon-ike': execute,
       'rekey-child': execute,
@@ -98,13 +99,16 @@ export class MemoryCharon implements Charon {
   #carryOut(step: Step): string | undefined {
     switch (step.kind) {
       case 'load-credentials':
-        this.keyIds.add('key-1');
-        return 'key-1';
+        this.keyIds.add(`key of ${step.digest}`);
+        return `key of ${step.digest}`;
       case 'load-conn':
         this.connections.add(step.connection.name);
         return undefined;
       case 'unload-conn':
         this.connections.delete(step.connection);
+        return undefined;
+      case 'unload-key':
+        this.keyIds.delete(step.keyId);
         return undefined;
       case 'terminate-ike':
       case 'abandon-ike':
@@ -145,5 +149,6 @@ export function stepWords(step: Step): string {
 
 function resourceOf(step: Step): string {
   if (step.kind === 'load-credentials') return 'credentials';
+  if (step.kind === 'unload-key') return step.keyId;
   return step.kind === 'load-conn' ? step.connection.name : step.connection;
 }

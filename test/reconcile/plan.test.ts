@@ -16,7 +16,13 @@ function loaded(state = mesh): { observed: ObservedState; ledger: Ledger } {
   const digests = Object.fromEntries(state.connections.map(({ name }) => [name, `digest of ${name}`]));
   return {
     observed: seen,
-    ledger: { charonStartMs: seen.charonStartMs, credentials: CREDENTIALS, keyId: 'key', connections: digests },
+    ledger: {
+      charonStartMs: seen.charonStartMs,
+      credentials: CREDENTIALS,
+      keyId: 'key',
+      formerKeyIds: [],
+      connections: digests,
+    },
   };
 }
 
