@@ -126,13 +126,23 @@ function removalSteps(input: PlanInput): Step[] {
 /** What of one IKE SA has no place in the desired state. */
 function surplusOf(ikeSa: IkeSa, connection: Connection | undefined, input: PlanInput): Step[] {
   if (connection === undefined) return isSettled(ikeSa, input) ? [terminateIke(ikeSa)] : [];
+  if (isBarred(ikeSa, connection)) return [{ kind: 'abandon-ike', connection: ikeSa.name, ikeSaId: ikeSa.uniqueId }];
   if (isStuck(ikeSa, connection, input)) return [terminateIke(ikeSa)];
   const names = new Set<string>(childrenOf(connection).map((child) => child.name));
   return ikeSa.childSas.filter((childSa) => !names.has(childSa.name)).map((childSa) => terminateChild(ikeSa, childSa));
 }
 
+/** DELETING: it was established, and charon waits for the answer of a peer that may never give one. */
 function isSettled(ikeSa: IkeSa, { knownForMs }: PlanInput): boolean {
-  return ikeSa.state === 'ESTABLISHED' || knownForMs(ikeSa) > CHECKS_MAX_MS;
+  return ikeSa.state === 'ESTABLISHED' || ikeSa.state === 'DELETING' || knownForMs(ikeSa) > CHECKS_MAX_MS;
+}
+
+/** A revoked node is not asked whether it agrees. Only what was established: see {@link repairSteps}. */
+function isBarred({ state, remoteId }: IkeSa, connection: Connection): boolean {
+  if (connection.kind !== 'mediation-server' || connection.barred === undefined) return false;
+  if (state !== 'ESTABLISHED' && state !== 'REKEYING' && state !== 'DELETING') return false;
+  const prefix = connection.remoteId.replace(/\*$/, '');
+  return remoteId.startsWith(prefix) && connection.barred.some((node) => node === remoteId.slice(prefix.length));
 }
 
 /** A failed or poisoned mediation stays in CREATED for ever and says nothing. */

@@ -60,6 +60,19 @@ export function medsrv(change: Partial<ConnectionOf<'mediation-client'>> = {}): 
   };
 }
 
+export function mediationServer(
+  change: Partial<ConnectionOf<'mediation-server'>> = {},
+): ConnectionOf<'mediation-server'> {
+  return {
+    kind: 'mediation-server',
+    name: connectionNameSchema.parse('cygnet-mediation'),
+    localId: 'O=mesh, CN=master1',
+    remoteId: 'O=mesh, CN=*',
+    ike,
+    ...change,
+  };
+}
+
 export function spoke(children: ChildConfig[] = [child('edge1--remote', { priority: 2000 })]): ConnectionOf<'spoke'> {
   return {
     kind: 'spoke',

@@ -5,7 +5,18 @@ import type { IkeSa } from '../../src/ike/sa.ts';
 import type { ObservedState, Step } from '../../src/reconcile/charon.ts';
 import { emptyLedger, ledgerAfter, validLedger, type Ledger } from '../../src/reconcile/ledger.ts';
 import { initiateKey, plan, type PlanInput } from '../../src/reconcile/plan.ts';
-import { child, childSa, desired, ikeSa, medsrv, mediatedPeer, names, observed, spoke } from './builders.ts';
+import {
+  child,
+  childSa,
+  desired,
+  ikeSa,
+  medsrv,
+  mediatedPeer,
+  mediationServer,
+  names,
+  observed,
+  spoke,
+} from './builders.ts';
 
 const CREDENTIALS = 'credentials-digest';
 const mesh = desired(medsrv(), spoke(), mediatedPeer());
@@ -115,6 +126,35 @@ describe('removing', () => {
       { kind: 'unload-conn', connection: names.peer },
       { kind: 'terminate-ike', connection: names.peer, ikeSaId: 3 },
     ]);
+  });
+
+  it('does not wait for the peer’s consent to an end that was asked for before', () => {
+    const deleting = ikeSa(names.peer, { state: 'DELETING', uniqueId: 3 });
+    const steps = planOf({ ...withoutPeer, ...withSas(upMedsrv, upHub, deleting), knownForMs: () => 0 });
+    expect(steps).toContainEqual({ kind: 'terminate-ike', connection: names.peer, ikeSaId: 3 });
+  });
+
+  describe('at a mediator', () => {
+    const server = mediationServer({ barred: ['edge2', 'edge3'].map((name) => nodeNameSchema.parse(name)) });
+    const at = (...ikeSas: IkeSa[]) => planOf({ desired: desired(server), ...withSas(...ikeSas) });
+    const client = (node: string, change: Partial<IkeSa> = {}): IkeSa =>
+      ikeSa(server.name, { remoteId: `O=mesh, CN=${node}`, uniqueId: 7, ...change });
+    const abandon = { kind: 'abandon-ike', connection: server.name, ikeSaId: 7 };
+
+    it.each(['ESTABLISHED', 'REKEYING', 'DELETING'])('ends the SA of a revoked node that is %s, unasked', (state) => {
+      expect(at(client('edge3', { state }))).toContainEqual(abandon);
+    });
+
+    it('leaves every other node, and what is not established', () => {
+      for (const sa of [
+        client('edge1'),
+        client('edge33'),
+        client('xedge3'),
+        client('edge3', { state: 'CONNECTING' }),
+      ]) {
+        expect(kinds(at(sa))).not.toContain('abandon-ike');
+      }
+    });
   });
 
   it('leaves a mediation alone while its checks may run, which would abort charon', () => {
