@@ -20,7 +20,7 @@ export function writeDurably(path: string, text: string, mode: number): void {
     throw error;
   }
   // Without this a crash may lose the rename.
-  syncFolder(dirname(path));
+  syncToDisk(dirname(path));
 }
 
 /** Makes a folder and those above it, for this user only, where they are missing. Returns when a crash cannot undo it. */
@@ -33,11 +33,11 @@ export function makeFolderDurably(path: string): void {
     makeFolderDurably(dirname(path));
     mkdirSync(path, { mode: 0o700 });
   }
-  syncFolder(dirname(path));
+  syncToDisk(dirname(path));
 }
 
-/** Returns when the names in a folder are on disk as they are now. */
-export function syncFolder(path: string): void {
+/** Returns when a file, or the names in a folder, are on disk as they are now. */
+export function syncToDisk(path: string): void {
   withFile(openSync(path, 'r'), fsyncSync);
 }
 

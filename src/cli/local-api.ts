@@ -56,6 +56,18 @@ export class LocalApi {
     }
   }
 
+  /** The bytes of a reply that is no JSON, as they come. One that breaks off ends with a CliError. */
+  async *download(path: string): AsyncGenerator<Uint8Array, void, undefined> {
+    const response = await this.#open('GET', path);
+    try {
+      for await (const chunk of response as AsyncIterable<Uint8Array>) yield chunk;
+    } catch (error) {
+      throw this.#failure(error);
+    } finally {
+      response.destroy();
+    }
+  }
+
   async #open(method: string, path: string, body?: RequestBody, signal?: AbortSignal): Promise<IncomingMessage> {
     const response = await this.#send(method, path, body, signal).catch((error: unknown) => {
       throw this.#failure(error);

@@ -5,6 +5,7 @@ import { COORDINATOR_SOCKET_DEFAULT } from '../coordinator/api.ts';
 import { packageVersion } from '../version.ts';
 import { LocalApi } from './local-api.ts';
 import { applyCommand } from './meshctl-apply.ts';
+import { backupCommand } from './meshctl-backup.ts';
 import type { MeshctlContext } from './meshctl-context.ts';
 import { eventsCommand } from './meshctl-events.ts';
 import { linksCommand } from './meshctl-links.ts';
@@ -38,6 +39,7 @@ export async function meshctl(args: readonly string[], deps: MeshctlDeps): Promi
     .addCommand(nodeCommand(context))
     .addCommand(linksCommand(context))
     .addCommand(eventsCommand(context))
+    .addCommand(backupCommand(context))
     .addCommand(versionCommand(context));
   return await runProgram(program, args, deps.terminal);
 }

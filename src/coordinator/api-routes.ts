@@ -5,6 +5,7 @@ import { streamEvents } from './api-events.ts';
 import { ApiRefused } from './api-refused.ts';
 import { parseJson, parseQuery, type ApiRequest } from './api-request.ts';
 import type { Attempt } from './audit-log.ts';
+import { sendBackup } from './api-backup.ts';
 import type { Coordinator } from './coordinator.ts';
 import type { Role } from './role.ts';
 import { SpecRefused } from './spec-in-force.ts';
@@ -50,6 +51,7 @@ export type ApiRoute = Read | Change;
 
 const flag = z.enum(['true', 'false']).default('false');
 const dryRunSchema = z.strictObject({ dryRun: flag });
+const backupSchema = z.strictObject({ keys: flag });
 const nothingSchema = z.strictObject({});
 
 const tokenIdSchema = z.strictObject({ id: z.string().max(64) });
@@ -133,6 +135,18 @@ export const API_ROUTES: ReadonlyMap<string, ApiMethods> = new Map<string, ApiMe
   ],
   ['/v1/links', { GET: { role: 'viewer', answer: (coordinator) => ({ links: coordinator.links() }) } }],
   ['/v1/status', { GET: { role: 'viewer', answer: (coordinator) => coordinator.status() } }],
+  [
+    '/v1/backup',
+    {
+      GET: {
+        role: 'admin',
+        stream: async (coordinator, { query }, response, signal) => {
+          const { keys } = parseQuery(backupSchema, query);
+          await sendBackup(coordinator.backup({ withKeys: keys === 'true' }), response, signal);
+        },
+      },
+    },
+  ],
   [
     '/v1/events',
     {

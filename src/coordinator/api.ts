@@ -9,6 +9,9 @@ export const COORDINATOR_SOCKET_DEFAULT = '/run/cygnet-coordinator/api.sock';
 /** Content type of `PUT /v1/spec`; JSON is YAML too. */
 export const SPEC_CONTENT_TYPE = 'application/yaml';
 
+/** Content type of `GET /v1/backup`. */
+export const BACKUP_CONTENT_TYPE = 'application/vnd.sqlite3';
+
 /** How many events one gets without `since`. */
 export const RECENT_EVENTS = 200;
 

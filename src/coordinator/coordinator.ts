@@ -10,6 +10,7 @@ import { Admission } from './admission.ts';
 import { AuditLog, type Attempt, type AuditDetails } from './audit-log.ts';
 import type { ApplyReply, LinkView, NodeView, RevocationReply, StatusReply, TokenReply, TokenView } from './api.ts';
 import { ApiRefused } from './api-refused.ts';
+import type { Backup, Backups } from './backups.ts';
 import type { ChannelHost, NodeChannel } from './channel-host.ts';
 import { EventLog } from './event-log.ts';
 import { LinkBoard } from './link-board.ts';
@@ -22,6 +23,7 @@ import { linkView, nodeView, tokenView, type NodeKnowledge } from './views.ts';
 export interface CoordinatorDeps {
   /** Stays the caller's to close, after the last `flush`. */
   readonly store: Store;
+  readonly backups: Pick<Backups, 'make'>;
   readonly ca: MeshCa;
   readonly version: string;
   readonly clock: Clock;
@@ -246,6 +248,14 @@ export class Coordinator implements ChannelHost {
         online: this.#registry.online.length,
       },
     };
+  }
+
+  /** A copy of the store to be sent; undefined while another one is. */
+  backup(options: { readonly withKeys: boolean }): Backup | undefined {
+    this.flush();
+    const backup = this.#deps.backups.make(options);
+    if (backup !== undefined) this.#note(null, 'backup', `backup made ${options.withKeys ? 'with' : 'without'} keys`);
+    return backup;
   }
 
   get events(): Pick<EventLog, 'after' | 'lastId' | 'more'> {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { pause, type Clock } from '../clock.ts';
 import type { Logger } from '../log.ts';
 import { openApiServer } from './api-server.ts';
+import { Backups } from './backups.ts';
 import { openChannelServer } from './channel-server.ts';
 import type { CoordinatorConfig } from './config.ts';
 import { Coordinator } from './coordinator.ts';
@@ -43,6 +44,7 @@ async function runWithStore(
   const identity = await loadServerIdentity(stateDir, ca, advertise, clock.nowMs());
   const coordinator = new Coordinator({
     store,
+    backups: new Backups({ stateDir, store, ca, version, clock }),
     ca,
     version,
     clock,

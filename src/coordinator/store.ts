@@ -14,6 +14,8 @@ export interface Store {
   readonly admission: AdmissionStore;
   readonly observations: ObservationStore;
   readonly audit: AuditStore;
+  /** See {@link Database.copyTo}. */
+  copyTo(path: string): void;
   close(): void;
 }
 
@@ -26,8 +28,14 @@ export function openStore(path: string): Store {
     admission: new AdmissionStore(database),
     observations: new ObservationStore(database),
     audit: new AuditStore(database),
+    copyTo: (path) => database.copyTo(path),
     close: () => database.close(),
   };
+}
+
+/** For a store that comes from a backup: its generations were handed out a second time, for other states. */
+export function beginNewEpoch(database: Database): void {
+  database.run("INSERT OR REPLACE INTO meta (key, value) VALUES ('epoch', ?)", randomUUID());
 }
 
 function epochOf(database: Database): string {

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -275,5 +275,41 @@ describe('meshctl', () => {
 
   it.each([['aply'], ['apply'], ['nodes', '--jsn']])('a slip in %j is bad input', async (...args) => {
     expect(await run(args)).toMatchObject({ code: 2, stdout: '' });
+  });
+});
+
+describe('meshctl backup', () => {
+  it('writes a new file that only its owner can read', async () => {
+    const file = join(mesh.folder, 'backup');
+    const { code, stdout } = await run(['backup', file, '--json']);
+    expect(code).toBe(0);
+    const { size, mode } = statSync(file);
+    expect(JSON.parse(stdout)).toEqual({ file, bytes: size, withKeys: false });
+    expect(mode & 0o777).toBe(0o600);
+    expect(readFileSync(file, 'latin1').slice(0, 15)).toBe('SQLite format 3');
+  });
+
+  it('says whether the keys are in it', async () => {
+    const { stdout } = await run(['backup', join(mesh.folder, 'backup'), '--with-keys']);
+    expect(stdout).toMatch(/backup: \d+ bytes, with the keys of the mesh/);
+  });
+
+  it('overwrites nothing', async () => {
+    const file = join(mesh.folder, 'there');
+    writeFileSync(file, 'precious');
+    const { code, stderr } = await run(['backup', file]);
+    expect(code).toBe(2);
+    expect(stderr).toContain('is there already');
+    expect(readFileSync(file, 'utf8')).toBe('precious');
+  });
+
+  it('leaves nothing behind where it cannot be written or is not sent', async () => {
+    expect(await run(['backup', '/nowhere/backup'])).toMatchObject({ code: 2 });
+    const other = mesh.core.backup({ withKeys: false });
+    const { code, stderr } = await run(['backup', join(mesh.folder, 'backup')]);
+    expect(code).toBe(1);
+    expect(stderr).toContain('another backup is being made');
+    expect(readdirSync(mesh.folder).filter((name) => name.endsWith('.part'))).toEqual([]);
+    other?.stream.destroy();
   });
 });

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Backups } from '../../src/coordinator/backups.ts';
 import { Coordinator } from '../../src/coordinator/coordinator.ts';
 import type { NodeChannel } from '../../src/coordinator/channel-host.ts';
 import { openStore, type Store } from '../../src/coordinator/store.ts';
@@ -60,7 +61,8 @@ export class CoreFixture implements Disposable {
   #start(): Coordinator {
     const clock = { nowMs: () => this.nowMs, monotonicMs: () => this.nowMs };
     const logger = createLogger('test', 'silent');
-    return new Coordinator({ store: this.store, ca: this.#ca, version: '1.2.3', clock, logger });
+    const backups = new Backups({ stateDir: this.folder, store: this.store, ca: this.#ca, version: '1.2.3', clock });
+    return new Coordinator({ store: this.store, backups, ca: this.#ca, version: '1.2.3', clock, logger });
   }
 }
 
