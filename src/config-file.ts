@@ -14,10 +14,17 @@ export const absolutePathSchema = z
   .max(4096);
 
 /** sockaddr_un holds 107 bytes and a zero. */
-export const socketPathSchema = absolutePathSchema.refine(
-  (path) => Buffer.byteLength(path) <= 107,
-  'a socket path has at most 107 bytes',
-);
+export const socketPathSchema = socketPathOfAtMost(107);
+
+/** For a socket that this program makes: beside its path at first, under a somewhat longer name (unix-socket.ts). */
+export const ownSocketPathSchema = socketPathOfAtMost(99);
+
+function socketPathOfAtMost(bytes: number): z.ZodType<string> {
+  return absolutePathSchema.refine(
+    (path) => Buffer.byteLength(path) <= bytes,
+    `a socket path has at most ${bytes} bytes`,
+  );
+}
 
 /** Reads and checks a YAML file. One without a value in it (empty, or only comments) is an empty mapping. Throws a ConfigError. */
 export function readConfigFile<T>(path: string, schema: z.ZodType<T>): T {

@@ -1,31 +1,57 @@
 import { once } from 'node:events';
-import { chmodSync, lstatSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, linkSync, lstatSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { connect, type Server } from 'node:net';
+import { dirname, join } from 'node:path';
 import { systemCodeOf } from './errors.ts';
 
 export interface UnixSocketOptions {
+  /** In a folder that is made if it is not there. */
   readonly path: string;
   /** File mode; who may write to the file may connect. */
   readonly mode: number;
+  /** Its group; the process's own by default. */
+  readonly groupId?: number;
 }
 
 /**
- * Makes a server listen on a Unix socket. A socket file that a killed process left behind is replaced; one that
- * answers belongs to a living process. Rejects then, and when the path cannot be listened on.
+ * Makes a server listen on a Unix socket, whose file goes when the server closes. A socket file that a killed process
+ * left behind is replaced; one that answers belongs to a living process. Rejects then, and when the path cannot be
+ * listened on; the server is closed in that case.
  */
-export async function listenOnUnixSocket(server: Server, { path, mode }: UnixSocketOptions): Promise<void> {
+export async function listenOnUnixSocket(server: Server, options: UnixSocketOptions): Promise<void> {
+  const { path } = options;
+  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
   if (isSocket(path) && (await answers(path))) throw new Error(`another process serves ${path}`);
   if (isSocket(path)) rmSync(path, { force: true });
-  const listening = once(server, 'listening');
-  // Binding happens within the call, so the mode is right from the moment the file exists.
-  const umask = process.umask(~mode & 0o777);
+  // Made where nobody else can reach it, and linked to its name when owner, group and mode are right.
+  const folder = mkdtempSync(`${dirname(path)}/.`);
   try {
-    server.listen(path);
+    await bind(server, join(folder, 's'), options);
+  } catch (error) {
+    server.close();
+    throw error;
   } finally {
-    process.umask(umask);
+    rmSync(folder, { recursive: true, force: true });
   }
+  const { ino } = lstatSync(path);
+  server.once('close', () => {
+    if (lstatSync(path, { throwIfNoEntry: false })?.ino === ino) rmSync(path, { force: true });
+  });
+}
+
+async function bind(server: Server, ownPath: string, { path, mode, groupId }: UnixSocketOptions): Promise<void> {
+  const listening = once(server, 'listening');
+  server.listen(ownPath);
   await listening;
-  chmodSync(path, mode);
+  if (groupId !== undefined) chownSync(ownPath, process.geteuid?.() ?? -1, groupId);
+  chmodSync(ownPath, mode);
+  try {
+    // Unlike a rename it never replaces anything: of two processes that start at once, one succeeds.
+    linkSync(ownPath, path);
+  } catch (cause) {
+    if (systemCodeOf(cause) !== 'EEXIST') throw cause;
+    throw new Error(`${path} is taken: ${isSocket(path) ? 'another process serves it' : 'it is no socket'}`, { cause });
+  }
 }
 
 /** A file of another kind refuses connections just as a stale socket does, and is not ours to remove. */

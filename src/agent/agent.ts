@@ -19,7 +19,8 @@ import { EventLog } from './event-log.ts';
 import { FrozenCharon } from './frozen-charon.ts';
 import { LinkWatch } from './link-watch.ts';
 import { localAddresses } from './local-addresses.ts';
-import { LocalRefusal, serveLocalApi } from './local-server.ts';
+import { LocalRefusal } from './local-server.ts';
+import { openLocalSockets } from './local-sockets.ts';
 import { MeshLoopback } from './mesh-loopback.ts';
 import { NetworkMonitor } from './network-monitor.ts';
 import { NodeNetwork } from './netcheck/node-network.ts';
@@ -37,7 +38,7 @@ export interface AgentDeps {
   readonly random: () => number;
   readonly logger: Logger;
   readonly agentVersion: string;
-  /** The local socket answers; whether the coordinator or charon do plays no part. */
+  /** The local sockets answer; whether the coordinator or charon do plays no part. */
   readonly onReady: () => void;
 }
 
@@ -90,10 +91,10 @@ export class Agent {
     this.#network = this.#makeNetwork();
   }
 
-  /** Runs until the signal aborts; rejects only when the local socket cannot be served. */
+  /** Runs until the signal aborts; rejects only when the local sockets cannot be served. */
   async run(signal: AbortSignal): Promise<void> {
-    const api = await serveLocalApi(
-      this.#config.socket,
+    const api = await openLocalSockets(
+      this.#config,
       {
         status: () => this.#status(),
         keptEvents: () => this.#events.kept(),

@@ -16,6 +16,9 @@ export type { NatKind } from '../paths/path-cause.ts';
 
 export const AGENT_SOCKET_DEFAULT = '/run/cygnet-agent/agent.sock';
 
+/** Of the socket for those who may only look; it is beside the other one, unless agent.yaml says otherwise. */
+export const READ_SOCKET_NAME = 'read.sock';
+
 export const channelStatusSchema = z.object({
   /** https URL of the coordinator; null before enrolment. */
   url: z.string().nullable(),

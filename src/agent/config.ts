@@ -1,8 +1,9 @@
 import { z } from 'zod';
-import { absolutePathSchema, readConfigFile, socketPathSchema } from '../config-file.ts';
+import { absolutePathSchema, ownSocketPathSchema, readConfigFile, socketPathSchema } from '../config-file.ts';
 import { KEY_KINDS } from '../identity/keys.ts';
 import { LOG_LEVELS } from '../log.ts';
 import { AGENT_SOCKET_DEFAULT } from './api.ts';
+import { GROUP_NAME } from './group-id.ts';
 import { SERVICE_NAME } from './systemctl.ts';
 
 export const AGENT_CONFIG_DEFAULT = '/etc/cygnet/agent.yaml';
@@ -12,8 +13,12 @@ const configSchema = z.strictObject({
   viciSocket: socketPathSchema.default('/var/run/charon.vici'),
   /** Keys, desired state and ledger; mode 0700. */
   stateDir: absolutePathSchema.default('/var/lib/cygnet-agent'),
-  /** The agent's own socket, for agentctl. */
-  socket: socketPathSchema.default(AGENT_SOCKET_DEFAULT),
+  /** The agent's own socket, for agentctl; its owner's alone. */
+  socket: ownSocketPathSchema.default(AGENT_SOCKET_DEFAULT),
+  /** Another one for those who may only look; `read.sock` beside the first by default. */
+  readSocket: ownSocketPathSchema.exactOptional(),
+  /** Who that is: a group of this machine, the agent's own by default. */
+  readGroup: z.string().regex(GROUP_NAME, 'no name of a group').exactOptional(),
   logLevel: z.enum(LOG_LEVELS).default('info'),
   /** Kind of the node's keys, made at enrolment. */
   keyType: z.enum(KEY_KINDS).default('ecdsa-p256'),

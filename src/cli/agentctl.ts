@@ -1,5 +1,6 @@
+import { dirname, join } from 'node:path';
 import { Command } from 'commander';
-import { AGENT_SOCKET_DEFAULT } from '../agent/api.ts';
+import { AGENT_SOCKET_DEFAULT, READ_SOCKET_NAME } from '../agent/api.ts';
 import { packageVersion } from '../version.ts';
 import type { AgentctlContext } from './agentctl-context.ts';
 import { enrollCommand } from './agentctl-enroll.ts';
@@ -17,12 +18,22 @@ import type { Terminal } from './terminal.ts';
 export async function agentctl(args: readonly string[], terminal: Terminal): Promise<number> {
   const program = new Command('agentctl')
     .description('Shows and enrols the Cygnet agent of this node.')
-    .option('--socket <path>', "the agent's socket", AGENT_SOCKET_DEFAULT)
+    .option(
+      '--socket <path>',
+      "the agent's socket; when it may not be opened, read.sock beside it",
+      AGENT_SOCKET_DEFAULT,
+    )
     .version(packageVersion(), '-V, --version', 'print the version of agentctl');
   const socketPath = (): string => program.opts<{ socket: string }>().socket;
   const context: AgentctlContext = {
     terminal,
-    api: () => new LocalApi({ socketPath: socketPath(), service: 'cygnet-agent', timeoutMs: 40_000 }),
+    api: () =>
+      new LocalApi({
+        socketPath: socketPath(),
+        readSocketPath: join(dirname(socketPath()), READ_SOCKET_NAME),
+        service: 'cygnet-agent',
+        timeoutMs: 40_000,
+      }),
   };
   program
     .addCommand(statusCommand(context))

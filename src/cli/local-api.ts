@@ -12,6 +12,8 @@ const TIMEOUT_MS = 10_000;
 
 export interface LocalApiOptions {
   readonly socketPath: string;
+  /** Another socket that answers what only reads; tried when the first may not be opened. */
+  readonly readSocketPath?: string;
   /** Name of the systemd service behind the socket, for the user who has to start it. */
   readonly service: string;
   /** Milliseconds without a byte before the call is given up; default 10,000. A stream may be silent once it began. */
@@ -69,7 +71,7 @@ export class LocalApi {
   }
 
   async #open(method: string, path: string, body?: RequestBody, signal?: AbortSignal): Promise<IncomingMessage> {
-    const response = await this.#send(method, path, body, signal).catch((error: unknown) => {
+    const response = await this.#sendAny(method, path, body, signal).catch((error: unknown) => {
       throw this.#failure(error);
     });
     const status = response.statusCode ?? 0;
@@ -77,8 +79,27 @@ export class LocalApi {
     throw this.#refusal(status, await this.#textOf(response));
   }
 
-  #send(method: string, path: string, body?: RequestBody, signal?: AbortSignal): Promise<IncomingMessage> {
-    const { socketPath, timeoutMs = TIMEOUT_MS } = this.#options;
+  async #sendAny(method: string, path: string, body?: RequestBody, signal?: AbortSignal): Promise<IncomingMessage> {
+    const { socketPath, readSocketPath } = this.#options;
+    try {
+      return await this.#send(socketPath, method, path, body, signal);
+    } catch (error) {
+      if (method !== 'GET' || readSocketPath === undefined || !isForbidden(error)) throw error;
+      // When that one is not there either, the first one is what to tell of.
+      return await this.#send(readSocketPath, method, path, body, signal).catch((second: unknown) => {
+        throw systemCodeOf(second) === 'ENOENT' ? error : second;
+      });
+    }
+  }
+
+  #send(
+    socketPath: string,
+    method: string,
+    path: string,
+    body?: RequestBody,
+    signal?: AbortSignal,
+  ): Promise<IncomingMessage> {
+    const { timeoutMs = TIMEOUT_MS } = this.#options;
     const headers = body === undefined ? {} : { 'content-type': body.contentType };
     return new Promise((resolve, reject) => {
       const outgoing = request({ socketPath, method, path, headers, agent: false, ...(signal && { signal }) }, resolve);
@@ -136,12 +157,17 @@ export class LocalApi {
         details: [`see: systemctl status ${service}`],
       });
     }
-    if (code === 'EACCES' || code === 'EPERM') {
+    if (isForbidden(cause)) {
       return new CliError('no-permission', `no permission for ${socketPath}: run this as root`, { cause });
     }
     const reason = code === 'ECONNRESET' ? 'it hung up before it had answered in full' : messageOf(cause);
     return new CliError('no-answer', `${service} at ${socketPath}: ${reason}`, { cause });
   }
+}
+
+function isForbidden(error: unknown): boolean {
+  const code = systemCodeOf(error);
+  return code === 'EACCES' || code === 'EPERM';
 }
 
 async function* linesOf(response: IncomingMessage): AsyncGenerator<string, void, undefined> {

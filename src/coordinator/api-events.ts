@@ -1,6 +1,6 @@
-import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { z } from 'zod';
+import { beginLines, drained } from '../http-service.ts';
 import { RECENT_EVENTS } from './api.ts';
 import { parseQuery, type ApiRequest } from './api-request.ts';
 import type { EventLog } from './event-log.ts';
@@ -28,8 +28,7 @@ export async function streamEvents(
   signal: AbortSignal,
 ): Promise<void> {
   const { since = Math.max(0, log.lastId - RECENT_EVENTS), follow } = parseQuery(eventsQuerySchema, query);
-  response.writeHead(200, { 'content-type': 'application/x-ndjson' });
-  response.flushHeaders();
+  beginLines(response);
   let position = since;
   while (!signal.aborted) {
     const events = log.after(position, PORTION);
@@ -41,12 +40,4 @@ export async function streamEvents(
     await log.more(position, signal);
   }
   response.end();
-}
-
-async function drained(response: ServerResponse, signal: AbortSignal): Promise<void> {
-  try {
-    await once(response, 'drain', { signal });
-  } catch (error) {
-    if (!signal.aborted) throw error;
-  }
 }

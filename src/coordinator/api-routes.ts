@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { z } from 'zod';
-import { readmitRequestSchema, revokeRequestSchema, tokenRequestSchema } from './api.ts';
+import { readmitRequestSchema, revokeRequestSchema, SPEC_CONTENT_TYPE, tokenRequestSchema } from './api.ts';
 import { streamEvents } from './api-events.ts';
 import { ApiRefused } from './api-refused.ts';
 import { parseJson, parseQuery, type ApiRequest } from './api-request.ts';
@@ -36,6 +36,8 @@ interface Change {
   readonly role: Role;
   /** What it is called in the audit log. */
   readonly action: string;
+  /** Content type of its body; `application/json` by default. */
+  readonly bodyType?: string;
   readonly answer: ChangingAnswer;
 }
 
@@ -72,6 +74,7 @@ export const API_ROUTES: ReadonlyMap<string, ApiMethods> = new Map<string, ApiMe
       PUT: {
         role: 'operator',
         action: 'spec.apply',
+        bodyType: SPEC_CONTENT_TYPE,
         answer: (coordinator, { query, body }, attempt) => {
           const { dryRun } = parseQuery(dryRunSchema, query);
           return applySpec(coordinator, body, { dryRun: dryRun === 'true', attempt });

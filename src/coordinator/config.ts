@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { absolutePathSchema, readConfigFile, socketPathSchema } from '../config-file.ts';
+import { absolutePathSchema, ownSocketPathSchema, readConfigFile } from '../config-file.ts';
 import { messageOf } from '../errors.ts';
 import { mediationWildcard, tunnelIdentity } from '../identity/names.ts';
 import { LOG_LEVELS } from '../log.ts';
@@ -29,7 +29,7 @@ const configSchema = z.strictObject({
     .min(1)
     .max(32),
   stateDir: absolutePathSchema.default('/var/lib/cygnet-coordinator'),
-  apiSocket: socketPathSchema.default(COORDINATOR_SOCKET_DEFAULT),
+  apiSocket: ownSocketPathSchema.default(COORDINATOR_SOCKET_DEFAULT),
   logLevel: z.enum(LOG_LEVELS).default('info'),
 });
 export type CoordinatorConfig = Readonly<z.output<typeof configSchema>>;

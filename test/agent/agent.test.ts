@@ -1,5 +1,8 @@
-import { existsSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { request } from 'node:http';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
@@ -61,7 +64,58 @@ async function running(): Promise<LocalApi> {
   return new LocalApi({ socketPath: config.socket, service: 'cygnet-agent' });
 }
 
+/** The inodes of this process's own TCP sockets that listen. */
+function tcpListeners(): string[] {
+  const own = new Set(readdirSync('/proc/self/fd').map((fd) => linkOf(`/proc/self/fd/${fd}`)));
+  return ['tcp', 'tcp6']
+    .flatMap((family) => readFileSync(`/proc/self/net/${family}`, 'utf8').trim().split('\n').slice(1))
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([, , , state, , , , , , inode]) => state === '0A' && own.has(`socket:[${inode}]`))
+    .map(([, local = '']) => local);
+}
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return '';
+  }
+}
+
 describe('an agent', () => {
+  it('listens on no TCP port', async () => {
+    const before = tcpListeners();
+    const server = createServer().listen(0);
+    await once(server, 'listening');
+    expect(tcpListeners()).toHaveLength(before.length + 1);
+    server.close();
+    await running();
+    expect(tcpListeners()).toEqual(before);
+  });
+
+  it('has a second socket for who may only look, beside the first or where it is told', async () => {
+    config = { ...config, readSocket: join(folder, 'other', 'look.sock') };
+    await running();
+    const readers = new LocalApi({ socketPath: join(folder, 'other', 'look.sock'), service: 'cygnet-agent' });
+    expect(await readers.get('/v1/status', statusSchema)).toMatchObject({ node: null });
+    expect([config.socket, config.readSocket!].map((path) => statSync(path).mode & 0o777)).toEqual([0o600, 0o660]);
+  });
+
+  it('gives that socket to the group of its configuration', async () => {
+    const group = execFileSync('id', ['-gn']).toString().trim();
+    config = { ...config, readGroup: group };
+    await running();
+    expect(statSync(join(folder, 'read.sock')).gid).toBe(process.getgid?.());
+  });
+
+  it('does not begin with a group that is not there', async () => {
+    config = { ...config, readGroup: 'no-such-group' };
+    await expect(makeAgent(() => undefined).run(new AbortController().signal)).rejects.toThrow(
+      'readGroup: there is no group "no-such-group" on this machine',
+    );
+    expect(existsSync(config.socket)).toBe(false);
+  });
+
   it('is ready without coordinator and charon, and says what is missing', async () => {
     const status: AgentStatus = await (await running()).get('/v1/status', statusSchema);
     expect(status).toMatchObject({

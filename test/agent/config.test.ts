@@ -56,7 +56,8 @@ describe('the configuration', () => {
       /restartFrozenCharon: never, or a service such as/,
     ],
     ['a relative path', 'stateDir: state\n', /line 1: stateDir: must be an absolute path/],
-    ['a socket path that is too long', `socket: /${'a'.repeat(107)}\n`, /at most 107 bytes/],
+    ['a socket path that is too long', `socket: /${'a'.repeat(107)}\n`, /at most 99 bytes/],
+    ['a group that is none', 'readGroup: "a:b"\n', /line 1: readGroup: no name of a group/],
     ['a field twice', 'logLevel: info\nlogLevel: debug\n', /line 2: /],
     ['a list', '- a\n', /line 1: /],
     ['broken YAML', 'a: [\n', /agent\.yaml: line /],
@@ -68,6 +69,13 @@ describe('the configuration', () => {
     expect(configOf('restartFrozenCharon: strongswan.service\n')).toEqual({
       ...defaults,
       restartFrozenCharon: 'strongswan.service',
+    }));
+
+  it('names the group that may look', () =>
+    expect(configOf('readGroup: adm\nreadSocket: /run/look.sock\n')).toEqual({
+      ...defaults,
+      readGroup: 'adm',
+      readSocket: '/run/look.sock',
     }));
 
   it('names every mistake on a line of its own', () =>

@@ -1,13 +1,19 @@
 import { once } from 'node:events';
 import { existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
-import { request } from 'node:http';
+import { request, type IncomingMessage } from 'node:http';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { text as textOf } from 'node:stream/consumers';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { enrollResultSchema } from '../../src/agent/api.ts';
 import { EventLog } from '../../src/agent/event-log.ts';
-import { LocalRefusal, serveLocalApi, type LocalApiHandlers } from '../../src/agent/local-server.ts';
+import {
+  LOCAL_ROUTES,
+  LocalRefusal,
+  serveLocalApi,
+  serveReaders,
+  type LocalApiHandlers,
+} from '../../src/agent/local-server.ts';
 import { createLogger } from '../../src/log.ts';
 import { eventually } from '../vici/eventually.ts';
 import { fullStatus } from './full-status.ts';
@@ -18,10 +24,8 @@ import { pingResult } from './ping-result.ts';
 
 const logger = createLogger('test', 'silent');
 
-/** The API on a socket of its own, until the test ends. */
-async function serving(change: Partial<LocalApiHandlers> = {}): Promise<string> {
-  const socketPath = join(temporaryFolder(), 'agent.sock');
-  const handlers: LocalApiHandlers = {
+function handlersWith(change: Partial<LocalApiHandlers>): LocalApiHandlers {
+  return {
     status: () => Promise.resolve(fullStatus()),
     keptEvents: () => [],
     followEvents: () => new EventLog().follow(AbortSignal.abort()),
@@ -30,7 +34,12 @@ async function serving(change: Partial<LocalApiHandlers> = {}): Promise<string> 
     ping: () => Promise.resolve(pingResult()),
     ...change,
   };
-  const api = await serveLocalApi(socketPath, handlers, logger);
+}
+
+/** The API on a socket of its own, until the test ends. */
+async function serving(change: Partial<LocalApiHandlers> = {}): Promise<string> {
+  const socketPath = join(temporaryFolder(), 'agent.sock');
+  const api = await serveLocalApi(socketPath, handlersWith(change), logger);
   onTestFinished(() => api[Symbol.asyncDispose]());
   return socketPath;
 }
@@ -60,8 +69,7 @@ const refused = (code: string): unknown => ({
 });
 
 describe('the local socket', () => {
-  it('may be used by its group, and by nobody else', async () =>
-    expect(statSync(await serving()).mode & 0o777).toBe(0o660));
+  it('is the owner’s alone', async () => expect(statSync(await serving()).mode & 0o777).toBe(0o600));
 
   it('answers with the status', async () =>
     expect(await ask(await serving(), { path: '/v1/status' })).toEqual([200, fullStatus()]));
@@ -137,6 +145,35 @@ describe('the local socket', () => {
   });
 });
 
+describe('the socket for readers', () => {
+  const unexpected = (): never => {
+    throw new Error('a reader must not get here');
+  };
+
+  async function servingReaders(): Promise<string> {
+    const path = join(temporaryFolder(), 'read.sock');
+    const handlers = handlersWith({ enroll: unexpected, ping: unexpected, netCheck: unexpected });
+    const api = await serveReaders({ path }, handlers, logger);
+    onTestFinished(() => api[Symbol.asyncDispose]());
+    return path;
+  }
+
+  it('may be used by its group, and by nobody else', async () =>
+    expect(statSync(await servingReaders()).mode & 0o777).toBe(0o660));
+
+  it('has routes of both kinds to tell apart', () =>
+    expect(new Set([...LOCAL_ROUTES.values()].map(({ kind }) => kind))).toEqual(new Set(['look', 'act'])));
+
+  it.each([...LOCAL_ROUTES])('%s is there if it only looks', async (path, { method, kind }) => {
+    const socketPath = await servingReaders();
+    const outgoing = request({ socketPath, path, method, agent: false }).end();
+    const [response] = (await once(outgoing, 'response')) as [IncomingMessage];
+    expect(response.statusCode).toBe(kind === 'look' ? 200 : 404);
+    response.resume();
+    await once(response, 'end');
+  });
+});
+
 describe('the path of the socket', () => {
   const listenOn = async (socketPath: string): Promise<AsyncDisposable> =>
     await serveLocalApi(
@@ -174,7 +211,7 @@ describe('the path of the socket', () => {
   it('is not taken from a file of another kind', async () => {
     const socketPath = join(temporaryFolder(), 'agent.sock');
     writeFileSync(socketPath, 'precious');
-    await expect(listenOn(socketPath)).rejects.toThrow('EADDRINUSE');
+    await expect(listenOn(socketPath)).rejects.toThrow(`${socketPath} is taken: it is no socket`);
     expect(readFileSync(socketPath, 'utf8')).toBe('precious');
   });
 

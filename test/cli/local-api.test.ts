@@ -1,9 +1,9 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
 import { LocalApi } from '../../src/cli/local-api.ts';
 
@@ -67,6 +67,51 @@ describe('a request', () => {
   it('does not wait for ever', async () => {
     await serving(() => undefined);
     await expect(api(20).get('/x', schema)).rejects.toThrow(fails('no-answer', /no answer for 20 ms/));
+  });
+});
+
+describe('a socket that may not be opened', () => {
+  const readSocketPath = (): string => join(folder, 'read.sock');
+
+  async function listenOn(path: string, text: string, mode: number): Promise<void> {
+    const listening = createServer((_request, response) => response.end(text)).listen(path);
+    await once(listening, 'listening');
+    chmodSync(path, mode);
+    onTestFinished(() => {
+      listening.close();
+    });
+  }
+
+  /** Root may open anything. */
+  async function asNobody<T>(work: () => Promise<T>): Promise<T> {
+    if (process.geteuid?.() !== 0) return await work();
+    chmodSync(folder, 0o755);
+    process.seteuid?.(65_534);
+    try {
+      return await work();
+    } finally {
+      process.seteuid?.(0);
+    }
+  }
+
+  it('is replaced by the one for readers, for what only reads', async () => {
+    await listenOn(join(folder, 'a.sock'), '{"id":1}', 0o000);
+    await listenOn(readSocketPath(), '{"id":2}', 0o777);
+    const both = new LocalApi({ socketPath: join(folder, 'a.sock'), readSocketPath: readSocketPath(), service: 'x' });
+    await asNobody(async () => {
+      expect(await both.get('/x', schema)).toEqual({ id: 2 });
+      await expect(both.send('POST', '/x', schema)).rejects.toThrow(
+        fails('no-permission', /a\.sock: run this as root/),
+      );
+    });
+  });
+
+  it('is what is told of when there is no other', async () => {
+    await listenOn(join(folder, 'a.sock'), '{"id":1}', 0o000);
+    const both = new LocalApi({ socketPath: join(folder, 'a.sock'), readSocketPath: readSocketPath(), service: 'x' });
+    await asNobody(async () => {
+      await expect(both.get('/x', schema)).rejects.toThrow(fails('no-permission', /a\.sock: run this as root/));
+    });
   });
 });
 

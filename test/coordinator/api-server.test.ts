@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { meshEventSchema, specReplySchema } from '../../src/coordinator/api.ts';
+import { meshEventSchema, SPEC_CONTENT_TYPE, specReplySchema } from '../../src/coordinator/api.ts';
 import { openApiServer, type ApiServer } from '../../src/coordinator/api-server.ts';
 import type { MeshCa } from '../../src/identity/mesh-ca.ts';
 import { createLogger } from '../../src/log.ts';
@@ -42,8 +42,11 @@ interface Answer {
   readonly text: string;
 }
 
-async function call(method: string, path: string, body?: string): Promise<Answer> {
-  const outgoing = request({ socketPath: server.socketPath, method, path, agent: false });
+const contentTypeOf = (path: string): string => (path.startsWith('/v1/spec') ? SPEC_CONTENT_TYPE : 'application/json');
+
+async function call(method: string, path: string, body?: string, more: Record<string, string> = {}): Promise<Answer> {
+  const headers = body === undefined ? more : { 'content-type': contentTypeOf(path), ...more };
+  const outgoing = request({ socketPath: server.socketPath, method, path, headers, agent: false });
   // Node tells of a long write that the server's answer has overtaken, though all of it has arrived.
   outgoing.on('error', () => undefined);
   outgoing.end(body);
@@ -57,8 +60,9 @@ async function json(
   method: string,
   path: string,
   body?: string,
+  headers?: Record<string, string>,
 ): Promise<{ status: number | undefined; body: unknown }> {
-  const { status, text } = await call(method, path, body);
+  const { status, text } = await call(method, path, body, headers);
   return { status, body: JSON.parse(text) };
 }
 
@@ -93,7 +97,7 @@ describe('the socket', () => {
   it('does not replace a file that is no socket', async () => {
     const path = join(mesh.folder, 'file');
     writeFileSync(path, 'precious');
-    await expect(open(path)).rejects.toThrow(/EADDRINUSE/);
+    await expect(open(path)).rejects.toThrow(`${path} is taken: it is no socket`);
     expect(readFileSync(path, 'utf8')).toBe('precious');
   });
 });
@@ -149,6 +153,47 @@ describe('requests', () => {
     expect(await json(method, path, body)).toMatchObject({ status, body: { error: { code } } });
   });
 
+  it.each<[string, string, string, Record<string, string>, number, string]>([
+    [
+      'a spec that does not say that it is YAML',
+      '/v1/spec',
+      'PUT',
+      { 'content-type': 'text/plain' },
+      415,
+      'bad-content-type',
+    ],
+    [
+      'a token that is sent as a form',
+      '/v1/tokens',
+      'POST',
+      { 'content-type': 'multipart/form-data' },
+      415,
+      'bad-content-type',
+    ],
+    ['what a web page sends', '/v1/spec', 'PUT', { origin: 'https://evil.example' }, 403, 'foreign-origin'],
+  ])('%s is refused', async (_what, path, method, headers, status, code) => {
+    expect(await json(method, path, SEED_SPEC, headers)).toMatchObject({ status, body: { error: { code } } });
+    expect(mesh.core.spec).toBeUndefined();
+  });
+
+  it('with more headers than anybody needs are refused', async () => {
+    const many = Object.fromEntries(Array.from({ length: 2000 }, (_, index) => [`x-${index}`, 'y']));
+    expect((await call('GET', '/v1/status', undefined, many)).status).toBe(431);
+  });
+
+  it('that change something are in the audit log, and so are those that were refused', async () => {
+    await json('PUT', '/v1/spec', 'nodes: 7');
+    await json('PUT', '/v1/spec', SEED_SPEC);
+    await json('PUT', '/v1/spec?dryRun=true', SEED_SPEC);
+    await json('POST', '/v1/tokens', '{"node":"edge1","ttlSeconds":60}');
+    await json('GET', '/v1/status');
+    expect(mesh.core.audit.after(0, 100)).toMatchObject([
+      { action: 'spec.apply', outcome: 'refused', reason: expect.stringContaining('nothing was changed') as string },
+      { action: 'spec.apply', outcome: 'done', actor: { kind: 'socket' }, details: { revision: 1, changedNodes: 3 } },
+      { action: 'token.create', outcome: 'done', target: 'edge1', details: { ttlSeconds: 60 } },
+    ]);
+  });
+
   it('that are no HTTP end with an error, and leave the server running', async () => {
     const socket = connect(server.socketPath);
     socket.write('\u0000\u0001 nonsense\r\n\r\n');
@@ -168,32 +213,40 @@ describe('tokens', () => {
 });
 
 describe('events', () => {
-  const told = (count: number): void => {
-    for (let index = 0; index < count; index += 1) mesh.core.issueToken('edge1' as never, 60);
-  };
+  let before: number;
+  let told: (count: number) => void;
+
+  beforeEach(async () => {
+    await mesh.enrol('edge1');
+    const channel = mesh.connect('edge1');
+    before = mesh.core.events.lastId;
+    const event = { atMs: mesh.nowMs, kind: 'path', connection: null, child: null, message: 'direct' };
+    told = (count) =>
+      mesh.core.received(channel, { type: 'events', events: Array.from({ length: count }, () => event) });
+  });
 
   it('without since are the newest 200; with it all that came after', async () => {
     told(250);
-    expect(events((await call('GET', '/v1/events')).text).map(({ id }) => id)[0]).toBe(51);
-    expect(events((await call('GET', '/v1/events?since=0')).text)).toHaveLength(250);
-    expect((await call('GET', '/v1/events?since=250')).text).toBe('');
+    expect(events((await call('GET', '/v1/events')).text).map(({ id }) => id)[0]).toBe(before + 51);
+    expect(events((await call('GET', '/v1/events?since=0')).text)).toHaveLength(before + 250);
+    expect((await call('GET', `/v1/events?since=${before + 250}`)).text).toBe('');
   });
 
   it('with follow come as they happen, until the client has enough', async () => {
     told(1);
     const api = new LocalApi({ socketPath: server.socketPath, service: 'cygnet-coordinator' });
     const received: number[] = [];
-    for await (const { id } of api.stream('/v1/events?follow=true', meshEventSchema)) {
+    for await (const { id } of api.stream(`/v1/events?follow=true&since=${before}`, meshEventSchema)) {
       if (received.push(id) === 1) told(1199);
       if (received.length === 1200) break;
     }
-    expect(received).toEqual(received.map((_, index) => index + 1));
+    expect(received).toEqual(received.map((_, index) => before + index + 1));
   });
 
   it('with follow end when the server does', async () => {
     told(1);
     const api = new LocalApi({ socketPath: server.socketPath, service: 'cygnet-coordinator' });
-    const events = api.stream('/v1/events?follow=true', meshEventSchema);
+    const events = api.stream(`/v1/events?follow=true&since=${before}`, meshEventSchema);
     await events.next();
     const closing = server[Symbol.asyncDispose]();
     await expect(events.next().catch((error: unknown) => error)).resolves.toSatisfy(

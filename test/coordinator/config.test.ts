@@ -47,7 +47,7 @@ it.each([
   ['advertise: []', 'line 1: advertise: Too small'],
   ['advertise: [https://x]', 'line 1: advertise[0]: neither an address nor a host name'],
   ['stateDir: state', 'line 1: stateDir: must be an absolute path'],
-  [`apiSocket: /${'x'.repeat(120)}`, 'line 1: apiSocket: a socket path has at most 107 bytes'],
+  [`apiSocket: /${'x'.repeat(120)}`, 'line 1: apiSocket: a socket path has at most 99 bytes'],
   ['logLevel: loud', 'line 1: logLevel: Invalid option'],
   ['statedir: /x', 'line 1: statedir: there is no such field'],
 ])('refuses "%s" and names file and line', (line, expected) => {

@@ -1,0 +1,74 @@
+import type { HttpExchange } from '../http-service.ts';
+import { YAML_BYTES_MAX } from '../yaml-document.ts';
+import { ApiRefused } from './api-refused.ts';
+import type { ApiRequest } from './api-request.ts';
+import { API_ROUTES, type ApiRoute } from './api-routes.ts';
+import type { Origin } from './audit-log.ts';
+import type { Coordinator } from './coordinator.ts';
+import { suffices, type Role } from './role.ts';
+
+/** A mesh spec at its largest, and a little more so that it is the spec's own check that refuses one. */
+export const BODY_BYTES_MAX = YAML_BYTES_MAX + 1024;
+
+/** Who sends a request, once that is certain. */
+export interface Caller {
+  readonly role: Role;
+  readonly origin: Origin;
+}
+
+/**
+ * Answers a request of the operator's API, or refuses it; whoever may not do it has not been read any further. What
+ * changes something, and what is refused for want of a role, is in the audit log.
+ */
+export async function dispatch(coordinator: Coordinator, caller: Caller, exchange: HttpExchange): Promise<unknown> {
+  const { method, url, response, signal } = exchange;
+  const route = routeOf(url.pathname, method);
+  if (!suffices(caller.role, route.role)) throw forbidden(coordinator, caller, route, exchange);
+  const query = Object.fromEntries(url.searchParams);
+  if ('stream' in route) return await route.stream(coordinator, { query, body: '' }, response, signal);
+  const body = await exchange.body();
+  if (body !== '') checkContentType(exchange, route);
+  return await answerOf(route, coordinator, caller, { query, body });
+}
+
+function routeOf(path: string, method: string): ApiRoute {
+  const methods = API_ROUTES.get(path);
+  if (methods === undefined) throw new ApiRefused('not-found', `there is nothing at ${path}`);
+  const route = Object.entries(methods).find(([name]) => name === method)?.[1] as ApiRoute | undefined;
+  if (route !== undefined) return route;
+  throw new ApiRefused('bad-method', `${path} knows ${Object.keys(methods).join(' and ')}, not ${method}`);
+}
+
+function forbidden(coordinator: Coordinator, caller: Caller, route: ApiRoute, exchange: HttpExchange): ApiRefused {
+  const message = `this needs the role ${route.role}, and the token has the role ${caller.role}`;
+  const attempt = coordinator.audit.begin('action' in route ? route.action : 'read', caller.origin);
+  attempt.about(exchange.url.pathname);
+  attempt.refused(message);
+  return new ApiRefused('forbidden', message);
+}
+
+/** Another site's form can send a body, but not one of these types. */
+function checkContentType({ request }: HttpExchange, route: ApiRoute): void {
+  const wanted = ('bodyType' in route ? route.bodyType : undefined) ?? 'application/json';
+  const found = request.headers['content-type']?.split(';')[0]?.trim().toLowerCase() ?? 'none';
+  if (found !== wanted) throw new ApiRefused('bad-content-type', `the body must be ${wanted}, and is ${found}`);
+}
+
+async function answerOf(
+  route: Exclude<ApiRoute, { readonly stream: unknown }>,
+  coordinator: Coordinator,
+  caller: Caller,
+  request: ApiRequest,
+): Promise<unknown> {
+  if (!('action' in route)) return await route.answer(coordinator, request);
+  const attempt = coordinator.audit.begin(route.action, caller.origin);
+  try {
+    const answer = await route.answer(coordinator, request, attempt);
+    attempt.succeeded();
+    return answer;
+  } catch (error) {
+    if (error instanceof ApiRefused) attempt.refused(error.message);
+    else attempt.failed(error);
+    throw error;
+  }
+}
