@@ -6,16 +6,20 @@ import {
   changesAtMs,
   NEW_DIRECT_PATH,
   nextDirectPath,
+  TRY_MAX_MS,
   type DirectPath,
   type DirectPathEvent,
 } from '../paths/direct-path.ts';
 import type { DatedEvidence } from '../paths/evidence-board.ts';
 import { causeBy, causeOf, type CauseEvidence, type PathCause } from '../paths/path-cause.ts';
-import { fits, initiateKey } from '../reconcile/plan.ts';
+import { fits, initiateKey, isSetUpUnderWay } from '../reconcile/plan.ts';
 import { isRegistered, mediatedLinks, type MediatedLink, type MediatedWay } from './hints.ts';
 import { indexSas, installedIn, type SasOf } from './installed-sas.ts';
 
-/** Mediations under way at once: each may hold a charon worker for a minute. */
+/**
+ * Mediations at once whose outcome is open. Should the mediation connection go meanwhile, charon parks a worker for each
+ * until it is back. One that hangs has no place here: its IKE SA waits in CREATED without a worker.
+ */
 const UNDERWAY_MAX = 4;
 
 /** How long evidence counts at the end that answers. */
@@ -57,6 +61,8 @@ export class DirectPaths {
   #causes = new Map<string, PathCause | undefined>();
   /** When each link was last initiated from here. */
   #triedAtMs = new Map<string, number>();
+  /** Since when each link has had an IKE SA that is not established yet, whoever has begun it. */
+  #pendingSinceMs: ReadonlyMap<string, number> = new Map();
 
   constructor(deps: { readonly clock: Clock; readonly random: () => number }) {
     this.#clock = deps.clock;
@@ -82,16 +88,19 @@ export class DirectPaths {
     this.#paths = new Map(links.map((mediated) => [mediated.link.id, this.#look(mediated, sasOf, input)]));
     this.#causes = new Map(links.map((mediated) => [mediated.link.id, this.#explain(mediated, sasOf, input)]));
     for (const id of this.#triedAtMs.keys()) if (!this.#paths.has(id)) this.#triedAtMs.delete(id);
+    this.#notePending(links, sasOf);
     const phases = [...this.#paths.values()];
-    const underway = links.filter(
-      (mediated) => this.#paths.get(mediated.link.id)?.phase === 'trying' || isPending(mediated, sasOf),
-    ).length;
+    const underway = links.filter(({ link }) => this.#isOpen(link.id)).length;
     const failuresOf = ({ link }: MediatedLink): number => this.#paths.get(link.id)?.failures ?? 0;
     const turns = links
       .filter((mediated) => this.#isWanted(mediated, sasOf))
       // Those that have failed often must not keep the others from having their first try.
       .toSorted((a, b) => failuresOf(a) - failuresOf(b))
-      .flatMap((mediated) => wayInTurn(mediated, hints))
+      .flatMap((mediated) =>
+        wayInTurn(mediated, hints).filter(
+          ({ connection }) => !isSetUpUnderWay(sasOf(connection), sasOfLink(mediated, sasOf)),
+        ),
+      )
       .filter(({ mediatedBy }) => isRegistered(mediatedBy, sasOf(mediatedBy)))
       .slice(0, Math.max(0, UNDERWAY_MAX - underway))
       .map(({ connection, child }) => initiateKey(connection, child.name));
@@ -120,8 +129,23 @@ export class DirectPaths {
   }
 
   #changesInMs(): number {
+    const nowMs = this.#clock.monotonicMs();
     const times = [...this.#paths.values()].map(changesAtMs).filter((atMs) => atMs !== undefined);
-    return Math.max(0, Math.min(...times) - this.#clock.monotonicMs());
+    const freed = [...this.#pendingSinceMs.values()].map((sinceMs) => sinceMs + TRY_MAX_MS.pending);
+    return Math.max(0, Math.min(...times, ...freed.filter((atMs) => atMs > nowMs)) - nowMs);
+  }
+
+  #notePending(links: readonly MediatedLink[], sasOf: SasOf): void {
+    const pending = links.filter((mediated) => isPending(mediated, sasOf)).map(({ link }) => link.id);
+    const before = this.#pendingSinceMs;
+    this.#pendingSinceMs = new Map(pending.map((id) => [id, before.get(id) ?? this.#clock.monotonicMs()]));
+  }
+
+  /** Whether a mediation of the link is under way that may still come to something soon. */
+  #isOpen(link: string): boolean {
+    const pendingSinceMs = this.#pendingSinceMs.get(link) ?? Number.NEGATIVE_INFINITY;
+    const isYoung = this.#clock.monotonicMs() - pendingSinceMs < TRY_MAX_MS.pending;
+    return isYoung || this.#paths.get(link)?.phase === 'trying';
   }
 
   #look(mediated: MediatedLink, sasOf: SasOf, { isSilent, isProven, logged }: DirectPathsInput): DirectPath {

@@ -56,7 +56,7 @@ export const NEW_DIRECT_PATH: DirectPath = { phase: 'idle', failures: 0, lost: f
  * work take little more than a second; then the peer should try: when the mediator passes the peer's answer on before
  * charon has seen its own request confirmed, charon drops it ("checklist not found") and this end waits for ever.
  */
-const TRY_MAX_MS = { none: 3000, pending: 6000 } as const;
+export const TRY_MAX_MS = { none: 3000, pending: 6000 } as const;
 
 /** The peer's charon went away, or the mediator said no. */
 const REST_AFTER_NONE: BackoffPolicy = { baseMs: 4000, maxMs: 300_000 };

@@ -235,8 +235,7 @@ function initiateSteps(input: PlanInput): Step[] {
     if (connection.kind !== 'spoke' && connection.kind !== 'mediated-peer') return [];
     // A set-up under way is waited for: a second initiate would make a second IKE SA.
     const family = familyOf(connection, desired).flatMap((each) => sasOf(observed, each));
-    if (family.some((ikeSa) => ikeSa.state === 'CONNECTING') || ikeSas.some((ikeSa) => ikeSa.state === 'CREATED'))
-      return [];
+    if (isSetUpUnderWay(ikeSas, family)) return [];
     const missing = connection.children.filter((child) => child.start === 'start' && !isUp(child, ikeSas));
     const isEstablished = ikeSas.some((ikeSa) => ikeSa.state === 'ESTABLISHED');
     const now = (isEstablished ? missing : missing.slice(0, 1)).filter(({ name }) =>
@@ -247,6 +246,14 @@ function initiateSteps(input: PlanInput): Step[] {
       { kind: 'initiate-child', connection: connection.name, child: child.name },
     ]);
   });
+}
+
+/**
+ * Whether charon is at a set-up of a connection, so that another initiate would make a second IKE SA. `family`: the IKE
+ * SAs of all connections under which the same one may be filed.
+ */
+export function isSetUpUnderWay(own: readonly IkeSa[], family: readonly IkeSa[]): boolean {
+  return family.some(({ state }) => state === 'CONNECTING') || own.some(({ state }) => state === 'CREATED');
 }
 
 /** A CHILD SA with other selectors is replaced make before break, and after so many tries break before make. */

@@ -44,6 +44,24 @@ describe('a bare charon', () => {
     expect(await readFile(`${lab.folderOf('edge1')}/charon.log`, 'utf8')).toContain('already in progress, queued');
   });
 
+  it('parks none for what hangs at a mediator that is there, so that it keeps no other from its turn', async () => {
+    await using lab = await Lab.create({ edges: ['edge1', 'remote', 'edge3'] });
+    const mesh = await PlainMesh.start(lab);
+    await mesh.register('edge1');
+    const before = await idleWorkers(lab, 'edge1');
+    // Neither is registered.
+    for (const peer of ['remote', 'edge3'] as const) await mesh.queueDirect('edge1', peer);
+    await waitFor({
+      what: 'two IKE SAs that hang, and as many idle workers as before',
+      observe: async () => ({
+        hanging: [...(await mesh.ikeSas('edge1', 'peer-remote')), ...(await mesh.ikeSas('edge1', 'peer-edge3'))],
+        idle: await idleWorkers(lab, 'edge1'),
+      }),
+      until: ({ hanging, idle }) => hanging.filter((sa) => sa.endsWith('CREATED')).length === 2 && idle >= before,
+      timeoutMs: 10_000,
+    });
+  });
+
   it('goes past the mediator when it is asked by IKE connection, so the agent asks by child', async () => {
     await using lab = await Lab.create();
     await registered(lab);
