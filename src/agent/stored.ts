@@ -5,6 +5,7 @@ import { desiredStateSchema, type DesiredState } from '../ike/desired-state.ts';
 import { ledgerSchema, type Ledger } from '../reconcile/ledger.ts';
 import { charonRestartSchema, type CharonRestart } from './charon-freeze.ts';
 import { StateFile } from './disk.ts';
+import { storedCrlSchema, type StoredCrl } from './held-crl.ts';
 
 /** Who this node is: written once, at enrolment. The keys never leave this file but for charon and the TLS socket. */
 const identitySchema = z.strictObject({
@@ -45,6 +46,7 @@ export interface Stored {
   readonly pendingKeys: StateFile<PendingKeys>;
   readonly desired: StateFile<HeldState>;
   readonly ledger: StateFile<Ledger>;
+  readonly crl: StateFile<StoredCrl>;
   readonly charonRestart: StateFile<CharonRestart>;
 }
 
@@ -54,6 +56,7 @@ export function storedIn(stateDir: string): Stored {
     pendingKeys: new StateFile(join(stateDir, 'enrolment.json'), pendingKeysSchema),
     desired: new StateFile<HeldState>(join(stateDir, 'desired.json'), heldStateSchema),
     ledger: new StateFile<Ledger>(join(stateDir, 'ledger.json'), ledgerSchema),
+    crl: new StateFile<StoredCrl>(join(stateDir, 'crl.json'), storedCrlSchema),
     charonRestart: new StateFile<CharonRestart>(join(stateDir, 'charon-restart.json'), charonRestartSchema),
   };
 }

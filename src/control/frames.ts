@@ -70,6 +70,8 @@ export const coordinatorFrameSchema = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('unchanged'), epoch: text, generation }),
   /** The whole desired state. `digest` is `digestOf(state)`; `state` is checked by ike's own schema at the agent. */
   z.strictObject({ type: z.literal('snapshot'), epoch: text, generation, digest, state: z.unknown() }),
+  /** The list of revoked certificates (DER in base64), when there is a new one and after the hello. The CA has signed it. */
+  z.strictObject({ type: z.literal('crl'), der: z.string().max(90_000) }),
   /** All of the node's link hints; replaces the last ones. */
   z.strictObject({ type: z.literal('links'), hints: z.array(linkHintSchema).max(4096) }),
 ]);

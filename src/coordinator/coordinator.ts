@@ -14,6 +14,7 @@ import type { Backup, Backups } from './backups.ts';
 import type { ChannelHost, NodeChannel } from './channel-host.ts';
 import { EventLog } from './event-log.ts';
 import { LinkBoard } from './link-board.ts';
+import { RevocationList } from './revocation-list.ts';
 import type { SpecRevision } from './mesh-store.ts';
 import { NodeRegistry } from './node-registry.ts';
 import { snapshotFrame, SpecInForce, SpecRefused } from './spec-in-force.ts';
@@ -45,6 +46,7 @@ export class Coordinator implements ChannelHost {
   readonly #board: LinkBoard;
   readonly #admission: Admission;
   readonly #log: EventLog;
+  readonly #crl: RevocationList;
   /** Who did what, and who tried to. */
   readonly audit: AuditLog;
 
@@ -58,7 +60,9 @@ export class Coordinator implements ChannelHost {
     this.#spec = new SpecInForce(store.mesh, ca, store.admission.revocations);
     this.#admission = new Admission(ca, store.admission, (node) => this.#spec.groupsOf(node));
     this.audit = new AuditLog({ store: store.audit, clock, logger: deps.logger });
+    this.#crl = new RevocationList({ ca, store: store.admission.revocations, clock, logger: deps.logger });
     this.#recompile();
+    this.renewCrl();
   }
 
   // What the TLS port calls.
@@ -79,6 +83,7 @@ export class Coordinator implements ChannelHost {
     }
     this.#registry.open(channel, this.#now());
     this.#note(node, 'channel', `control channel opened from ${channel.remote}, agent ${hello.agentVersion}`);
+    if (this.#crl.frame !== undefined) channel.send(this.#crl.frame);
     const answer = this.#answerTo(node, hello);
     if (answer !== undefined) channel.send(answer);
     this.#refreshHints([node, ...this.#board.changed(node)]);
@@ -199,6 +204,8 @@ export class Coordinator implements ChannelHost {
     this.#registry.drop(node, CLOSE_CODES.revoked, 'this node is revoked');
     if (changed) {
       this.#note(node, 'revoke', `revoked${reason === null ? '' : `: ${reason}`}`);
+      // First, so that no charon lets it in again after it has let go of it.
+      this.renewCrl();
       this.#recompile();
     }
     return { node, changed };
@@ -260,6 +267,20 @@ export class Coordinator implements ChannelHost {
 
   get events(): Pick<EventLog, 'after' | 'lastId' | 'more'> {
     return this.#log;
+  }
+
+  /** Issues and sends a new CRL if it is time for one. To be called now and then. */
+  renewCrl(): void {
+    try {
+      if (!this.#crl.renew()) return;
+    } catch (error) {
+      // The desired states keep the others away from a revoked node without it; it is tried again soon.
+      this.#deps.logger.error({ err: error }, 'CRL could not be issued');
+      return;
+    }
+    const { frame } = this.#crl;
+    if (frame === undefined) return;
+    for (const node of this.#registry.online) this.#registry.send(node, frame);
   }
 
   /** Writes what nodes told since the last time. To be called every few seconds, and once after the last channel. */

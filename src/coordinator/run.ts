@@ -62,6 +62,7 @@ async function runWithStore(
     while (!signal.aborted) {
       await pause(FLUSH_INTERVAL_MS, signal);
       coordinator.flush();
+      coordinator.renewCrl();
     }
   } finally {
     // After the last channel has closed.
