@@ -116,9 +116,14 @@ export class Lab implements AsyncDisposable {
 
   /** Ends the node's charon: SIGKILL as a crash does, SIGTERM in good order. */
   async killCharon(node: NodeName, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    await this.charonOf(node).stop(signal);
+  }
+
+  /** The process of the node's charon; throws LabError when none was ever started. */
+  charonOf(node: NodeName): LabProcess {
     const charon = this.#charons.get(node);
     if (charon === undefined) throw new LabError('bad-argument', `no charon was started on ${node}`);
-    await charon.stop(signal);
+    return charon;
   }
 
   /** False once it has ended, by whatever: a charon that aborts is gone. */

@@ -37,7 +37,12 @@ export class Mesh {
   }
 
   async stopCoordinator(signal?: NodeJS.Signals): Promise<void> {
-    await started(this.#coordinator, 'coordinator').stop(signal);
+    await this.coordinator.stop(signal);
+  }
+
+  /** Its process; throws LabError when it was never started. */
+  get coordinator(): LabProcess {
+    return started(this.#coordinator, 'coordinator');
   }
 
   /**
@@ -53,7 +58,12 @@ export class Mesh {
   }
 
   async stopAgent(node: NodeName, signal?: NodeJS.Signals): Promise<void> {
-    await started(this.#agents.get(node), `agent of ${node}`).stop(signal);
+    await this.agentOf(node).stop(signal);
+  }
+
+  /** Its process; throws LabError when it was never started. */
+  agentOf(node: NodeName): LabProcess {
+    return started(this.#agents.get(node), `agent of ${node}`);
   }
 
   /** Makes a token for the node and enrols its agent with it. The token is in no argv and in no file. */

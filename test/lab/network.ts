@@ -2,7 +2,7 @@ import { natRules } from './nat-rules.ts';
 import { LabError, run, type RunOptions, type RunResult } from './run.ts';
 import {
   hubsOf,
-  MESH_ADDRESSES,
+  meshAddressPairOf,
   routersOf,
   wanSideOf,
   type EdgeNode,
@@ -60,7 +60,7 @@ export class Network {
     for (const router of routersOf(this.topology)) await this.#buildRouter(router);
     for (const edge of this.topology.edges) await this.#buildEdge(edge);
     const { edges } = this.topology;
-    await this.holdForRelay(edges.flatMap(({ name, lan }) => [lan.hubAddress, MESH_ADDRESSES[name]]));
+    await this.holdForRelay(edges.flatMap(({ name, lan }) => [lan.hubAddress, ...meshAddressPairOf(name)]));
   }
 
   /** Drops what two nodes send each other over the WAN, as a path that dies in silence does, until `restoreBetween`. */

@@ -1,6 +1,6 @@
 import { stringify } from 'yaml';
 import type { Network } from './network.ts';
-import { hubsOf, MESH_ADDRESSES, type HubName, type NodeName } from './topology.ts';
+import { hubsOf, meshAddressOf, type HubName, type NodeName } from './topology.ts';
 
 /** A link of the seed: two nodes whose LANs should reach each other. */
 export type SeedLink = readonly [NodeName, NodeName];
@@ -30,12 +30,12 @@ export function meshSpec(
             roles: roles[name] ?? ['mediator', 'hub'],
             endpoint: address,
             subnets: [lan.subnet],
-            meshAddress: MESH_ADDRESSES[name],
+            meshAddress: meshAddressOf(name),
           },
         ]),
       ),
       ...Object.fromEntries(
-        topology.edges.map(({ name, lan }) => [name, { subnets: [lan.subnet], meshAddress: MESH_ADDRESSES[name] }]),
+        topology.edges.map(({ name, lan }) => [name, { subnets: [lan.subnet], meshAddress: meshAddressOf(name) }]),
       ),
     },
     links,

@@ -8,7 +8,9 @@
  *
  * What can be asked for beside it: a second mediator and hub, `master2`, 203.0.113.11, LAN 10.233.98.0/24; an edge
  * without a NAT, 203.0.113.3N; an edge behind the router of another, with the next free address there; a second router
- * `carrierN`, 203.0.113.2N | 100.64.N.1, in front of natN, which then is 100.64.N.2.
+ * `carrierN`, 203.0.113.2N | 100.64.N.1, in front of natN, which then is 100.64.N.2; and any number of sites, `site1` and
+ * so on, up to `site40`. The seed's edges are the first three of a row, site1 is the 31st: siteN is 192.168.(30 + N).2
+ * behind natM, M = 30 + N, or on the WAN itself, 203.0.113.(50 + N) either way, LAN 7.7.(36 + N).0/24.
  */
 
 /**
@@ -58,14 +60,17 @@ export interface Topology {
 }
 
 export type HubName = 'master1' | 'master2';
-export type EdgeName = 'edge1' | 'remote' | 'edge3';
+export type SeedEdgeName = 'edge1' | 'remote' | 'edge3';
+/** One of many that are alike. */
+export type SiteName = `site${number}`;
+export type EdgeName = SeedEdgeName | SiteName;
 export type NodeName = HubName | EdgeName;
 
 /**
  * Mesh addresses, the even ones of pairs: those that the coordinator would give to the seed's nodes, in a spec that names
  * the hub first.
  */
-export const MESH_ADDRESSES: Readonly<Record<NodeName, string>> = {
+export const MESH_ADDRESSES: Readonly<Record<HubName | SeedEdgeName, string>> = {
   master1: '100.96.0.2',
   edge1: '100.96.0.4',
   remote: '100.96.0.6',
@@ -74,7 +79,44 @@ export const MESH_ADDRESSES: Readonly<Record<NodeName, string>> = {
 };
 
 /** The network number of each edge: 192.168.N.0/24, nat N. */
-const EDGE_NUMBERS: Readonly<Record<EdgeName, number>> = { edge1: 1, remote: 2, edge3: 3 };
+const EDGE_NUMBERS: Readonly<Record<SeedEdgeName, number>> = { edge1: 1, remote: 2, edge3: 3 };
+const BEFORE_SITE1 = 30;
+/** So many have an address on the WAN, and another one to move to. */
+export const SITES_MAX = 40;
+
+/** The names of the first sites. Throws RangeError for more than there can be. */
+export function sites(count: number): readonly SiteName[] {
+  if (count > SITES_MAX) throw new RangeError(`${count} sites: at most ${SITES_MAX} have addresses`);
+  return Array.from({ length: count }, (_, index): SiteName => `site${index + 1}`);
+}
+
+export function meshAddressOf(node: NodeName): string {
+  return isSite(node) ? `100.96.1.${2 * siteNumberOf(node)}` : MESH_ADDRESSES[node];
+}
+
+/** Both of a node's pair: the even one, which is {@link meshAddressOf}, and the odd one of the relay. */
+export function meshAddressPairOf(node: NodeName): readonly [string, string] {
+  const even = meshAddressOf(node);
+  return [even, even.replace(/\d+$/, (last) => `${Number(last) + 1}`)];
+}
+
+function isSite(node: NodeName): node is SiteName {
+  return node.startsWith('site');
+}
+
+function siteNumberOf(site: SiteName): number {
+  return Number(site.slice('site'.length));
+}
+
+function numberOf(edge: EdgeName): number {
+  return isSite(edge) ? BEFORE_SITE1 + siteNumberOf(edge) : EDGE_NUMBERS[edge];
+}
+
+/** Of an edge's router, or of the edge itself when it has none. */
+function wanAddressOf(edge: EdgeName, hasNat: boolean): string {
+  const base = hasNat || isSite(edge) ? 20 : 30;
+  return `203.0.113.${base + numberOf(edge)}`;
+}
 
 export interface TopologyOptions {
   /** Nodes that are no hub. Default: the seed's two. */
@@ -117,11 +159,10 @@ export function wanSideOf({ name, address, nat }: EdgeNode): { readonly name: st
 }
 
 function edgeOf(name: EdgeName, options: TopologyOptions, before: readonly EdgeNode[]): EdgeNode {
-  const number = EDGE_NUMBERS[name];
-  const lan = lanOf(`7.7.${6 + number}`);
+  const lan = lanOf(`7.7.${6 + numberOf(name)}`);
   const sharedWith = options.sameNat?.[name];
   const nat = before.find((edge) => edge.name === sharedWith)?.nat ?? routerOf(name, options);
-  if (nat === undefined) return { name, nat, address: `203.0.113.${30 + number}`, lan };
+  if (nat === undefined) return { name, nat, address: wanAddressOf(name, false), lan };
   const neighbours = before.filter((edge) => edge.nat === nat).length;
   return { name, nat, address: nat.insideAddress.replace(/1$/, `${2 + neighbours}`), lan };
 }
@@ -129,8 +170,8 @@ function edgeOf(name: EdgeName, options: TopologyOptions, before: readonly EdgeN
 function routerOf(edge: EdgeName, { nat = {}, doubleNat = [] }: TopologyOptions): NatRouter | undefined {
   const kind = nat[edge] ?? 'cone';
   if (kind === 'none') return undefined;
-  const number = EDGE_NUMBERS[edge];
-  const wanAddress = `203.0.113.${20 + number}`;
+  const number = numberOf(edge);
+  const wanAddress = wanAddressOf(edge, true);
   const inner = { name: `nat${number}`, insideAddress: `192.168.${number}.1` };
   if (!doubleNat.includes(edge)) return { ...inner, kind, address: wanAddress, behind: undefined };
   const carrier = `100.64.${number}`;

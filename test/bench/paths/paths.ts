@@ -2,6 +2,7 @@ import { availableParallelism, loadavg } from 'node:os';
 import { tableOf } from '../table.ts';
 import { crashes } from './crash-rows.ts';
 import { directTime } from './direct-time-rows.ts';
+import { fullMesh } from './full-mesh-rows.ts';
 import { natMatrix } from './nat-matrix-rows.ts';
 import { parsePathsBenchOptions, type PathsBenchOptions } from './options.ts';
 import { brokenRow, type PathMeasurement, type PathRow } from './path-row.ts';
@@ -19,6 +20,7 @@ function measurementsOf({ strongswan, quick }: Pick<PathsBenchOptions, 'strongsw
     switching(version, quick),
     silentDeaths(version, quick),
     crashes(version, quick),
+    fullMesh(version, quick),
   ]);
 }
 

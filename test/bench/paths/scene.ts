@@ -114,16 +114,6 @@ export class Scene implements AsyncDisposable {
       until: (all) => all.every(({ desired }) => desired.applied !== null && desired.applied === desired.generation),
       timeoutMs: UP_MS,
     });
-    await this.#holdMeshAddresses();
-  }
-
-  /** Agents put their mesh addresses on the loopback device; in the lab the hubs have to hold them for the relay. */
-  async #holdMeshAddresses(): Promise<void> {
-    for (const end of ENDS) {
-      const { stdout } = await this.lab.exec(end, ['ip', '-4', '-o', 'addr', 'show', 'dev', 'lo']);
-      const addresses = Array.from(stdout.matchAll(/inet (\d+\.\d+\.\d+\.\d+)/g), ([, address = '']) => address);
-      await this.lab.network.holdForRelay(addresses.filter((address) => !address.startsWith('127.')));
-    }
   }
 }
 

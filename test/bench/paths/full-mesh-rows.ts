@@ -1,0 +1,126 @@
+import type { StrongswanVersion } from '../../lab/strongswan.ts';
+import { LabError } from '../../lab/run.ts';
+import { waitFor } from '../../lab/wait-for.ts';
+import { limit, median, type Say } from '../row.ts';
+import { FullMesh, type Deviation } from './full-mesh.ts';
+import type { PathMeasurement, PathRow } from './path-row.ts';
+import { costOf, type ProcessCost } from './process-cost.ts';
+
+const NODES = { full: 40, quick: 12 } as const;
+/** For what is set up; what is not there by then is what the row counts. */
+const UP_MS = 900_000;
+const LOOK_EVERY_MS = 3000;
+/** What is there twice has become one by then, or stays. */
+const SETTLE_MS = 10_000;
+const DEAD_MS = 5000;
+
+interface Costs {
+  readonly coordinator: ProcessCost;
+  readonly agents: readonly ProcessCost[];
+  readonly hubAgent: ProcessCost;
+  readonly charons: readonly ProcessCost[];
+}
+
+/** Every two nodes are linked. What the charons have is compared with what they have to have, SA by SA. */
+export function fullMesh(strongswan: StrongswanVersion, quick: boolean): PathMeasurement {
+  const nodes = quick ? NODES.quick : NODES.full;
+  const name = (what: string): string => `${nodes} nodes, all linked: SAs missing or too many ${what}, ${strongswan}`;
+  const names = [name('once all are up'), name('after the charon of mediator and hub was killed')] as const;
+  return {
+    names,
+    measure: async (say) => {
+      await using full = await FullMesh.create(nodes, strongswan);
+      say(`${nodes} nodes are enrolled`);
+      const linked = await measure(full, names[0], () => full.linkAll(), say);
+      const killed = await measure(full, names[1], () => killHub(full), say);
+      return [linked, killed];
+    },
+  };
+}
+
+/** Does something to the mesh and waits until all is as it has to be, and longer: what comes too late or twice counts. */
+async function measure(full: FullMesh, name: string, act: () => Promise<void>, say: Say): Promise<PathRow> {
+  const before = await costsOf(full);
+  const startMs = performance.now();
+  await act();
+  const deviation = await settled(full, say);
+  const seconds = Math.round((performance.now() - startMs) / 1000);
+  const after = await costsOf(full);
+  await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+  const later = await full.deviation();
+  const dead = full.lab.nodes.filter((node) => !full.lab.isCharonRunning(node));
+  const deadLinks = await full.deadLinks();
+  const row = limit(
+    name,
+    'SAs',
+    [deviation, later].map(({ missing, surplus }) => missing + surplus),
+    0,
+  );
+  const seen = {
+    links: full.links.length,
+    seconds,
+    paths: JSON.stringify(await full.paths()),
+    'links without an answer': deadLinks,
+    'charons dead': dead.join(' ') || 'none',
+    ...spent(before, after),
+    examples: [...deviation.examples, ...later.examples].join('; ') || 'none',
+  };
+  say(`${name}: ${JSON.stringify({ ours: row.ours, ...seen })}`);
+  return { ...row, ok: row.ok && dead.length === 0 && deadLinks === 0, seen };
+}
+
+/** The last look, whether all was well in it or not. */
+async function settled(full: FullMesh, say: Say): Promise<Deviation> {
+  let last: Deviation = { missing: Number.NaN, surplus: Number.NaN, examples: [] };
+  try {
+    return await waitFor({
+      what: 'every SA that has to be there, and no other',
+      observe: async () => {
+        last = await full.deviation();
+        say(`${last.missing} SAs are missing, ${last.surplus} are too many or not up`);
+        return last;
+      },
+      until: ({ missing, surplus }) => missing + surplus === 0,
+      timeoutMs: UP_MS,
+      intervalMs: LOOK_EVERY_MS,
+    });
+  } catch (error) {
+    if (error instanceof LabError && error.code === 'not-in-time') return last;
+    throw error;
+  }
+}
+
+async function killHub({ lab }: FullMesh): Promise<void> {
+  const [hub = 'master1'] = lab.nodes;
+  await lab.killCharon(hub);
+  await new Promise((resolve) => setTimeout(resolve, DEAD_MS));
+  await lab.startCharon(hub);
+}
+
+async function costsOf({ lab, mesh }: FullMesh): Promise<Costs> {
+  const [hub = 'master1', ...others] = lab.nodes;
+  return {
+    coordinator: await costOf(mesh.coordinator.pid),
+    hubAgent: await costOf(mesh.agentOf(hub).pid),
+    agents: await Promise.all(others.map((node) => costOf(mesh.agentOf(node).pid))),
+    charons: await Promise.all(lab.nodes.map((node) => costOf(lab.charonOf(node).pid))),
+  };
+}
+
+/** Processor seconds of each between the two, and memory at the end. */
+function spent(before: Costs, after: Costs): Readonly<Record<string, number>> {
+  const cpu = (b: ProcessCost | undefined, a: ProcessCost): number =>
+    Math.round(Math.max(0, a.cpuSeconds - (b?.cpuSeconds ?? 0)) * 10) / 10;
+  const agents = after.agents.map((cost, index) => cpu(before.agents[index], cost));
+  return {
+    'CPU seconds, coordinator': cpu(before.coordinator, after.coordinator),
+    "CPU seconds, the hub's agent": cpu(before.hubAgent, after.hubAgent),
+    "CPU seconds, an edge's agent, median": median(agents),
+    "CPU seconds, an edge's agent, most": Math.max(...agents),
+    'CPU seconds, all charons': after.charons.reduce((sum, cost, index) => sum + cpu(before.charons[index], cost), 0),
+    'MB, coordinator': Math.round(after.coordinator.residentMb),
+    "MB, the hub's agent": Math.round(after.hubAgent.residentMb),
+    "MB, an edge's agent, median": Math.round(median(after.agents.map(({ residentMb }) => residentMb))),
+    'MB, a charon, median': Math.round(median(after.charons.map(({ residentMb }) => residentMb))),
+  };
+}
