@@ -156,9 +156,15 @@ export class LinkWatch implements AsyncDisposable {
       const carriers = installedIn(refs, sasOf);
       if (carriers.length === 0) return [];
       const sas = sasText(carriers);
-      return [{ link: id, path, local, remote, sas, inUse: this.#isInUse(id, path, refs, carriers, remote) }];
+      const isInUse = this.#isInUse(id, path, refs, carriers, remote);
+      return [{ link: id, path, local, remote, sas, use: isInUse ? 'busy' : this.#unused(id, path) }];
     };
     return [...target('direct', direct, own.mesh, peer.mesh), ...target('relay', relay, own.relay, peer.relay)];
+  }
+
+  #unused(link: string, path: Path): ProbeTarget['use'] {
+    const hasBetter = path === 'relay' && this.#prober.reading(link, 'direct')?.health === 'alive';
+    return hasBetter ? 'spare' : 'idle';
   }
 
   /** More packets than the probes and their answers have passed since the last look. */

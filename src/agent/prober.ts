@@ -9,6 +9,7 @@ import {
   silentMs,
   type PathHealth,
   type PathProbe,
+  type PathUse,
   type ProbeEvent,
 } from '../paths/path-probe.ts';
 import { ProbeSocket } from './probe-socket.ts';
@@ -22,7 +23,7 @@ export interface ProbeTarget {
   readonly remote: string;
   /** Names the SAs that the path goes through: with others, what is known of it begins anew. */
   readonly sas: string;
-  readonly inUse: boolean;
+  readonly use: PathUse;
 }
 
 /** What the probes of a path say. */
@@ -47,6 +48,12 @@ export interface ProberDeps {
   /** A path's health has changed, or it has been silent for {@link muteAfterMs}. */
   readonly onChange: () => void;
 }
+
+/** Paths of other links that are asked because one is overdue. */
+const HURRIED_MAX = 4;
+
+/** A path that gets more of it is looked at now. */
+const BUSINESS: Readonly<Record<PathUse, number>> = { spare: 0, idle: 1, busy: 2 };
 
 interface Watched {
   target: ProbeTarget;
@@ -126,7 +133,7 @@ export class Prober implements Disposable {
 
   /** One that is in use again is looked at now. */
   #retarget(key: string, watched: Watched, target: ProbeTarget): void {
-    const isBusier = target.inUse && !watched.target.inUse;
+    const isBusier = BUSINESS[target.use] > BUSINESS[watched.target.use];
     watched.target = target;
     if (isBusier && isIdle(watched.probe, this.#deps.clock.monotonicMs())) this.#take(key, { type: 'due' });
   }
@@ -160,23 +167,35 @@ export class Prober implements Disposable {
     const watched = this.#watched.get(key);
     if (watched === undefined) return;
     const nowMs = this.#deps.clock.monotonicMs();
-    const { probe, send } = nextProbe(watched.probe, event, { nowMs, inUse: watched.target.inUse });
+    const { probe, send } = nextProbe(watched.probe, event, { nowMs, use: watched.target.use });
     watched.probe = probe;
     if (send !== undefined) {
       watched.packets += 1;
       watched.socket.send(send);
-      // One that is overdue makes the others due: they show whether it is this node's network.
-      if (isFirstOverdue(probe)) this.#hurryOthers(key);
+      if (isFirstOverdue(probe)) this.#hurryOthers(key, watched.target.link);
     }
     clearTimeout(watched.timer);
     watched.timer = setTimeout(() => this.#take(key, { type: 'time' }), Math.max(0, Math.ceil(probe.nextAtMs - nowMs)));
     this.#tell(watched, nowMs);
   }
 
-  #hurryOthers(key: string): void {
-    for (const [other, { probe }] of this.#watched) {
-      if (other !== key && isIdle(probe, this.#deps.clock.monotonicMs())) this.#take(other, { type: 'due' });
-    }
+  /**
+   * One that is overdue makes others due, which show whether it is this node's network: the link's other path, and a few
+   * that were not asked for long. When those are overdue too, each of them does the same; so all are asked soon when all
+   * are dead, and hardly any when one packet of a crowd was lost.
+   */
+  #hurryOthers(key: string, link: string): void {
+    const nowMs = this.#deps.clock.monotonicMs();
+    const idle = [...this.#watched].filter(([other, { probe }]) => other !== key && isIdle(probe, nowMs));
+    const isTwin = ({ target }: Watched): boolean => target.link === link;
+    const hurried = [
+      ...idle.filter(([, watched]) => isTwin(watched)),
+      ...idle
+        .filter(([, watched]) => !isTwin(watched))
+        .toSorted(([, a], [, b]) => a.probe.nextAtMs - b.probe.nextAtMs)
+        .slice(0, HURRIED_MAX),
+    ];
+    for (const [other] of hurried) this.#take(other, { type: 'due' });
   }
 
   #tell(watched: Watched, nowMs: number): void {

@@ -2,8 +2,9 @@
  * Whether a path carries packets, from small ones that are sent through it and answered. Pure: the caller sends what
  * {@link nextProbe} says, when {@link PathProbe.nextAtMs} has come.
  *
- * A path that works is asked once a second while it is in use or young, and now and then otherwise. As soon as an answer
- * is overdue it is asked seven times a second. It is dead when nothing came back for {@link DEAD_AFTER_MS} after the first
+ * A path that works is asked once a second while it is in use or young, and now and then otherwise: seldom, when it only
+ * has to be there for the case that the link's other path dies. As soon as an answer is overdue it is asked seven times a
+ * second. It is dead when nothing came back for {@link DEAD_AFTER_MS} after the first
  * packet that was lost, so that a busy path is known to be dead within two and a half seconds of its death.
  */
 export interface PathProbe {
@@ -40,16 +41,21 @@ export type ProbeEvent =
   /** The peer's kernel has: nobody listens there, so its agent is down. The path works all the same. */
   | { readonly type: 'refused' };
 
+/**
+ * What a path is good for now. `busy`: others than the probes use it; `idle`: they would; `spare`: another path of the
+ * link works, and has the traffic. A hub sees the spare paths of all its links, which are the square of its nodes.
+ */
+export type PathUse = 'busy' | 'idle' | 'spare';
+
 export interface ProbeFacts {
   /** Monotonic ms. */
   readonly nowMs: number;
-  /** Whether others than the probes use the path. */
-  readonly inUse: boolean;
+  readonly use: PathUse;
 }
 
-const BUSY_INTERVAL_MS = 1000;
-const IDLE_INTERVAL_MS = 5000;
-/** A path that has just come up is watched like one in use. */
+/** From one packet to the next while answers come. */
+const INTERVAL_MS: Readonly<Record<PathUse, number>> = { busy: 1000, idle: 5000, spare: 15_000 };
+/** A path that has just come up, and is no spare one, is watched like one in use. */
 const YOUNG_MS = 60_000;
 const RETRY_INTERVAL_MS = 150;
 /** Silence after the first lost packet, besides two round trips. */
@@ -97,7 +103,8 @@ export function nextProbe(
   }
 }
 
-function sent(probe: PathProbe, { nowMs }: ProbeFacts): { readonly probe: PathProbe; readonly send: number } {
+function sent(probe: PathProbe, facts: ProbeFacts): { readonly probe: PathProbe; readonly send: number } {
+  const { nowMs } = facts;
   const sequence = probe.sequence + 1;
   const packet = { sequence, sentAtMs: nowMs, isAnswered: false };
   const isRetry = probe.unansweredSinceMs !== undefined;
@@ -107,15 +114,15 @@ function sent(probe: PathProbe, { nowMs }: ProbeFacts): { readonly probe: PathPr
       sequence,
       recent: [...probe.recent, packet].slice(-RECENT_MAX),
       unansweredSinceMs: probe.unansweredSinceMs ?? nowMs,
-      nextAtMs: nowMs + (isRetry ? retryMs(probe, nowMs) : overdueMs(probe)),
+      nextAtMs: nowMs + (isRetry ? retryMs(probe, facts) : overdueMs(probe)),
     },
     send: sequence,
   };
 }
 
 /** After an answer: the next packet is due one interval after the last one was sent. */
-function heard(probe: PathProbe, packet: SentProbe, isTimed: boolean, { nowMs, inUse }: ProbeFacts): PathProbe {
-  const isBusy = inUse || nowMs - probe.sinceMs < YOUNG_MS;
+function heard(probe: PathProbe, packet: SentProbe, isTimed: boolean, { nowMs, use }: ProbeFacts): PathProbe {
+  const isYoung = use !== 'spare' && nowMs - probe.sinceMs < YOUNG_MS;
   const lastSentMs = probe.recent.at(-1)?.sentAtMs ?? nowMs;
   const rttMs = nowMs - packet.sentAtMs;
   const smoothedMs = probe.rttMs === undefined ? rttMs : probe.rttMs + RTT_GAIN * (rttMs - probe.rttMs);
@@ -125,14 +132,14 @@ function heard(probe: PathProbe, packet: SentProbe, isTimed: boolean, { nowMs, i
     unansweredSinceMs: undefined,
     rttMs: isTimed ? smoothedMs : probe.rttMs,
     answeredAtMs: nowMs,
-    nextAtMs: lastSentMs + (isBusy ? BUSY_INTERVAL_MS : IDLE_INTERVAL_MS),
+    nextAtMs: lastSentMs + INTERVAL_MS[isYoung ? 'busy' : use],
   };
 }
 
 /** In a hurry only until it is certain that a path has died; one that stays silent is asked as seldom as an idle one. */
-function retryMs(probe: PathProbe, nowMs: number): number {
+function retryMs(probe: PathProbe, { nowMs, use }: ProbeFacts): number {
   if (probe.answeredAtMs !== undefined && healthOf(probe, nowMs) === 'alive') return RETRY_INTERVAL_MS;
-  return silentMs(probe, nowMs) < YOUNG_MS ? BUSY_INTERVAL_MS : IDLE_INTERVAL_MS;
+  return INTERVAL_MS[use !== 'spare' && silentMs(probe, nowMs) < YOUNG_MS ? 'busy' : 'idle'];
 }
 
 function overdueMs({ rttMs }: PathProbe): number {

@@ -17,7 +17,7 @@ const target = (change: Partial<ProbeTarget> = {}): ProbeTarget => ({
   local: OWN,
   remote: PEER,
   sas: '1',
-  inUse: true,
+  use: 'busy',
   ...change,
 });
 
@@ -73,7 +73,7 @@ describe('a path that is watched', () => {
     const probing = new Probing();
     probing.prober.watch([target()]);
     await eventually(() => expect(probing.direct?.health).toBe('alive'));
-    probing.prober.watch([target({ inUse: false })]);
+    probing.prober.watch([target({ use: 'idle' })]);
     expect(probing.direct?.health).toBe('alive');
     probing.prober.watch([target({ sas: '2' })]);
     expect(probing.direct).toMatchObject({ health: 'unknown', rttMs: undefined });
@@ -132,7 +132,7 @@ describe('a path whose peer falls silent', () => {
     let isSilent = false;
     peer.answerWhen(() => !isSilent);
     const probing = new Probing(clock);
-    probing.prober.watch([target({ inUse: true })]);
+    probing.prober.watch([target({ use: 'busy' })]);
     await soon(() => probing.direct?.health === 'alive');
     isSilent = true;
     const changes = probing.changes;
@@ -174,7 +174,7 @@ describe('a path whose peer falls silent', () => {
     peer.answerWhen(() => !isSilent);
     other.answerWhen();
     const probing = new Probing(clock);
-    probing.prober.watch([target(), target({ path: 'relay', remote: OTHER_PEER, inUse: false })]);
+    probing.prober.watch([target(), target({ path: 'relay', remote: OTHER_PEER, use: 'idle' })]);
     await soon(() => probing.prober.reading(LINK, 'relay')?.health === 'alive' && probing.direct?.health === 'alive');
     await pass(66_000);
     const before = other.received.length;
@@ -188,11 +188,34 @@ describe('a path whose peer falls silent', () => {
     expect(other.received.length - before - usual).toBeGreaterThanOrEqual(usual);
   });
 
+  it('makes only a few of a crowd send, so that one lost packet is no reason for a storm', async () => {
+    const [peer, other] = [await peerAt(PEER), await peerAt(OTHER_PEER)];
+    let isSilent = false;
+    peer.answerWhen(() => !isSilent);
+    other.answerWhen();
+    const probing = new Probing(clock);
+    const crowd = Array.from({ length: 30 }, (_, index) =>
+      target({ link: `other${index}--remote`, remote: OTHER_PEER, use: 'idle' }),
+    );
+    probing.prober.watch([target(), ...crowd]);
+    await soon(() => crowd.every(({ link }) => probing.prober.reading(link, 'direct')?.health === 'alive'));
+    await pass(67_500);
+    isSilent = true;
+    const before = peer.received.length;
+    let asked = 0;
+    // The packet that is lost, and the first one more for it.
+    while (peer.received.length < before + 2) {
+      asked = other.received.length;
+      await pass(50);
+    }
+    expect(other.received.length - asked).toBe(4);
+  });
+
   it('leaves the others in peace when it never answered', async () => {
     const [peer, other] = [await peerAt(PEER), await peerAt(OTHER_PEER)];
     other.answerWhen();
     const probing = new Probing(clock);
-    const relay = target({ path: 'relay', remote: OTHER_PEER, inUse: false });
+    const relay = target({ path: 'relay', remote: OTHER_PEER, use: 'idle' });
     probing.prober.watch([relay]);
     await soon(() => probing.prober.reading(LINK, 'relay')?.health === 'alive');
     await pass(66_000);
@@ -208,15 +231,15 @@ describe('a path whose peer falls silent', () => {
     const peer = await peerAt(PEER);
     peer.answerWhen();
     const probing = new Probing(clock);
-    probing.prober.watch([target({ inUse: false })]);
+    probing.prober.watch([target({ use: 'idle' })]);
     await soon(() => probing.direct?.health === 'alive');
     await pass(67_500);
     const before = peer.received.length;
-    probing.prober.watch([target({ inUse: false })]);
+    probing.prober.watch([target({ use: 'idle' })]);
     await pass(50);
     expect(peer.received.length).toBe(before);
-    probing.prober.watch([target({ inUse: true })]);
-    probing.prober.watch([target({ inUse: true })]);
+    probing.prober.watch([target({ use: 'busy' })]);
+    probing.prober.watch([target({ use: 'busy' })]);
     await soon(() => peer.received.length > before);
     expect(peer.received.length).toBe(before + 1);
     await pass(3000);
@@ -250,7 +273,10 @@ describe('a prober', () => {
     const probing = new Probing();
     await eventually(() => expect(openSockets()).toBe(peers.length));
     for (let round = 0; round < 5000; round += 1) {
-      probing.prober.watch([target(), target({ path: 'relay', remote: OTHER_PEER, inUse: round % 2 === 0 })]);
+      probing.prober.watch([
+        target(),
+        target({ path: 'relay', remote: OTHER_PEER, use: round % 2 === 0 ? 'busy' : 'idle' }),
+      ]);
     }
     await eventually(() => expect(probing.direct?.health).toBe('alive'));
     expect(openSockets()).toBe(peers.length + 2);

@@ -9,13 +9,15 @@ import {
   nextProbe,
   silentMs,
   type PathProbe,
+  type PathUse,
   type ProbeEvent,
 } from '../../src/paths/path-probe.ts';
 import { SimulatedPath } from './simulated-path.ts';
 
 const BEGIN_MS = 1_000_000;
-const busy = (nowMs: number): { nowMs: number; inUse: boolean } => ({ nowMs, inUse: true });
-const idle = (nowMs: number): { nowMs: number; inUse: boolean } => ({ nowMs, inUse: false });
+const busy = (nowMs: number): { nowMs: number; use: PathUse } => ({ nowMs, use: 'busy' });
+const spare = (nowMs: number): { nowMs: number; use: PathUse } => ({ nowMs, use: 'spare' });
+const idle = (nowMs: number): { nowMs: number; use: PathUse } => ({ nowMs, use: 'idle' });
 
 /** A probe whose first packet went out at BEGIN_MS, after these events, each so many ms after it. */
 function after(...events: readonly (readonly [number, ProbeEvent])[]): PathProbe {
@@ -104,6 +106,16 @@ describe('the next packet is due', () => {
     const { probe } = nextProbe(sent, answer(2), idle(BEGIN_MS + 60_040));
     expect(dueIn(probe)).toBe(65_000);
     expect(dueIn(nextProbe(sent, answer(2), busy(BEGIN_MS + 60_040)).probe)).toBe(61_000);
+  });
+
+  it('after fifteen on a spare one, however young', () =>
+    expect(dueIn(nextProbe(after(), answer(1), spare(BEGIN_MS + 40)).probe)).toBe(15_000));
+
+  it('every five seconds on a spare one that is silent', () => {
+    let { probe } = nextProbe(after(), time, spare(BEGIN_MS + 1000));
+    expect(dueIn(probe)).toBe(6000);
+    probe = nextProbe(probe, time, spare(BEGIN_MS + 6000)).probe;
+    expect(dueIn(probe)).toBe(11_000);
   });
 
   it.each([
@@ -255,7 +267,7 @@ describe('death', () => {
     ));
 
   it('is known within 6.5 s on a path that is not in use', () => {
-    const path = new SimulatedPath({ seed: 1, loss: 0, rttMs: () => 20, inUse: false });
+    const path = new SimulatedPath({ seed: 1, loss: 0, rttMs: () => 20, use: 'idle' });
     path.runUntil(BEGIN_MS + 120_000);
     const lastAnswerMs = path.die();
     path.runUntil(lastAnswerMs + 20_000);

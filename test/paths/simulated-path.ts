@@ -1,4 +1,11 @@
-import { healthOf, newProbe, nextProbe, type PathProbe, type ProbeEvent } from '../../src/paths/path-probe.ts';
+import {
+  healthOf,
+  newProbe,
+  nextProbe,
+  type PathProbe,
+  type PathUse,
+  type ProbeEvent,
+} from '../../src/paths/path-probe.ts';
 
 export interface PathConditions {
   readonly seed: number;
@@ -6,7 +13,7 @@ export interface PathConditions {
   readonly loss: number;
   /** Round trip of the next packet. */
   readonly rttMs: (random: () => number) => number;
-  readonly inUse?: boolean;
+  readonly use?: PathUse;
   /** The caller hears of time so much too late. */
   readonly lateMs?: number;
 }
@@ -67,8 +74,8 @@ export class SimulatedPath {
   }
 
   #take(event: ProbeEvent): void {
-    const { rttMs, loss, inUse = true } = this.#conditions;
-    const { probe, send } = nextProbe(this.probe, event, { nowMs: this.nowMs, inUse });
+    const { rttMs, loss, use = 'busy' } = this.#conditions;
+    const { probe, send } = nextProbe(this.probe, event, { nowMs: this.nowMs, use });
     this.probe = probe;
     if (send === undefined || this.#isDead || this.#random() < loss) return;
     this.#arrivals.push({ atMs: this.nowMs + rttMs(this.#random), sequence: send });
