@@ -8,8 +8,11 @@ import { ViciCharon, type CharonCredentials } from './charon-adapter.ts';
 import { CHARON_EVENTS, NEWER_CHARON_EVENTS, nodeEventsOf } from './charon-events.ts';
 import type { FrozenCharon } from './frozen-charon.ts';
 
-/** Rounds are at least this far apart, whatever the events: a burst of them is looked at once. */
-const ROUND_GAP_MS = 50;
+/**
+ * Rounds are at least this far apart, whatever the events: a burst of them is looked at once. One that took long, because
+ * there is much to look at or the machine is busy, is followed by a longer gap: looking must not be what makes it busy.
+ */
+const ROUND_GAP = { leastMs: 50, mostMs: 1000, factor: 2 } as const;
 /** After a set-up the next look comes soon: an SA takes a moment to appear. What was loaded is set up at once. */
 const AFTER_INITIATE_MS = 300;
 /** While something waits for its turn. */
@@ -121,13 +124,14 @@ export class CharonLoop {
     while (!signal.aborted) {
       this.#isTriggered = false;
       const waiters = [...this.#waiters];
-      const { reconciler, target, prepare, gate, frozen, onRound } = this.#deps;
+      const { clock, reconciler, target, prepare, gate, frozen, onRound } = this.#deps;
+      const beganMs = clock.monotonicMs();
       await prepare();
       const result = await reconciler.round(charon, target(), gate, signal);
       frozen.answered();
       onRound(result);
       for (const waiter of waiters) waiter();
-      await pause(ROUND_GAP_MS, signal);
+      await pause(gapAfterMs(clock.monotonicMs() - beganMs), signal);
       await this.#untilNext(this.#waitMs(result), signal);
     }
   }
@@ -149,6 +153,11 @@ export class CharonLoop {
   #event(kind: string, message: string): NodeEvent {
     return { atMs: this.#deps.clock.nowMs(), kind, connection: null, child: null, message };
   }
+}
+
+function gapAfterMs(roundMs: number): number {
+  const { leastMs, mostMs, factor } = ROUND_GAP;
+  return Math.min(mostMs, Math.max(leastMs, factor * roundMs));
 }
 
 function explain(error: unknown, socket: string): string {

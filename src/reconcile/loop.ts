@@ -68,6 +68,8 @@ export class Reconciler {
   readonly #attempts = new Map<string, Attempt>();
   readonly #firstSeenMs = new Map<number, number>();
   #digests = new Map<string, string>();
+  /** What the digests are of. */
+  #digested: Pick<Target, 'desired' | 'credentialsDigest'> | undefined;
   #ledger: Ledger | undefined;
   #isLedgerSaved = true;
 
@@ -143,6 +145,9 @@ export class Reconciler {
 
   /** A connection that has changed starts with a clean slate: its back-off was for what is gone. */
   #forgetChanged(target: Target): void {
+    const { desired, credentialsDigest } = target;
+    if (this.#digested?.desired === desired && this.#digested.credentialsDigest === credentialsDigest) return;
+    this.#digested = { desired, credentialsDigest };
     const digests = new Map(
       target.desired.connections.map((connection) => [connection.name as string, target.digestOf(connection)]),
     );
