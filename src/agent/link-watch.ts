@@ -20,6 +20,9 @@ const SILENT_WITHOUT_RELAY_MS = 10_000;
 
 type Path = ProbeTarget['path'];
 
+/** What a path is that nobody uses. */
+const UNUSED: Readonly<Record<Path, ProbeTarget['use']>> = { direct: 'idle', relay: 'spare' };
+
 interface Usage {
   readonly atMs: number;
   readonly packets: number;
@@ -157,14 +160,9 @@ export class LinkWatch implements AsyncDisposable {
       if (carriers.length === 0) return [];
       const sas = sasText(carriers);
       const isInUse = this.#isInUse(id, path, refs, carriers, remote);
-      return [{ link: id, path, local, remote, sas, use: isInUse ? 'busy' : this.#unused(id, path) }];
+      return [{ link: id, path, local, remote, sas, use: isInUse ? 'busy' : UNUSED[path] }];
     };
     return [...target('direct', direct, own.mesh, peer.mesh), ...target('relay', relay, own.relay, peer.relay)];
-  }
-
-  #unused(link: string, path: Path): ProbeTarget['use'] {
-    const hasBetter = path === 'relay' && this.#prober.reading(link, 'direct')?.health === 'alive';
-    return hasBetter ? 'spare' : 'idle';
   }
 
   /** More packets than the probes and their answers have passed since the last look. */

@@ -3,8 +3,7 @@
  * {@link nextProbe} says, when {@link PathProbe.nextAtMs} has come.
  *
  * A path that works is asked once a second while it is in use or young, and now and then otherwise: seldom, when it only
- * has to be there for the case that the link's other path dies. As soon as an answer is overdue it is asked seven times a
- * second. It is dead when nothing came back for {@link DEAD_AFTER_MS} after the first
+ * has to be there in case it is needed. As soon as an answer is overdue it is asked seven times a second. It is dead when nothing came back for {@link DEAD_AFTER_MS} after the first
  * packet that was lost, so that a busy path is known to be dead within two and a half seconds of its death.
  */
 export interface PathProbe {
@@ -42,8 +41,8 @@ export type ProbeEvent =
   | { readonly type: 'refused' };
 
 /**
- * What a path is good for now. `busy`: others than the probes use it; `idle`: they would; `spare`: another path of the
- * link works, and has the traffic. A hub sees the spare paths of all its links, which are the square of its nodes.
+ * What a path is for. `busy`: others than the probes use it; `idle`: nobody does; `spare`: nobody does, and through its hub
+ * go those of all other links too, whose number is the square of that of the nodes.
  */
 export type PathUse = 'busy' | 'idle' | 'spare';
 

@@ -470,6 +470,21 @@ describe('in a time of its own', () => {
     it('is asked now and then while only the probes use it', async () =>
       expect(await askedWith(0)).toBeLessThanOrEqual(5));
 
+    it('is asked more seldom still when it is the relay, young or not', async () => {
+      watching.watch.look(mesh, [direct, relay]);
+      const lookFor = async (ms: number): Promise<void> => {
+        for (let passed = 0; passed < ms; passed += 2000) {
+          await pass(2000);
+          const packetsOut = 2 * atRelay.received.length;
+          watching.watch.look(mesh, [direct, { ...relay, childSas: [childSa(LINK, { packetsOut })] }]);
+        }
+      };
+      await lookFor(6000);
+      const before = atRelay.received.length;
+      await lookFor(40_000);
+      expect(atRelay.received.length - before).toBeLessThanOrEqual(3);
+    });
+
     it('is asked at once when another one is overdue, to see whether it is this node’s network', async () => {
       watching.watch.look(mesh, [direct, relay]);
       for (let passed = 0; passed < 66_000; passed += 2000) {
