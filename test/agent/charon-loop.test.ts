@@ -2,7 +2,7 @@ import { chmodSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { charonCredentials } from '../../src/agent/charon-adapter.ts';
-import { CharonLoop } from '../../src/agent/charon-loop.ts';
+import { CharonLoop, type CharonLoopDeps } from '../../src/agent/charon-loop.ts';
 import { systemClock } from '../../src/clock.ts';
 import type { NodeEvent } from '../../src/control/report.ts';
 import { section } from '../../src/ike/sections.ts';
@@ -12,6 +12,7 @@ import { Reconciler, type RoundResult, type Target } from '../../src/reconcile/l
 import type { ViciSection, ViciValue } from '../../src/vici/index.ts';
 import { FakeCharon, SUCCESS, type FakeAnswer, type FakeHandler } from '../../src/vici/testing/index.ts';
 import { desired, names, spoke, wishes } from '../reconcile/builders.ts';
+import { ManualClock } from '../reconcile/memory-charon.ts';
 import { eventually } from '../vici/eventually.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
@@ -80,7 +81,7 @@ class Running {
   readonly loop: CharonLoop;
   readonly stop: () => Promise<void>;
 
-  constructor(target?: Target, viciSocket = charon.socketPath, answerMs = 10_000) {
+  constructor(target?: Target, viciSocket = charon.socketPath, change: Partial<CharonLoopDeps> = {}) {
     const credentials = charonCredentials({
       own: Uint8Array.of(1),
       ca: Uint8Array.of(2),
@@ -88,7 +89,7 @@ class Running {
     });
     this.loop = new CharonLoop({
       viciSocket,
-      answerMs,
+      answerMs: 10_000,
       resyncMs: LATER_MS,
       clock: systemClock,
       bootMs: () => systemClock.monotonicMs(),
@@ -110,6 +111,7 @@ class Running {
       onRound: (round) => this.rounds.push(round),
       onLost: (problem) => this.lost.push(problem),
       onEvent: (event) => this.events.push(event),
+      ...change,
     });
     const stopping = new AbortController();
     const ended = this.loop.run(stopping.signal);
@@ -188,6 +190,23 @@ describe('a session with charon', () => {
     expect(running.events.map(({ kind }) => kind)).toEqual(['charon', 'ike-up']);
   });
 
+  it('rests for twice as long as a look took, whatever happens meanwhile, so that looking is never all that is done', async () => {
+    const clock = new ManualClock();
+    const startedMs: number[] = [];
+    const running: Running = new Running(undefined, charon.socketPath, {
+      clock,
+      gate: () => {
+        startedMs.push(performance.now());
+        clock.advance(200);
+        running.loop.trigger();
+        return wishes();
+      },
+    });
+    await eventually(() => expect(startedMs.length).toBeGreaterThanOrEqual(3));
+    // Node's timers may fire a millisecond early.
+    expect((startedMs[2] ?? 0) - (startedMs[0] ?? 0)).toBeGreaterThanOrEqual(2 * 400 - 2);
+  });
+
   it('looks again when asked, and says when it has', async () => {
     const running = new Running();
     await roundOf(running, 1);
@@ -261,7 +280,7 @@ describe('a lost charon', () => {
   });
 
   it('that does not answer is not one that is gone', async () => {
-    const running = new Running(undefined, charon.socketPath, 200);
+    const running = new Running(undefined, charon.socketPath, { answerMs: 200 });
     await roundOf(running, 1);
     charon.on('stats', neverAnswer);
     running.loop.trigger();

@@ -90,6 +90,14 @@ describe('a new charon', () => {
   });
 });
 
+it('makes the digest of each connection once, however many rounds there are', async () => {
+  let made = 0;
+  const target = targetOf(desired(spoke(), medsrv()));
+  const lab = new Lab({ ...target, digestOf: (connection) => ((made += 1), target.digestOf(connection)) });
+  for (let round = 0; round < 5; round += 1) await lab.asked(1000);
+  expect(made).toBe(2);
+});
+
 describe('the ledger', () => {
   it('is on disk after each load, before the next step', async () => {
     const lab = new Lab(targetOf(desired(medsrv(), spoke())));
