@@ -1,45 +1,168 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Lab } from '../../lab/lab.ts';
+import { PlainMesh } from '../../lab/plain-mesh.ts';
 import type { StrongswanVersion } from '../../lab/strongswan.ts';
 import { waitFor } from '../../lab/wait-for.ts';
-import { limit } from '../row.ts';
+import { limit, type Say } from '../row.ts';
 import { EventTail, isNowDirect } from './event-tail.ts';
-import type { PathMeasurement } from './path-row.ts';
+import type { PathMeasurement, PathRow } from './path-row.ts';
 import { lostAtMs } from './ping-trace.ts';
-import { ENDS, peerConnectionOf, Scene, type End } from './scene.ts';
+import { ENDS, otherEndOf, peerConnectionOf, Scene, type End, type ScenePing } from './scene.ts';
 
 const ROUNDS = { full: 100, quick: 10 } as const;
 const PING_INTERVAL_MS = 20;
 const DIRECT_MS = 120_000;
+/** Traffic stays on the relay for as long as the product leaves it there. */
+const RELAYED_MS = 1500;
 
-/** Ends the direct tunnel on command, at either end in turn, and waits for the next one, under a ping all the time. */
+/**
+ * Ends the direct tunnel on command, at either end in turn, and sets up the next one, under a ping all the time: by the
+ * product, and in a lab beside it by swanctl alone, in turns. A charon by itself loses packets at a switch, too.
+ */
 export function switching(strongswan: StrongswanVersion, quick: boolean): PathMeasurement {
   const rounds = quick ? ROUNDS.quick : ROUNDS.full;
-  const name = `packets lost in ${rounds} fallbacks and ${rounds} upgrades on command, 50 pings a second, ${strongswan}`;
+  const name = `packets lost in ${rounds} fallbacks and ${rounds} upgrades on command, 50 pings a second / swanctl's, ${strongswan}`;
   return {
     names: [name],
     measure: async (say) => {
-      await using scene = await Scene.create({ strongswan });
-      const tails = await Promise.all(ENDS.map((end) => EventTail.start(scene, end)));
-      await scene.allow();
-      await scene.untilDirect(DIRECT_MS);
-      const { ping, trace } = await scene.ping(ENDS[0], PING_INTERVAL_MS);
-      const switches: Switches[] = [];
+      await using product = await ProductSwitching.start(strongswan);
+      await using plain = await PlainSwitching.start(strongswan);
       for (let round = 0; round < rounds; round += 1) {
-        switches.push(await fallAndRise(scene, tails, ENDS[round % ENDS.length] ?? ENDS[0]));
+        const end = ENDS[round % ENDS.length] ?? ENDS[0];
+        await product.fallAndRise(end);
+        await plain.fallAndRise(end, say);
         if (round % 10 === 9) say(`${round + 1} of ${rounds}`);
       }
-      const { sent, received } = await ping.stop();
-      say(`${received} of ${sent} packets came back`);
-      const row = limit(name, 'packets', [sent - received], 0);
-      const lost = lostAtMs(await trace());
-      return [{ ...row, runs: rounds, seen: { sent, lost: lost.map((atMs) => whenOf(atMs, switches)).join(', ') } }];
+      return [rowOf(name, rounds, await product.stop(), await plain.stop())];
     },
   };
+}
+
+function rowOf(name: string, rounds: number, ours: Losses, other: Losses): PathRow {
+  const seen = {
+    sent: ours.sent,
+    lost: textOf(ours),
+    'sent beside swanctl': other.sent,
+    'lost beside swanctl': textOf(other),
+  };
+  return { ...limit(name, 'packets', [ours.lost], 0), other: other.lost, runs: rounds, seen };
+}
+
+/** What became of one ping. */
+interface Losses {
+  readonly sent: number;
+  readonly lost: number;
+  /** Of each lost packet, as far as the answers around it tell: when it was sent. */
+  readonly when: readonly string[];
+}
+
+function textOf({ when }: Losses): string {
+  return when.join(', ') || 'none';
 }
 
 /** Ms since the epoch. */
 interface Switches {
   readonly terminatedMs: number;
   readonly directMs: number;
+}
+
+/** The product's own way: it notices the end of its tunnel, and sets up another one. */
+class ProductSwitching implements AsyncDisposable {
+  readonly #scene: Scene;
+  readonly #tails: readonly EventTail[];
+  readonly #ping: ScenePing;
+  readonly #switches: Switches[] = [];
+
+  private constructor(scene: Scene, tails: readonly EventTail[], ping: ScenePing) {
+    this.#scene = scene;
+    this.#tails = tails;
+    this.#ping = ping;
+  }
+
+  static async start(strongswan: StrongswanVersion): Promise<ProductSwitching> {
+    const scene = await Scene.create({ strongswan });
+    const tails = await Promise.all(ENDS.map((end) => EventTail.start(scene, end)));
+    await scene.allow();
+    await scene.untilDirect(DIRECT_MS);
+    return new ProductSwitching(scene, tails, await scene.ping(ENDS[0], PING_INTERVAL_MS));
+  }
+
+  async fallAndRise(end: End): Promise<void> {
+    const terminatedMs = Date.now();
+    await this.#scene.lab.swanctl(end, ['--terminate', '--ike', peerConnectionOf(end)]);
+    const risen = await waitFor({
+      what: 'both ends with a new direct path',
+      observe: () =>
+        Promise.all(this.#tails.map(async (tail) => (await tail.since(terminatedMs)).find(isNowDirect)?.atMs ?? null)),
+      until: (moments) => moments.every((atMs) => atMs !== null),
+      timeoutMs: DIRECT_MS,
+    });
+    this.#switches.push({ terminatedMs, directMs: Math.max(...risen.map((atMs) => atMs ?? Number.NaN)) });
+  }
+
+  stop(): Promise<Losses> {
+    return lossesOf(this.#ping, this.#switches);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#scene[Symbol.asyncDispose]();
+  }
+}
+
+/** The same tunnels, certificates and NATs, and swanctl where the product would be. */
+class PlainSwitching implements AsyncDisposable {
+  readonly #lab: Lab;
+  readonly #mesh: PlainMesh;
+  readonly #ping: ScenePing;
+  readonly #switches: Switches[] = [];
+
+  private constructor(lab: Lab, mesh: PlainMesh, ping: ScenePing) {
+    this.#lab = lab;
+    this.#mesh = mesh;
+    this.#ping = ping;
+  }
+
+  static async start(strongswan: StrongswanVersion): Promise<PlainSwitching> {
+    const lab = await Lab.create({ strongswan });
+    try {
+      const mesh = await PlainMesh.start(lab);
+      for (const end of ENDS) {
+        await mesh.register(end);
+        await mesh.relay(end, otherEndOf(end));
+      }
+      const [from, to] = ENDS;
+      await mesh.initiateDirect(from, to);
+      const ping = await lab.longPing(from, lab.network.lanOf(to).address, {
+        intervalSeconds: PING_INTERVAL_MS / 1000,
+      });
+      const trace = async () => ({ replies: await ping.replies(), intervalMs: PING_INTERVAL_MS });
+      return new PlainSwitching(lab, mesh, { ping, trace });
+    } catch (error) {
+      await lab[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  async fallAndRise(end: End, say: Say): Promise<void> {
+    const terminatedMs = Date.now();
+    await this.#mesh.terminateDirect(end, otherEndOf(end));
+    await sleep(RELAYED_MS);
+    await this.#mesh.initiateDirectEitherWay(end, otherEndOf(end), say);
+    this.#switches.push({ terminatedMs, directMs: Date.now() });
+  }
+
+  stop(): Promise<Losses> {
+    return lossesOf(this.#ping, this.#switches);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#lab[Symbol.asyncDispose]();
+  }
+}
+
+async function lossesOf({ ping, trace }: ScenePing, switches: readonly Switches[]): Promise<Losses> {
+  const { sent, received } = await ping.stop();
+  return { sent, lost: sent - received, when: lostAtMs(await trace()).map((atMs) => whenOf(atMs, switches)) };
 }
 
 /** Which of the two switches a lost packet belongs to. */
@@ -49,16 +172,4 @@ function whenOf(lostMs: number, switches: readonly Switches[]): string {
   const [what, sinceMs] =
     lostMs + PING_INTERVAL_MS < last.directMs ? ['a terminate', last.terminatedMs] : ['an upgrade', last.directMs];
   return `${(lostMs - sinceMs).toFixed(0)} ms after ${what}`;
-}
-
-async function fallAndRise(scene: Scene, tails: readonly EventTail[], end: End): Promise<Switches> {
-  const startMs = Date.now();
-  await scene.lab.swanctl(end, ['--terminate', '--ike', peerConnectionOf(end)]);
-  const risen = await waitFor({
-    what: 'both ends with a new direct path',
-    observe: () => Promise.all(tails.map(async (tail) => (await tail.since(startMs)).find(isNowDirect)?.atMs ?? null)),
-    until: (moments) => moments.every((atMs) => atMs !== null),
-    timeoutMs: DIRECT_MS,
-  });
-  return { terminatedMs: startMs, directMs: Math.max(...risen.map((atMs) => atMs ?? Number.NaN)) };
 }
