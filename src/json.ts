@@ -11,5 +11,10 @@ export function canonicalJson(value: unknown): string {
 
 /** Hex SHA-256 of the canonical JSON. */
 export function digestOf(value: unknown): string {
-  return createHash('sha256').update(canonicalJson(value)).digest('hex');
+  return digestOfText(canonicalJson(value));
+}
+
+/** Hex SHA-256 of a text as it is. */
+export function digestOfText(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
 }
