@@ -1,19 +1,30 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { systemCodeOf } from './errors.ts';
 
 /**
  * Replaces a file as a whole and returns when it is on disk: after a crash there is the old one or the new one. When it
  * throws there is one of them as well, and usually the old one; what was written of the new one is removed, for a disk
- * that is full needs the space.
+ * that is full needs the space. The old one stays at `previous`, where that is given.
  */
-export function writeDurably(path: string, text: string, mode: number): void {
+export function writeDurably(path: string, text: string, mode: number, previous?: string): void {
   const temporary = `${path}.new`;
   try {
     withFile(openSync(temporary, 'w', mode), (fd) => {
       writeFileSync(fd, text);
       fsyncSync(fd);
     });
+    if (previous !== undefined) keepAs(path, previous);
     renameSync(temporary, path);
   } catch (error) {
     removeIfPossible(temporary);
@@ -58,6 +69,19 @@ function removeIfPossible(path: string): void {
   } catch {
     // Nothing that could be done about it.
   }
+}
+
+/** By a second name: there is no moment at which the file is missing. */
+function keepAs(path: string, previous: string): void {
+  const temporary = `${previous}.new`;
+  rmSync(temporary, { force: true });
+  try {
+    linkSync(path, temporary);
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return;
+    throw error;
+  }
+  renameSync(temporary, previous);
 }
 
 function withFile(fd: number, use: (fd: number) => void): void {

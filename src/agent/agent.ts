@@ -14,10 +14,8 @@ import { CharonLoop } from './charon-loop.ts';
 import type { AgentConfig } from './config.ts';
 import { DirectPaths } from './direct-paths.ts';
 import { enrolNode } from './enrol.ts';
-import type { StateFileError } from './disk.ts';
 import { EventLog } from './event-log.ts';
 import { FrozenCharon } from './frozen-charon.ts';
-import { HeldCrl } from './held-crl.ts';
 import { LinkWatch } from './link-watch.ts';
 import { localAddresses } from './local-addresses.ts';
 import { LocalRefusal } from './local-server.ts';
@@ -29,6 +27,7 @@ import { systemNetwork } from './netcheck/udp-network.ts';
 import { NodeState } from './node-state.ts';
 import { Repairs } from './repairs.ts';
 import { agentStatus } from './status.ts';
+import { StateKeeper } from './state-keeper.ts';
 import { storedIn, type NodeIdentity, type Stored } from './stored.ts';
 import { restartService, SYSTEMCTL } from './systemctl.ts';
 
@@ -66,10 +65,10 @@ export class Agent {
   readonly #loopback: MeshLoopback;
   readonly #links: LinkWatch;
   readonly #evidence = new EvidenceBoard();
+  readonly #keeper: StateKeeper;
   readonly #node: NodeState;
   readonly #charonLoop: CharonLoop;
   readonly #network: NodeNetwork;
-  readonly #crl: HeldCrl;
   #identity: NodeIdentity | undefined;
   #credentials: CharonCredentials | undefined;
   #channel: ControlChannel | undefined;
@@ -86,8 +85,13 @@ export class Agent {
     this.#repairs = new Repairs(deps.clock);
     this.#loopback = new MeshLoopback(() => deps.clock.monotonicMs());
     this.#links = new LinkWatch({ ...deps, onChange: () => this.#charonLoop.trigger() });
-    this.#crl = new HeldCrl(this.#stored.crl, () => this.#identity?.ca);
     this.#setIdentity(this.#stored.identity.read());
+    this.#keeper = new StateKeeper({
+      clock: deps.clock,
+      desiredFile: this.#stored.desired,
+      trustFile: this.#stored.trust,
+      onUnusable: (error) => this.#noteUnusable(error),
+    });
     this.#node = this.#makeNode();
     this.#evidence.keep(this.#node.desired?.connections ?? []);
     this.#charonLoop = this.#makeCharonLoop();
@@ -153,7 +157,7 @@ export class Agent {
   }
 
   /** What cannot be read is asked of the coordinator again, or given to charon again. */
-  #noteUnusable(error: StateFileError): void {
+  #noteUnusable(error: Error): void {
     this.#deps.logger.error({ err: error }, 'state file not usable');
   }
 
@@ -184,16 +188,13 @@ export class Agent {
     return new NodeState({
       clock: this.#deps.clock,
       agentVersion: this.#deps.agentVersion,
-      desiredFile: this.#stored.desired,
-      held: this.#stored.desired.readIfUsable((error) => this.#noteUnusable(error)),
+      keeper: this.#keeper,
       directPaths: this.#directPaths,
       links: this.#links,
       repairs: this.#repairs,
       localAddresses,
       ownNat: () => this.#network.last?.natKind ?? 'unknown',
       logged: (connection) => this.#evidence.latest(connection),
-      identity: () => this.#identity,
-      crl: this.#crl,
       channelDownMs: () => this.#channel?.downMs ?? Number.POSITIVE_INFINITY,
       send: (frame) => this.#channel?.send(frame) ?? false,
       onEvent: (event) => this.#events.add(event),
@@ -222,7 +223,7 @@ export class Agent {
       random,
       logger: logger.child({ component: 'charon' }),
       reconciler,
-      credentials: () => this.#credentialsWithCrl(),
+      credentials: () => this.#credentials,
       target: () => this.#target(),
       prepare: () => this.#holdMeshAddresses(),
       gate: (observed) => this.#node.gate(observed),
@@ -274,12 +275,10 @@ export class Agent {
   #target(): Target | undefined {
     const { desired } = this.#node;
     const credentials = this.#credentials;
-    const crl = this.#crl.current;
     if (desired === undefined || credentials === undefined) return undefined;
     return {
       desired,
       credentialsDigest: credentials.digest,
-      ...(crl !== undefined && { crlDigest: crl.digest }),
       digestOf: (connection) => requestDigest(connection, credentials),
     };
   }
@@ -347,7 +346,9 @@ export class Agent {
     if (this.#isEnrolling) throw new LocalRefusal(409, 'enrolling', 'another enrolment is under way');
     this.#isEnrolling = true;
     try {
-      this.#setIdentity(await enrolNode(this.#stored, this.#config.keyType, command, signal));
+      const { identity, trust } = await enrolNode(this.#stored, this.#config.keyType, command, signal);
+      this.#keeper.enrolled(trust);
+      this.#setIdentity(identity);
     } finally {
       this.#isEnrolling = false;
     }
@@ -371,21 +372,6 @@ export class Agent {
   #setIdentity(identity: NodeIdentity | undefined): void {
     this.#identity = identity;
     this.#credentials = identity === undefined ? undefined : credentialsOf(identity);
-    this.#restoreCrl();
-  }
-
-  #credentialsWithCrl(): CharonCredentials | undefined {
-    const crl = this.#crl.current?.der;
-    return this.#credentials && { ...this.#credentials, ...(crl !== undefined && { crl }) };
-  }
-
-  /** Without it the node waits for the coordinator's next word; peers are told by their desired state as well. */
-  #restoreCrl(): void {
-    try {
-      this.#crl.restore(this.#stored.crl.readIfUsable((error) => this.#noteUnusable(error)));
-    } catch (error) {
-      this.#deps.logger.warn({ err: error }, 'list of revoked certificates not usable');
-    }
   }
 
   async #netCheck(signal: AbortSignal): Promise<NetCheck> {
@@ -400,7 +386,10 @@ export class Agent {
     if (this.#node.isCharonThere) await this.#charonLoop.refresh(FRESH_WITHIN_MS);
     const status = agentStatus({
       report: this.#node.report(),
-      hostProblems: [this.#diskProblem, this.#loopback.problem, this.#links.problem].filter((each) => each !== null),
+      hostProblems: [
+        ...this.#keeper.problems,
+        ...[this.#diskProblem, this.#loopback.problem, this.#links.problem].filter((each) => each !== null),
+      ],
       generations: this.#node.generations,
       node: this.#identity?.node ?? null,
       mesh: this.#identity?.mesh ?? null,

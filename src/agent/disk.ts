@@ -17,24 +17,42 @@ const FILE_BYTES_MAX = 16 * 1024 * 1024;
 export class StateFile<T> {
   readonly #path: string;
   readonly #schema: z.ZodType<T>;
+  readonly #keepsPrevious: boolean;
+  /** The file was found to be of no use: it must not take the place of the copy before it. */
+  #isUnusable = false;
 
-  constructor(path: string, schema: z.ZodType<T>) {
+  /** With `keepsPrevious`, the value before the last one stays beside it, as `….previous`: see {@link readEither}. */
+  constructor(
+    path: string,
+    schema: z.ZodType<T>,
+    { keepsPrevious = false }: { readonly keepsPrevious?: boolean } = {},
+  ) {
     this.#path = path;
     this.#schema = schema;
+    this.#keepsPrevious = keepsPrevious;
   }
 
   /** The value, or undefined when the file is not there. Throws a StateFileError when it is unreadable or altered. */
   read(): T | undefined {
-    try {
-      const bytes = readFileSync(this.#path);
-      if (bytes.length > FILE_BYTES_MAX)
-        throw new StateFileError(`${this.#path} is larger than ${FILE_BYTES_MAX} bytes`);
-      return this.#parse(bytes.toString('utf8'));
-    } catch (cause) {
-      if (systemCodeOf(cause) === 'ENOENT') return undefined;
-      if (cause instanceof StateFileError) throw cause;
-      throw new StateFileError(`${this.#path}: ${messageOf(cause)}`, { cause });
+    return this.#read(this.#path);
+  }
+
+  /**
+   * What `use` makes of the value or, when the file is damaged or gone, or `use` throws, of the value before it. Undefined
+   * when neither is of use; `onUnusable` hears of each that is not.
+   */
+  readEither<U>(use: (value: T) => U, onUnusable: (error: Error) => void): U | undefined {
+    for (const path of [this.#path, previousOf(this.#path)]) {
+      try {
+        const value = this.#read(path);
+        if (value !== undefined) return use(value);
+      } catch (error) {
+        if (!(error instanceof Error)) throw error;
+        if (path === this.#path) this.#isUnusable = true;
+        onUnusable(error);
+      }
     }
+    return undefined;
   }
 
   /** Like `read`, for a value that can be had again: one that cannot be used is as good as none, and is told of. */
@@ -52,9 +70,23 @@ export class StateFile<T> {
   write(value: T): void {
     try {
       makeFolderDurably(dirname(this.#path));
-      writeDurably(this.#path, `${JSON.stringify({ sha256: digestOf(value), value })}\n`, 0o600);
+      const previous = this.#keepsPrevious && !this.#isUnusable ? previousOf(this.#path) : undefined;
+      writeDurably(this.#path, `${JSON.stringify({ sha256: digestOf(value), value })}\n`, 0o600, previous);
+      this.#isUnusable = false;
     } catch (cause) {
       throw new StateFileError(`${this.#path}: ${messageOf(cause)}`, { cause });
+    }
+  }
+
+  #read(path: string): T | undefined {
+    try {
+      const bytes = readFileSync(path);
+      if (bytes.length > FILE_BYTES_MAX) throw new StateFileError(`${path} is larger than ${FILE_BYTES_MAX} bytes`);
+      return this.#parse(path, bytes.toString('utf8'));
+    } catch (cause) {
+      if (systemCodeOf(cause) === 'ENOENT') return undefined;
+      if (cause instanceof StateFileError) throw cause;
+      throw new StateFileError(`${path}: ${messageOf(cause)}`, { cause });
     }
   }
 
@@ -63,13 +95,16 @@ export class StateFile<T> {
     rmSync(this.#path, { force: true });
   }
 
-  #parse(text: string): T {
+  #parse(path: string, text: string): T {
     const file: unknown = JSON.parse(text);
     if (file === null || typeof file !== 'object' || !('sha256' in file) || !('value' in file)) {
-      throw new StateFileError(`${this.#path} is no file of this agent's`);
+      throw new StateFileError(`${path} is no file of this agent's`);
     }
-    if (digestOf(file.value) !== file.sha256)
-      throw new StateFileError(`${this.#path} is damaged: its checksum does not fit`);
+    if (digestOf(file.value) !== file.sha256) throw new StateFileError(`${path} is damaged: its checksum does not fit`);
     return this.#schema.parse(file.value);
   }
+}
+
+function previousOf(path: string): string {
+  return `${path}.previous`;
 }

@@ -1,12 +1,20 @@
+import { publicKeySchema } from '../control/signing-key.ts';
 import { enroll } from '../identity/enroll.ts';
 import { createCsr } from '../identity/csr.ts';
 import { IdentityError } from '../identity/identity-error.ts';
 import { generatePrivateKey, type KeyKind } from '../identity/keys.ts';
 import type { EnrollCommand } from './api.ts';
 import { LocalRefusal } from './local-server.ts';
+import { pinnedTrust, type StateTrust } from './state-trust.ts';
 import type { NodeIdentity, PendingKeys, Stored } from './stored.ts';
 
 const TIMEOUT_MS = 30_000;
+
+/** Who this node is now, and whom it believes about its desired state. */
+export interface Enrolled {
+  readonly identity: NodeIdentity;
+  readonly trust: StateTrust;
+}
 
 /**
  * Makes this node's keys, has the coordinator certify them, and stores the identity. The keys are on disk before they
@@ -18,7 +26,7 @@ export async function enrolNode(
   keyType: KeyKind,
   request: Pick<EnrollCommand, 'coordinator' | 'token' | 'name'>,
   signal: AbortSignal,
-): Promise<NodeIdentity> {
+): Promise<Enrolled> {
   try {
     const keys = await pendingKeys(stored, keyType);
     const reply = await enroll({
@@ -30,7 +38,12 @@ export async function enrolNode(
       signal,
       timeoutMs: TIMEOUT_MS,
     });
-    const { node, mesh, ca, channelCertificate, ikeCertificate } = reply;
+    const { node, mesh, ca, channelCertificate, ikeCertificate, signingKeys } = reply;
+    const former = stored.trust.readEither(
+      (trust) => trust,
+      () => undefined,
+    );
+    const trust = pinnedTrust({ mesh, node, keys: signingKeys.map((key) => publicKeySchema.parse(key)) }, former);
     const identity: NodeIdentity = {
       node,
       mesh,
@@ -41,9 +54,11 @@ export async function enrolNode(
       channelKey: keys.channelKey,
       ikeKey: keys.ikeKey,
     };
+    // With the identity alone the node would believe no state.
+    stored.trust.write(trust);
     stored.identity.write(identity);
     stored.pendingKeys.remove();
-    return identity;
+    return { identity, trust };
   } catch (error) {
     if (!(error instanceof IdentityError)) throw error;
     // Kept for a retry, they would be refused for ever.

@@ -1,8 +1,13 @@
 import type { Clock } from '../clock.ts';
-import type { AgentFrame, CoordinatorFrame, LinkHint, ResourceOutcome } from '../control/frames.ts';
+import {
+  PROTOCOL_VERSION,
+  type AgentFrame,
+  type CoordinatorFrame,
+  type LinkHint,
+  type ResourceOutcome,
+} from '../control/frames.ts';
 import type { LinkReport, NodeEvent, NodeReport } from '../control/report.ts';
-import { messageOf } from '../errors.ts';
-import { desiredStateSchema, type DesiredState } from '../ike/desired-state.ts';
+import type { DesiredState } from '../ike/desired-state.ts';
 import { canonicalJson, digestOf } from '../json.ts';
 import type { ObservedState, Step } from '../reconcile/charon.ts';
 import type { DatedEvidence } from '../paths/evidence-board.ts';
@@ -10,12 +15,11 @@ import type { NatKind } from '../paths/path-cause.ts';
 import type { Gate, PathWishes, RoundResult } from '../reconcile/loop.ts';
 import type { DirectPaths } from './direct-paths.ts';
 import { effectiveHints, mediatedLinks } from './hints.ts';
-import type { HeldCrl } from './held-crl.ts';
 import type { LinkWatch } from './link-watch.ts';
 import type { Repairs } from './repairs.ts';
 import { connectionReports, linkReports, type ReportInput } from './report.ts';
-import type { HeldState, NodeIdentity } from './stored.ts';
-import type { StateFile } from './disk.ts';
+import { claimOf, type StateFrame } from './state-acceptance.ts';
+import type { StateKeeper } from './state-keeper.ts';
 
 /** Before there is a desired state. */
 const NO_WISHES: PathWishes = { allows: () => false, abandon: new Set(), rekey: new Set(), lookInMs: Infinity };
@@ -26,10 +30,8 @@ const REPORT_EVERY_MS = 30_000;
 export interface NodeDeps {
   readonly clock: Clock;
   readonly agentVersion: string;
-  /** Takes each new desired state before it counts. */
-  readonly desiredFile: Pick<StateFile<HeldState>, 'write'>;
-  /** What was on disk at the start. */
-  readonly held: HeldState | undefined;
+  /** The desired state, and which one may come after it. */
+  readonly keeper: StateKeeper;
   readonly directPaths: DirectPaths;
   readonly links: Pick<LinkWatch, 'look' | 'reading' | 'isSilent' | 'tellLost' | 'takeOwnSilence' | 'isProven'>;
   readonly repairs: Repairs;
@@ -38,8 +40,6 @@ export interface NodeDeps {
   readonly ownNat: () => NatKind;
   /** What charon's log says about a connection that does not come up. */
   readonly logged: (connection: string) => DatedEvidence | undefined;
-  readonly identity: () => NodeIdentity | undefined;
-  readonly crl: Pick<HeldCrl, 'take'>;
   /** How long the control channel has been down, in ms. */
   readonly channelDownMs: () => number;
   /** Sends on the control channel when it is open. */
@@ -52,7 +52,6 @@ export interface NodeDeps {
 /** What this node knows: the desired state it holds, what charon showed last, and what it tells the coordinator. */
 export class NodeState {
   readonly #deps: NodeDeps;
-  #held: HeldState | undefined;
   #hints: readonly LinkHint[] | undefined;
   #round: RoundResult | undefined;
   #charonProblem: string | null = 'not connected to charon yet';
@@ -63,11 +62,10 @@ export class NodeState {
 
   constructor(deps: NodeDeps) {
     this.#deps = deps;
-    this.#held = deps.held;
   }
 
   get desired(): DesiredState | undefined {
-    return this.#held?.state;
+    return this.#deps.keeper.held?.state;
   }
 
   /** False until charon was seen, and again when it is lost. */
@@ -76,7 +74,7 @@ export class NodeState {
   }
 
   get generations(): { readonly generation: number | null; readonly applied: number | null } {
-    return { generation: this.#held?.generation ?? null, applied: this.#appliedGeneration };
+    return { generation: this.#deps.keeper.held?.statement.generation ?? null, applied: this.#appliedGeneration };
   }
 
   /** Which set-ups the paths want, given what charon shows. Mediated children wait for their turn; others need none. */
@@ -134,8 +132,10 @@ export class NodeState {
   }
 
   hello(): AgentFrame {
-    const { epoch = null, generation = 0, digest = null } = this.#held ?? {};
-    return { type: 'hello', protocol: 1, agentVersion: this.#deps.agentVersion, epoch, generation, digest };
+    const { keeper, agentVersion } = this.#deps;
+    const { epoch = null, generation = 0, digest = null } = keeper.held?.statement ?? {};
+    const keys = [...keeper.keys];
+    return { type: 'hello', protocol: PROTOCOL_VERSION, agentVersion, epoch, generation, digest, keys };
   }
 
   /** After each hello: the coordinator starts from nothing. */
@@ -149,15 +149,15 @@ export class NodeState {
 
   received(frame: CoordinatorFrame): void {
     switch (frame.type) {
-      case 'unchanged':
-        return;
       case 'links':
         this.#hints = frame.hints;
         return this.#deps.changed();
+      case 'keys':
+        return this.#introduce(frame);
+      case 'unchanged':
+      case 'delta':
       case 'snapshot':
         return this.#take(frame);
-      case 'crl':
-        return this.#takeCrl(frame.der);
     }
   }
 
@@ -194,66 +194,55 @@ export class NodeState {
     if (this.#deps.send({ type: 'report', report: fitted(report) })) this.#sentReport = { digest, atMs: nowMs };
   }
 
-  #takeCrl(der: string): void {
-    try {
-      const taken = this.#deps.crl.take(der);
-      if (taken === undefined) return;
-      this.#event('crl', `list ${taken.number} of revoked certificates received`);
-    } catch (error) {
-      this.#event('crl', `list of revoked certificates: ${messageOf(error).slice(0, 900)}`);
+  /** A state that is refused changes nothing, and both ends are told why. */
+  #take(frame: StateFrame): void {
+    const receipt = this.#deps.keeper.receive(frame);
+    const { epoch, generation } = claimOf(frame.signed);
+    switch (receipt.kind) {
+      case 'changed':
+        this.#appliedGeneration = null;
+        this.#event('channel', `desired state ${generation} received`);
+        return this.#deps.changed();
+      case 'confirmed':
+        // Under another generation it is another one to be confirmed, too.
+        if (this.#round !== undefined) this.#sendOutcomes(this.#round);
+        return;
+      case 'resend':
+        this.#deps.send({ type: 'resend', reason: receipt.message });
+        return;
+      case 'refused': {
+        const { message } = receipt;
+        this.#event('channel', `desired state ${generation} refused: ${message}`);
+        const outcomes = [{ resource: 'state', ok: false, message }];
+        this.#deps.send({ type: 'nack', epoch, generation, outcomes });
+        return;
+      }
     }
-    this.#deps.changed();
   }
 
-  /** All or nothing: a state that is not for this node, older, altered or not understood changes nothing. */
-  #take(frame: Extract<CoordinatorFrame, { type: 'snapshot' }>): void {
-    try {
-      const state = this.#checked(frame);
-      const held: HeldState = { epoch: frame.epoch, generation: frame.generation, digest: frame.digest, state };
-      this.#deps.desiredFile.write(held);
-      this.#held = held;
-    } catch (error) {
-      const message = messageOf(error).slice(0, 1000);
-      this.#event('channel', `desired state ${frame.generation} refused: ${message}`);
-      this.#deps.send({
-        type: 'nack',
-        generation: frame.generation,
-        outcomes: [{ resource: 'state', ok: false, message }],
-      });
-      return;
-    }
-    this.#appliedGeneration = null;
-    this.#event('channel', `desired state ${frame.generation} received`);
-    this.#deps.changed();
-  }
-
-  #checked(frame: Extract<CoordinatorFrame, { type: 'snapshot' }>): DesiredState {
-    if (digestOf(frame.state) !== frame.digest) throw new Error('its digest does not fit');
-    const state = desiredStateSchema.parse(frame.state);
-    const node = this.#deps.identity()?.node;
-    if (state.node !== node) throw new Error(`it is for node ${state.node}, and this is ${node ?? 'no node'}`);
-    if (this.#held !== undefined && this.#held.epoch === frame.epoch && frame.generation < this.#held.generation) {
-      throw new Error(`it is older than generation ${this.#held.generation}, which this node holds`);
-    }
-    return state;
+  #introduce(frame: Extract<CoordinatorFrame, { type: 'keys' }>): void {
+    const before = this.#deps.keeper.keys[0];
+    const problem = this.#deps.keeper.introduce(frame);
+    if (problem !== undefined) this.#event('channel', `new signing key refused: ${problem}`);
+    else if (this.#deps.keeper.keys[0] !== before) this.#event('channel', 'the mesh has a new signing key');
   }
 
   #sendOutcomes(round: RoundResult): void {
-    const held = this.#held;
+    const { held } = this.#deps.keeper;
     // A round that began before this state was received says nothing about it.
     if (held === undefined || round.target?.desired !== held.state) return;
     const refused = new Map(
       round.refusals.filter(({ step }) => step === 'load').map(({ resource, message }) => [resource, message]),
     );
     if (round.notLoaded.length > 0 && refused.size === 0) return;
-    const isListed = round.target.crlDigest !== undefined;
-    const names = ['credentials', ...(isListed ? ['crl'] : []), ...held.state.connections.map(({ name }) => name)];
+    const names = ['credentials', ...held.state.connections.map(({ name }) => name)];
     const outcomes: ResourceOutcome[] = names.map((resource) => {
       const message = refused.get(resource) ?? (round.notLoaded.includes(resource) ? 'not loaded yet' : null);
       return { resource, ok: message === null, message };
     });
-    this.#appliedGeneration = round.notLoaded.length === 0 ? held.generation : null;
-    const frame: AgentFrame = { type: refused.size === 0 ? 'ack' : 'nack', generation: held.generation, outcomes };
+    const { epoch, generation } = held.statement;
+    this.#appliedGeneration = round.notLoaded.length === 0 ? generation : null;
+    const frame: AgentFrame = { type: refused.size === 0 ? 'ack' : 'nack', epoch, generation, outcomes };
     const digest = canonicalJson(frame);
     if (digest !== this.#sentOutcome && this.#deps.send(frame)) this.#sentOutcome = digest;
   }

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { z } from 'zod';
+import { signedSchema } from '../control/statement.ts';
 import { KEY_KINDS } from '../identity/keys.ts';
-import { desiredStateSchema, type DesiredState } from '../ike/desired-state.ts';
 import { ledgerSchema, type Ledger } from '../reconcile/ledger.ts';
 import { charonRestartSchema, type CharonRestart } from './charon-freeze.ts';
 import { StateFile } from './disk.ts';
-import { storedCrlSchema, type StoredCrl } from './held-crl.ts';
+import { stateTrustSchema, type StateTrust } from './state-trust.ts';
 
 /** Who this node is: written once, at enrolment. The keys never leave this file but for charon and the TLS socket. */
 const identitySchema = z.strictObject({
@@ -21,20 +21,9 @@ const identitySchema = z.strictObject({
 });
 export type NodeIdentity = Readonly<z.output<typeof identitySchema>>;
 
-const heldStateSchema = z.strictObject({
-  epoch: z.string(),
-  generation: z.number().int().min(0),
-  digest: z.string(),
-  state: desiredStateSchema,
-});
-
-/** The desired state as it was received. */
-export interface HeldState {
-  readonly epoch: string;
-  readonly generation: number;
-  readonly digest: string;
-  readonly state: DesiredState;
-}
+/** The desired state as it was received, with its proof; both are checked again when they are read. */
+const storedStateSchema = z.strictObject({ signed: signedSchema, state: z.string() });
+export type StoredState = Readonly<z.output<typeof storedStateSchema>>;
 
 /** Keys that were made for an enrolment that is not finished: a retry must come with the same ones. */
 const pendingKeysSchema = z.strictObject({ keyType: z.enum(KEY_KINDS), channelKey: z.string(), ikeKey: z.string() });
@@ -44,9 +33,9 @@ export type PendingKeys = Readonly<z.output<typeof pendingKeysSchema>>;
 export interface Stored {
   readonly identity: StateFile<NodeIdentity>;
   readonly pendingKeys: StateFile<PendingKeys>;
-  readonly desired: StateFile<HeldState>;
+  readonly trust: StateFile<StateTrust>;
+  readonly desired: StateFile<StoredState>;
   readonly ledger: StateFile<Ledger>;
-  readonly crl: StateFile<StoredCrl>;
   readonly charonRestart: StateFile<CharonRestart>;
 }
 
@@ -54,9 +43,9 @@ export function storedIn(stateDir: string): Stored {
   return {
     identity: new StateFile(join(stateDir, 'identity.json'), identitySchema),
     pendingKeys: new StateFile(join(stateDir, 'enrolment.json'), pendingKeysSchema),
-    desired: new StateFile<HeldState>(join(stateDir, 'desired.json'), heldStateSchema),
+    trust: new StateFile<StateTrust>(join(stateDir, 'trust.json'), stateTrustSchema, { keepsPrevious: true }),
+    desired: new StateFile(join(stateDir, 'desired.json'), storedStateSchema, { keepsPrevious: true }),
     ledger: new StateFile<Ledger>(join(stateDir, 'ledger.json'), ledgerSchema),
-    crl: new StateFile<StoredCrl>(join(stateDir, 'crl.json'), storedCrlSchema),
     charonRestart: new StateFile<CharonRestart>(join(stateDir, 'charon-restart.json'), charonRestartSchema),
   };
 }

@@ -1,8 +1,11 @@
 import { z } from 'zod';
+import { FRAME_BYTES_MAX } from './limits.ts';
 import { natKindSchema, nodeEventSchema, nodeReportSchema } from './report.ts';
+import { publicKeySchema } from './signing-key.ts';
+import { signedSchema } from './statement.ts';
 
 /** Version of this protocol; both ends close with {@link CLOSE_CODES}.protocol when they differ. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 /** WebSocket close codes of the control channel (private range). */
 export const CLOSE_CODES = {
@@ -18,6 +21,14 @@ export const CLOSE_CODES = {
 const generation = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const digest = z.string().regex(/^[0-9a-f]{64}$/);
 const text = z.string().max(1024);
+/** A state or a delta, in JSON: its digest is one of bytes. */
+const json = z.string().max(FRAME_BYTES_MAX);
+
+/** Signing keys that a node trusts at once: during a rotation the former one as well. */
+export const TRUSTED_KEYS_MAX = 2;
+
+/** Rotations that a node may have missed; one that has missed more is enrolled again. */
+export const INTRODUCTIONS_MAX = 64;
 
 /** What became of one resource of a desired state. */
 export const resourceOutcomeSchema = z.strictObject({
@@ -29,6 +40,13 @@ export const resourceOutcomeSchema = z.strictObject({
 });
 export type ResourceOutcome = Readonly<z.output<typeof resourceOutcomeSchema>>;
 
+const outcomesOfState = {
+  /** Null when a state was refused that does not tell its epoch. */
+  epoch: text.nullable(),
+  generation,
+  outcomes: z.array(resourceOutcomeSchema).max(8192),
+};
+
 /** From a node to the coordinator. */
 export const agentFrameSchema = z.discriminatedUnion('type', [
   /** First frame. Generation 0 and digest null: nothing held yet. */
@@ -39,11 +57,15 @@ export const agentFrameSchema = z.discriminatedUnion('type', [
     epoch: text.nullable(),
     generation,
     digest: digest.nullable(),
+    /** The signing keys that it trusts, the newest first. */
+    keys: z.array(publicKeySchema).max(TRUSTED_KEYS_MAX),
   }),
   /** All resources of this generation are in charon. */
-  z.strictObject({ type: z.literal('ack'), generation, outcomes: z.array(resourceOutcomeSchema).max(8192) }),
-  /** At least one is not; sent again when the outcomes change. */
-  z.strictObject({ type: z.literal('nack'), generation, outcomes: z.array(resourceOutcomeSchema).max(8192) }),
+  z.strictObject({ type: z.literal('ack'), ...outcomesOfState }),
+  /** At least one is not, or the state as a whole was refused; sent again when the outcomes change. */
+  z.strictObject({ type: z.literal('nack'), ...outcomesOfState }),
+  /** A delta or an `unchanged` does not fit what this node holds: it asks for the snapshot. */
+  z.strictObject({ type: z.literal('resend'), reason: text }),
   z.strictObject({ type: z.literal('report'), report: nodeReportSchema }),
   z.strictObject({ type: z.literal('events'), events: z.array(nodeEventSchema).max(1000) }),
 ]);
@@ -66,12 +88,14 @@ export type LinkHint = Readonly<z.output<typeof linkHintSchema>>;
 
 /** From the coordinator to a node. */
 export const coordinatorFrameSchema = z.discriminatedUnion('type', [
-  /** Answer to a hello whose epoch, generation and digest are current. */
-  z.strictObject({ type: z.literal('unchanged'), epoch: text, generation }),
-  /** The whole desired state. `digest` is `digestOf(state)`; `state` is checked by ike's own schema at the agent. */
-  z.strictObject({ type: z.literal('snapshot'), epoch: text, generation, digest, state: z.unknown() }),
-  /** The list of revoked certificates (DER in base64), when there is a new one and after the hello. The CA has signed it. */
-  z.strictObject({ type: z.literal('crl'), der: z.string().max(90_000) }),
+  /** The node holds the right state already; the statement may be a new one about it. */
+  z.strictObject({ type: z.literal('unchanged'), signed: signedSchema }),
+  /** The whole desired state in JSON. What is signed is its digest. */
+  z.strictObject({ type: z.literal('snapshot'), signed: signedSchema, state: json }),
+  /** What makes the desired state out of the one with the digest `base`; what is signed is the digest of the result. */
+  z.strictObject({ type: z.literal('delta'), signed: signedSchema, base: digest, delta: json }),
+  /** Signing keys that came after the one that the node trusts, each introduced by the one before it. */
+  z.strictObject({ type: z.literal('keys'), introductions: z.array(signedSchema).min(1).max(INTRODUCTIONS_MAX) }),
   /** All of the node's link hints; replaces the last ones. */
   z.strictObject({ type: z.literal('links'), hints: z.array(linkHintSchema).max(4096) }),
 ]);

@@ -40,7 +40,7 @@ export interface IssuedToken {
 }
 
 export interface Enrolment {
-  readonly reply: EnrolmentReply;
+  readonly reply: Omit<EnrolmentReply, 'signingKeys'>;
   /** False when the node had it already and only asked again. */
   readonly isNew: boolean;
 }
@@ -104,7 +104,7 @@ export class Admission {
     return { channelCertificate, ikeCertificate };
   }
 
-  #reply({ name, channelCertificate, ikeCertificate }: Certificates & Pick<NodeRecord, 'name'>): EnrolmentReply {
+  #reply({ name, channelCertificate, ikeCertificate }: Certificates & Pick<NodeRecord, 'name'>): Enrolment['reply'] {
     const { mesh, certificatePem: ca } = this.#ca;
     return { node: name, mesh, ca, channelCertificate, ikeCertificate };
   }

@@ -4,6 +4,8 @@ import { HttpRefusal, type HttpRefusalOptions } from '../http-service.ts';
 const API_REFUSALS = {
   'bad-request': 400,
   'spec-refused': 400,
+  'mass-removal': 400,
+  'signature-refused': 400,
   unauthorized: 401,
   forbidden: 403,
   'foreign-origin': 403,

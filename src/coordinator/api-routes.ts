@@ -1,14 +1,23 @@
 import type { ServerResponse } from 'node:http';
 import { z } from 'zod';
-import { readmitRequestSchema, revokeRequestSchema, SPEC_CONTENT_TYPE, tokenRequestSchema } from './api.ts';
+import { SigningError } from '../control/signing-error.ts';
+import {
+  readmitRequestSchema,
+  revokeRequestSchema,
+  signaturesRequestSchema,
+  signingKeyRequestSchema,
+  SPEC_CONTENT_TYPE,
+  tokenRequestSchema,
+} from './api.ts';
 import { streamEvents } from './api-events.ts';
 import { ApiRefused } from './api-refused.ts';
 import { parseJson, parseQuery, type ApiRequest } from './api-request.ts';
 import type { Attempt } from './audit-log.ts';
 import { sendBackup } from './api-backup.ts';
-import type { Coordinator } from './coordinator.ts';
+import type { ApplySpecOptions, Coordinator } from './coordinator.ts';
+import { SignaturesRefused } from './issued-states.ts';
 import type { Role } from './role.ts';
-import { SpecRefused } from './spec-in-force.ts';
+import { MassRemovalRefused, SpecRefused } from './spec-in-force.ts';
 
 /** Answers a request with what goes out as JSON. Throws an ApiRefused. */
 type Answer = (coordinator: Coordinator, request: ApiRequest) => unknown;
@@ -52,7 +61,8 @@ export interface ApiMethods {
 export type ApiRoute = Read | Change;
 
 const flag = z.enum(['true', 'false']).default('false');
-const dryRunSchema = z.strictObject({ dryRun: flag });
+const applySchema = z.strictObject({ dryRun: flag, allowMassRemoval: flag });
+const afterSchema = z.strictObject({ after: z.string().max(63).default('') });
 const backupSchema = z.strictObject({ keys: flag });
 const nothingSchema = z.strictObject({});
 
@@ -76,8 +86,50 @@ export const API_ROUTES: ReadonlyMap<string, ApiMethods> = new Map<string, ApiMe
         action: 'spec.apply',
         bodyType: SPEC_CONTENT_TYPE,
         answer: (coordinator, { query, body }, attempt) => {
-          const { dryRun } = parseQuery(dryRunSchema, query);
-          return applySpec(coordinator, body, { dryRun: dryRun === 'true', attempt });
+          const { dryRun, allowMassRemoval } = parseQuery(applySchema, query);
+          return applySpec(coordinator, body, {
+            dryRun: dryRun === 'true',
+            allowMassRemoval: allowMassRemoval === 'true',
+            attempt,
+          });
+        },
+      },
+    },
+  ],
+  [
+    '/v1/unsigned',
+    {
+      GET: {
+        role: 'viewer',
+        answer: (coordinator, { query }) => coordinator.unsignedStates(parseQuery(afterSchema, query).after),
+      },
+    },
+  ],
+  [
+    '/v1/signatures',
+    {
+      POST: {
+        role: 'operator',
+        action: 'state.sign',
+        answer: (coordinator, { query, body }, attempt) => {
+          parseQuery(nothingSchema, query);
+          const { signatures } = parseJson(signaturesRequestSchema, body);
+          return signed(() => ({ nodes: coordinator.signStates(signatures, attempt) }));
+        },
+      },
+    },
+  ],
+  [
+    '/v1/signing-key',
+    {
+      GET: { role: 'viewer', answer: (coordinator) => coordinator.signingKey() },
+      POST: {
+        role: 'admin',
+        action: 'signing-key.rotate',
+        answer: (coordinator, { query, body }, attempt) => {
+          parseQuery(nothingSchema, query);
+          const change = parseJson(signingKeyRequestSchema, body);
+          return signed(() => coordinator.changeSigningKey(change, attempt));
         },
       },
     },
@@ -161,17 +213,33 @@ export const API_ROUTES: ReadonlyMap<string, ApiMethods> = new Map<string, ApiMe
   ],
 ]);
 
-function applySpec(
-  coordinator: Coordinator,
-  text: string,
-  options: { readonly dryRun: boolean; readonly attempt: Attempt },
-): unknown {
+function applySpec(coordinator: Coordinator, text: string, options: ApplySpecOptions): unknown {
   try {
     return coordinator.applySpec(text, options);
   } catch (error) {
+    if (error instanceof MassRemovalRefused) {
+      const details = error.removals.map(({ node, loss }) => `nodes.${node}: would lose ${loss}`);
+      const message =
+        'the mesh spec takes most of what they have from some nodes; nothing was changed. If that is meant: --allow-mass-removal';
+      throw new ApiRefused('mass-removal', message, { details, cause: error });
+    }
     if (!(error instanceof SpecRefused)) throw error;
     const count = error.mistakes.length;
     const message = `the mesh spec has ${count} ${count === 1 ? 'mistake' : 'mistakes'}; nothing was changed`;
     throw new ApiRefused('spec-refused', message, { details: error.mistakes, cause: error });
+  }
+}
+
+/** What comes with the operator's signature, or is about the key. */
+function signed<T>(change: () => T): T {
+  try {
+    return change();
+  } catch (error) {
+    if (error instanceof SignaturesRefused) {
+      const message = 'not all signatures fit what waits for them; none was taken';
+      throw new ApiRefused('signature-refused', message, { details: error.reasons, cause: error });
+    }
+    if (error instanceof SigningError) throw new ApiRefused('signature-refused', error.message, { cause: error });
+    throw error;
   }
 }

@@ -1,6 +1,9 @@
 import { z } from 'zod';
 import { nodeNameSchema } from '../ike/connection.ts';
+import { epochSchema } from '../control/epoch.ts';
 import { linkCauseSchema, nodeReportSchema, nodeEventSchema } from '../control/report.ts';
+import { publicKeySchema } from '../control/signing-key.ts';
+import { signedSchema } from '../control/statement.ts';
 
 /** The operator's HTTP API on the coordinator's Unix socket: what `meshctl` sends and reads. */
 
@@ -32,12 +35,74 @@ export const applyReplySchema = z.object({
       removed: z.array(z.string()),
     }),
   ),
+  massRemovals: z
+    .array(z.object({ node: z.string(), loss: z.string() }))
+    .describe('nodes that lose most of what they have, which needs the consent of the operator'),
+  unsigned: z.array(z.string()).describe('nodes whose new state waits for the signature of the operator'),
 });
 export type ApplyReply = Readonly<z.output<typeof applyReplySchema>>;
 export type NodeChange = ApplyReply['changed'][number];
+export type MassRemoval = ApplyReply['massRemovals'][number];
 
 /** Reply to `GET /v1/spec`. */
 export const specReplySchema = z.object({ revision: count, appliedAtMs: count, text: z.string() });
+
+/** States in one reply to `GET /v1/unsigned`, and signatures in one `POST /v1/signatures`. */
+export const SIGNATURES_PER_REQUEST = 100;
+
+/** Reply to `GET /v1/unsigned`: states that wait for the operator's signature, by node, from the one after `?after=` on. */
+export const unsignedReplySchema = z.object({
+  mesh: z.string(),
+  epoch: epochSchema,
+  key: publicKeySchema.describe('the public part of the key that nodes trust'),
+  states: z.array(
+    z.object({
+      node: z.string(),
+      generation: count,
+      allowMassRemoval: z.boolean(),
+      text: z.string().describe('the state in JSON; its SHA-256 is what is signed'),
+      issued: z
+        .object({ signed: signedSchema, state: z.string() })
+        .nullable()
+        .describe('what the node may be told until then'),
+    }),
+  ),
+  more: z.boolean(),
+});
+export type UnsignedReply = Readonly<z.output<typeof unsignedReplySchema>>;
+
+/** Body of `POST /v1/signatures`: all of them are taken, or none. */
+export const signaturesRequestSchema = z.strictObject({
+  signatures: z.array(signedSchema).min(1).max(SIGNATURES_PER_REQUEST),
+});
+
+export const signaturesReplySchema = z.object({ nodes: z.array(z.string()) });
+
+/** Reply to `GET /v1/signing-key` and to the two ways of changing it. */
+export const signingKeyReplySchema = z.object({
+  mesh: z.string(),
+  key: publicKeySchema.describe('the public part, base64url'),
+  offline: z.boolean().describe('the private part is not on the coordinator'),
+  unsigned: count.describe('states that wait for a signature of this key'),
+});
+export type SigningKeyReply = Readonly<z.output<typeof signingKeyReplySchema>>;
+
+/** Body of `POST /v1/signing-key`: nothing makes a new key, `key` hands over to one that the operator keeps. */
+export const signingKeyRequestSchema = z.union([
+  z.strictObject({ key: publicKeySchema.exactOptional() }),
+  z.strictObject({ introduction: signedSchema }),
+]);
+
+export {
+  generateSigningKey,
+  publicKeyPem,
+  signingKeyOf,
+  signingPublicKeyOf,
+  type SigningKey,
+  type SigningPublicKey,
+} from '../control/signing-key.ts';
+export { SigningError } from '../control/signing-error.ts';
+export { openStatement, signStatement, stateStatementSchema, type Signed } from '../control/statement.ts';
 
 /** A group of nodes in the mesh spec. */
 export const groupNameSchema = z
@@ -111,6 +176,8 @@ export const NODE_STATES = [
   'never-seen',
   'offline',
   'pending',
+  'unsigned',
+  'held-back',
   'refused',
   'ok',
 ] as const;
@@ -130,7 +197,9 @@ export const nodeViewSchema = z.object({
   appliedGeneration: count.nullable(),
   state: z
     .enum(NODE_STATES)
-    .describe('pending: it has not confirmed the wanted generation; refused: it could not load all of it'),
+    .describe(
+      'pending: it has not confirmed the wanted generation; unsigned: that waits for the signature of the operator; held-back: the coordinator was restored from a backup, and tells nodes nothing until a mesh spec is applied; refused: it could not load all of it, or would not take it',
+    ),
   problems: z.array(z.object({ resource: z.string(), message: z.string() })).describe('of its last nack'),
   report: nodeReportSchema.nullable(),
 });

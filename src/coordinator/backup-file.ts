@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { Database, StoreError } from './database.ts';
 
 /** Files of the state directory that a backup with keys holds: without them no node can be let in or known again. */
-export const KEY_FILES = ['ca.key', 'ca.crt'] as const;
+export const KEY_FILES = ['ca.key', 'ca.crt', 'signing.key'] as const;
 
 const backupInfoSchema = z.strictObject({
   /** Of the program that made it. */

@@ -65,7 +65,7 @@ export class Backups {
       mesh: ca.mesh,
       madeAtMs: clock.nowMs(),
       caPin: caPinOf(ca.certificatePem),
-      keysInStateDir: keyFiles.length > 0,
+      keysInStateDir: keyFiles.some(({ name }) => name === 'ca.key'),
     };
     store.copyTo(path);
     sealBackup(path, info, withKeys ? keyFiles : []);

@@ -29,6 +29,11 @@ const configSchema = z.strictObject({
     .min(1)
     .max(32),
   stateDir: absolutePathSchema.default('/var/lib/cygnet-coordinator'),
+  /**
+   * File with the public part of a signing key that is kept elsewhere: then every change waits for `meshctl sign`. Without
+   * it the coordinator makes a key of its own.
+   */
+  signingKey: absolutePathSchema.exactOptional(),
   apiSocket: ownSocketPathSchema.default(COORDINATOR_SOCKET_DEFAULT),
   logLevel: z.enum(LOG_LEVELS).default('info'),
 });

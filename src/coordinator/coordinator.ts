@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
-import { CLOSE_CODES, type AgentFrame, type CoordinatorFrame } from '../control/frames.ts';
+import { CLOSE_CODES, type AgentFrame } from '../control/frames.ts';
+import type { Signed } from '../control/statement.ts';
 import { assertNever } from '../errors.ts';
 import type { EnrolmentReply, EnrolmentRequest } from '../identity/enrolment.ts';
 import type { MeshCa } from '../identity/mesh-ca.ts';
@@ -8,16 +9,28 @@ import type { NodeName } from '../ike/connection.ts';
 import type { Logger } from '../log.ts';
 import { Admission } from './admission.ts';
 import { AuditLog, type Attempt, type AuditDetails } from './audit-log.ts';
-import type { ApplyReply, LinkView, NodeView, RevocationReply, StatusReply, TokenReply, TokenView } from './api.ts';
+import type {
+  ApplyReply,
+  LinkView,
+  NodeView,
+  RevocationReply,
+  SigningKeyReply,
+  StatusReply,
+  TokenReply,
+  TokenView,
+  UnsignedReply,
+} from './api.ts';
 import { ApiRefused } from './api-refused.ts';
 import type { Backup, Backups } from './backups.ts';
 import type { ChannelHost, NodeChannel } from './channel-host.ts';
 import { EventLog } from './event-log.ts';
 import { LinkBoard } from './link-board.ts';
-import { RevocationList } from './revocation-list.ts';
-import type { SpecRevision } from './mesh-store.ts';
+import { IssuedStates } from './issued-states.ts';
+import type { SpecRevision, StateVersion } from './mesh-store.ts';
 import { NodeRegistry } from './node-registry.ts';
-import { snapshotFrame, SpecInForce, SpecRefused } from './spec-in-force.ts';
+import type { SigningKeys } from './signing-keys.ts';
+import { SpecInForce, SpecRefused } from './spec-in-force.ts';
+import { StateDelivery, type SigningKeyChange } from './state-delivery.ts';
 import type { Store } from './store.ts';
 import { linkView, nodeView, tokenView, type NodeKnowledge } from './views.ts';
 
@@ -26,13 +39,16 @@ export interface CoordinatorDeps {
   readonly store: Store;
   readonly backups: Pick<Backups, 'make'>;
   readonly ca: MeshCa;
+  readonly signingKeys: SigningKeys;
   readonly version: string;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-interface ApplyOptions {
+export interface ApplySpecOptions {
   readonly dryRun: boolean;
+  /** Nodes may lose most of what they have. */
+  readonly allowMassRemoval?: boolean;
   /** Without one, it is the coordinator's own doing. */
   readonly attempt?: Attempt;
 }
@@ -42,16 +58,18 @@ export class Coordinator implements ChannelHost {
   readonly #deps: CoordinatorDeps;
   readonly #startedAtMs: number;
   readonly #spec: SpecInForce;
+  readonly #issued: IssuedStates;
+  readonly #delivery: StateDelivery;
   readonly #registry: NodeRegistry;
   readonly #board: LinkBoard;
   readonly #admission: Admission;
   readonly #log: EventLog;
-  readonly #crl: RevocationList;
   /** Who did what, and who tried to. */
   readonly audit: AuditLog;
 
   constructor(deps: CoordinatorDeps) {
-    const { store, ca, clock } = deps;
+    const { store, ca, clock, signingKeys: keys } = deps;
+    const { mesh } = ca;
     this.#deps = deps;
     this.#startedAtMs = clock.nowMs();
     this.#registry = new NodeRegistry(store.observations.statuses());
@@ -60,9 +78,18 @@ export class Coordinator implements ChannelHost {
     this.#spec = new SpecInForce(store.mesh, ca, store.admission.revocations);
     this.#admission = new Admission(ca, store.admission, (node) => this.#spec.groupsOf(node));
     this.audit = new AuditLog({ store: store.audit, clock, logger: deps.logger });
-    this.#crl = new RevocationList({ ca, store: store.admission.revocations, clock, logger: deps.logger });
-    this.#recompile();
-    this.renewCrl();
+    this.#issued = new IssuedStates({ mesh, states: store.mesh, store: store.signing, keys });
+    this.#delivery = new StateDelivery({
+      mesh,
+      issued: this.#issued,
+      keys,
+      registry: this.#registry,
+      revision: () => this.#spec.revision?.revision ?? 0,
+      now: () => this.#now(),
+      note: (node, kind, message) => this.#note(node, kind, message),
+    });
+    this.#recompile({ allowMassRemoval: false });
+    if (this.#issued.isHeldBack) this.#noteHeldBack();
   }
 
   // What the TLS port calls.
@@ -83,9 +110,7 @@ export class Coordinator implements ChannelHost {
     }
     this.#registry.open(channel, this.#now());
     this.#note(node, 'channel', `control channel opened from ${channel.remote}, agent ${hello.agentVersion}`);
-    if (this.#crl.frame !== undefined) channel.send(this.#crl.frame);
-    const answer = this.#answerTo(node, hello);
-    if (answer !== undefined) channel.send(answer);
+    this.#delivery.greet(node, hello);
     this.#refreshHints([node, ...this.#board.changed(node)]);
   }
 
@@ -98,6 +123,8 @@ export class Coordinator implements ChannelHost {
       case 'ack':
       case 'nack':
         return this.#applied(node, frame);
+      case 'resend':
+        return this.#delivery.resend(node, frame.reason);
       case 'report':
         this.#registry.reported(node, frame.report, this.#now());
         return this.#refreshHints(this.#board.changed(node));
@@ -125,23 +152,50 @@ export class Coordinator implements ChannelHost {
       this.#registry.drop(node, CLOSE_CODES.unknownNode, 'this node was enrolled anew');
       this.#refreshHints(this.#board.changed(node));
     }
-    return reply;
+    return { ...reply, signingKeys: this.#delivery.keysFor(reply.node as NodeName) };
   }
 
   // What the operator's API calls.
 
-  /** Puts a spec into force and tells the nodes that are here, or (dry run) says what that would do. Throws a SpecRefused. */
-  applySpec(text: string, { dryRun, attempt = this.#ownAttempt('spec.apply') }: ApplyOptions): ApplyReply {
-    attempt.about(null, { specSha256: createHash('sha256').update(text).digest('hex') });
+  /**
+   * Puts a spec into force and tells the nodes that are here, or (dry run) says what that would do. Throws a SpecRefused or
+   * a MassRemovalRefused.
+   */
+  applySpec(text: string, options: ApplySpecOptions): ApplyReply {
+    const { dryRun, allowMassRemoval = false, attempt = this.#ownAttempt('spec.apply') } = options;
+    attempt.about(null, { specSha256: createHash('sha256').update(text).digest('hex'), allowMassRemoval });
     if (dryRun) {
-      const changed = this.#spec.plan(text);
+      const plan = this.#spec.plan(text);
       attempt.changedNothing();
-      return { revision: this.#spec.revision?.revision ?? 0, dryRun, changed };
+      return { revision: this.#spec.revision?.revision ?? 0, dryRun, ...plan, unsigned: [] };
     }
-    const { revision, changed, changes } = this.#spec.apply(text, this.#now(), attempt);
+    const consent = { allowMassRemoval, hasTaken: this.#hasTaken };
+    const { revision, changed, plan } = this.#spec.apply(text, this.#now(), consent, attempt);
     if (changed.length > 0) this.#note(null, 'spec', `mesh spec revision ${revision} changes ${changed.length} nodes`);
-    this.#push(changed);
-    return { revision, dryRun, changed: changes };
+    this.#issued.release();
+    this.#push();
+    return { revision, dryRun, ...plan, unsigned: [...this.#issued.pending(this.#now())] };
+  }
+
+  /** States that wait for the operator's signature. */
+  unsignedStates(after: string): UnsignedReply {
+    return this.#delivery.unsigned(after);
+  }
+
+  /** Throws a SignaturesRefused. */
+  signStates(signatures: readonly Signed[], attempt = this.#ownAttempt('state.sign')): readonly NodeName[] {
+    attempt.about(null, { signatures: signatures.length });
+    return this.#delivery.sign(signatures, (change) => attempt.commit(change));
+  }
+
+  signingKey(): SigningKeyReply {
+    return this.#delivery.signingKey();
+  }
+
+  /** Throws a SigningError. */
+  changeSigningKey(change: SigningKeyChange, attempt = this.#ownAttempt('signing-key.rotate')): SigningKeyReply {
+    attempt.about(this.signingKey().key);
+    return this.#delivery.changeKey(change, (write) => attempt.commit(write));
   }
 
   get spec(): SpecRevision | undefined {
@@ -204,9 +258,7 @@ export class Coordinator implements ChannelHost {
     this.#registry.drop(node, CLOSE_CODES.revoked, 'this node is revoked');
     if (changed) {
       this.#note(node, 'revoke', `revoked${reason === null ? '' : `: ${reason}`}`);
-      // First, so that no charon lets it in again after it has let go of it.
-      this.renewCrl();
-      this.#recompile();
+      this.#recompile({ allowMassRemoval: true });
     }
     return { node, changed };
   }
@@ -219,7 +271,7 @@ export class Coordinator implements ChannelHost {
     if (changed) {
       this.#registry.forget(node);
       this.#note(node, 'readmit', 'may enrol again');
-      this.#recompile();
+      this.#recompile({ allowMassRemoval: true });
     }
     return { node, changed };
   }
@@ -246,7 +298,7 @@ export class Coordinator implements ChannelHost {
     return {
       version: this.#deps.version,
       mesh: this.#deps.ca.mesh,
-      epoch: this.#deps.store.epoch,
+      epoch: this.#issued.epoch,
       revision: this.#spec.revision?.revision ?? 0,
       startedAtMs: this.#startedAtMs,
       nodes: {
@@ -269,20 +321,6 @@ export class Coordinator implements ChannelHost {
     return this.#log;
   }
 
-  /** Issues and sends a new CRL if it is time for one. To be called now and then. */
-  renewCrl(): void {
-    try {
-      if (!this.#crl.renew()) return;
-    } catch (error) {
-      // The desired states keep the others away from a revoked node without it; it is tried again soon.
-      this.#deps.logger.error({ err: error }, 'CRL could not be issued');
-      return;
-    }
-    const { frame } = this.#crl;
-    if (frame === undefined) return;
-    for (const node of this.#registry.online) this.#registry.send(node, frame);
-  }
-
   /** Writes what nodes told since the last time. To be called every few seconds, and once after the last channel. */
   flush(): void {
     this.audit.flush();
@@ -297,45 +335,55 @@ export class Coordinator implements ChannelHost {
     }
   }
 
-  #recompile(): void {
+  #recompile(consent: { readonly allowMassRemoval: boolean }): void {
     try {
-      this.#push(this.#spec.recompile(this.#now()));
+      this.#spec.recompile(this.#now(), { ...consent, hasTaken: this.#hasTaken });
     } catch (error) {
       if (!(error instanceof SpecRefused)) throw error;
       this.#deps.logger.error({ mistakes: error.mistakes }, 'stored mesh spec is refused by this version');
     }
+    this.#push();
   }
 
-  /** Tells the nodes that are here of their new states, and everybody of what follows for the links. */
-  #push(changed: readonly NodeName[]): void {
-    for (const node of changed) this.#registry.channelOf(node)?.send(this.#snapshotFor(node));
+  /** Tells the nodes that are here of what is new for them, and everybody of what follows for the links. */
+  #push(): void {
+    this.#delivery.issue();
     this.#board.use(this.#spec.mediatedLinks);
     this.#refreshHints(this.#registry.online);
   }
 
-  /** Nothing for a node that no spec has ever named: it keeps what it has. */
-  #answerTo(node: NodeName, hello: Extract<AgentFrame, { type: 'hello' }>): CoordinatorFrame | undefined {
-    const { epoch } = this.#deps.store;
-    const wanted = this.#spec.versionOf(node);
-    if (wanted === undefined) return undefined;
-    const { generation, digest } = wanted;
-    const isCurrent = hello.epoch === epoch && hello.generation === generation && hello.digest === digest;
-    return isCurrent ? { type: 'unchanged', epoch, generation } : this.#snapshotFor(node);
+  #noteHeldBack(): void {
+    const { epoch } = this.#issued;
+    this.#note(
+      null,
+      'epoch',
+      `restored, in the new epoch ${epoch}: nodes keep what they have until a mesh spec is applied`,
+    );
   }
 
-  #snapshotFor(node: NodeName): CoordinatorFrame {
-    const state = this.#spec.stateOf(node);
-    if (state === undefined) throw new TypeError(`no stored state for ${node}`);
-    return snapshotFrame(this.#deps.store.epoch, state);
-  }
+  readonly #hasTaken = (node: NodeName, { generation }: StateVersion): boolean => {
+    const outcome = this.#registry.statusOf(node)?.outcome;
+    return outcome?.ok === true && outcome.generation >= generation;
+  };
 
   #applied(node: NodeName, frame: Extract<AgentFrame, { type: 'ack' | 'nack' }>): void {
     const { type, generation, outcomes } = frame;
     const failed = outcomes.filter(({ ok }) => !ok);
-    this.#registry.applied(node, { generation, ok: type === 'ack', outcomes: failed }, this.#now());
+    if (this.#isNews(node, frame)) {
+      this.#registry.applied(node, { generation, ok: type === 'ack', outcomes: failed }, this.#now());
+    }
     const reasons = failed.map(({ resource, message }) => `${resource}: ${message ?? 'refused without a reason'}`);
     const text = type === 'ack' ? `generation ${generation} is in charon` : reasons.join('; ');
     this.#note(node, type, text);
+  }
+
+  /** What a node says of a state that it has kept does not hide that it has refused the wanted one. */
+  #isNews(node: NodeName, { type, epoch, generation }: Extract<AgentFrame, { type: 'ack' | 'nack' }>): boolean {
+    if (type === 'nack' && generation === this.#spec.versionOf(node)?.generation) return true;
+    if (epoch !== this.#issued.epoch) return type === 'nack';
+    const last = this.#registry.statusOf(node)?.outcome;
+    const wanted = this.#spec.versionOf(node)?.generation;
+    return generation === wanted || last?.ok !== false || last.generation !== wanted;
   }
 
   #refreshHints(nodes: Iterable<NodeName>): void {
@@ -349,6 +397,8 @@ export class Coordinator implements ChannelHost {
       name,
       inSpec: this.#spec.nodes.has(name),
       wanted: this.#spec.versionOf(name),
+      told: this.#issued.statementFor(name),
+      isHeldBack: this.#issued.isHeldBack,
       status: this.#registry.statusOf(name),
       channel: this.#registry.channelOf(name),
     };

@@ -8,7 +8,13 @@ import type { Database } from './database.ts';
 const REVISIONS_MAX = 100;
 
 const revisionRow = z.object({ revision: z.number(), text: z.string(), applied_at_ms: z.number() });
-const stateRow = z.object({ node: z.string(), generation: z.number(), digest: z.string(), state: z.string() });
+const stateRow = z.object({
+  node: z.string(),
+  generation: z.number(),
+  digest: z.string(),
+  state: z.string(),
+  allow_mass_removal: z.number(),
+});
 const addressRow = z.object({ node: z.string(), address: z.string() });
 const versionRow = stateRow.omit({ state: true });
 
@@ -23,12 +29,15 @@ export interface SpecRevision {
 export interface StateVersion {
   /** The spec revision that changed this node last. */
   readonly generation: number;
+  /** Of the state's text. */
   readonly digest: string;
+  /** The operator meant it to take most of what the node has. */
+  readonly allowMassRemoval: boolean;
 }
 
 export interface VersionedState extends StateVersion {
-  /** A DesiredState as JSON; the node checks it. */
-  readonly state: unknown;
+  /** A DesiredState as canonical JSON. */
+  readonly text: string;
 }
 
 /** What a spec comes to. */
@@ -40,6 +49,13 @@ export interface Compiled {
 export interface ApplyOutcome {
   readonly revision: number;
   readonly changed: readonly NodeName[];
+}
+
+export interface ApplyOptions {
+  /** Ms since the epoch. */
+  readonly nowMs: number;
+  /** Whether the node may lose most of what it has. */
+  readonly mayRemove: (node: NodeName) => boolean;
 }
 
 /** The spec and what was compiled from it. */
@@ -57,13 +73,13 @@ export class MeshStore {
 
   /** Which version of its state each node is to have. */
   versions(): ReadonlyMap<NodeName, StateVersion> {
-    const rows = this.#database.all(versionRow, 'SELECT node, generation, digest FROM node_states');
-    return new Map(rows.map(({ node, ...version }) => [node as NodeName, version]));
+    const rows = this.#database.all(versionRow, 'SELECT node, generation, digest, allow_mass_removal FROM node_states');
+    return new Map(rows.map((row) => [row.node as NodeName, versionOf(row)]));
   }
 
   state(node: NodeName): VersionedState | undefined {
     const row = this.#database.get(stateRow, 'SELECT * FROM node_states WHERE node = ?', node);
-    return row && { generation: row.generation, digest: row.digest, state: JSON.parse(row.state) as unknown };
+    return row && { ...versionOf(row), text: row.state };
   }
 
   /** The mesh address that each node has, or had when it was last part of a spec. */
@@ -82,13 +98,15 @@ export class MeshStore {
    * Makes this the spec in force, with the nodes' mesh addresses, in one transaction. A node whose state changed gets the new revision as its
    * generation, all others keep theirs. When neither text nor any state changed there is no new revision.
    */
-  apply(text: string, { states, addresses }: Compiled, nowMs: number): ApplyOutcome {
+  apply(text: string, { states, addresses }: Compiled, { nowMs, mayRemove }: ApplyOptions): ApplyOutcome {
     return this.#database.transaction(() => {
       const current = this.currentSpec();
       const changed = this.changes(states);
+      const allowed = new Set([...states.keys()].filter(mayRemove));
+      this.#allowRemovals(allowed);
       if (current?.text === text && changed.length === 0) return { revision: current.revision, changed };
       const revision = this.#insertRevision(text, nowMs);
-      for (const node of changed) this.#putState(node, revision, states.get(node));
+      for (const node of changed) this.#putState(node, states.get(node), revision, allowed.has(node));
       for (const [node, address] of addresses) this.#putAddress(node, address);
       return { revision, changed };
     });
@@ -105,13 +123,22 @@ export class MeshStore {
     this.#database.run('INSERT OR REPLACE INTO mesh_addresses (node, address) VALUES (?, ?)', node, address);
   }
 
-  #putState(node: NodeName, generation: number, state: DesiredState | undefined): void {
+  #allowRemovals(nodes: Iterable<NodeName>): void {
+    for (const node of nodes) this.#database.run('UPDATE node_states SET allow_mass_removal = 1 WHERE node = ?', node);
+  }
+
+  #putState(node: NodeName, state: DesiredState | undefined, generation: number, allowMassRemoval: boolean): void {
     this.#database.run(
-      'INSERT OR REPLACE INTO node_states (node, generation, digest, state) VALUES (?, ?, ?, ?)',
+      'INSERT OR REPLACE INTO node_states (node, generation, digest, state, allow_mass_removal) VALUES (?, ?, ?, ?, ?)',
       node,
       generation,
       digestOf(state),
       canonicalJson(state),
+      allowMassRemoval ? 1 : 0,
     );
   }
+}
+
+function versionOf(row: z.output<typeof versionRow>): StateVersion {
+  return { generation: row.generation, digest: row.digest, allowMassRemoval: row.allow_mass_removal === 1 };
 }

@@ -123,13 +123,22 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT;
   `,
   `
-  CREATE TABLE crl (
-    one INTEGER PRIMARY KEY CHECK (one = 1),
-    number INTEGER NOT NULL,
-    issued_at_ms INTEGER NOT NULL,
-    revoked_count INTEGER NOT NULL,
-    der TEXT NOT NULL
+  DELETE FROM meta WHERE key = 'epoch';
+
+  ALTER TABLE node_states ADD COLUMN allow_mass_removal INTEGER NOT NULL DEFAULT 0;
+
+  CREATE TABLE signing_keys (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    key TEXT NOT NULL UNIQUE,
+    introduction TEXT
   ) STRICT;
-  CREATE INDEX certificates_revoked ON certificates (revoked_at_ms) WHERE revoked_at_ms IS NOT NULL;
+
+  CREATE TABLE issued_states (
+    node TEXT PRIMARY KEY,
+    signed TEXT NOT NULL,
+    state TEXT NOT NULL,
+    base TEXT,
+    delta TEXT
+  ) STRICT;
   `,
 ];

@@ -6,12 +6,23 @@ import type { NodeChannel } from './channel-host.ts';
 import { factsOf, type NodeFacts } from './link-hints.ts';
 import type { ApplyReport, NodeStatus } from './observation-store.ts';
 
+/** Which state a node has, as far as its channel tells. */
+export interface ToldState {
+  /** Null when that is not known. */
+  readonly digest: string | null;
+  /** It was sent in whole: to ask for it again would change nothing. */
+  readonly isWhole: boolean;
+}
+
+const NOT_TOLD: ToldState = { digest: null, isWhole: false };
+
 /** An open channel and what has passed on it. */
 interface Presence {
   readonly channel: NodeChannel;
   facts?: NodeFacts;
   /** The hints that the node has, as text. */
   hints?: string;
+  told: ToldState;
 }
 
 /** Which nodes are here, and what each told last. In memory; `takeUnwritten` says what the store has not got yet. */
@@ -27,7 +38,7 @@ export class NodeRegistry {
   /** Makes this the node's channel; an older one is closed. */
   open(channel: NodeChannel, nowMs: number): void {
     this.drop(channel.node, CLOSE_CODES.replaced, 'a newer channel of this node was opened');
-    this.#present.set(channel.node, { channel });
+    this.#present.set(channel.node, { channel, told: NOT_TOLD });
     this.#update(channel.node, { lastSeenMs: nowMs });
   }
 
@@ -81,6 +92,15 @@ export class NodeRegistry {
 
   applied(node: NodeName, outcome: ApplyReport, nowMs: number): void {
     this.#update(node, { lastSeenMs: nowMs, outcome });
+  }
+
+  toldTo(node: NodeName): ToldState {
+    return this.#present.get(node)?.told ?? NOT_TOLD;
+  }
+
+  noteTold(node: NodeName, told: ToldState): void {
+    const presence = this.#present.get(node);
+    if (presence !== undefined) presence.told = told;
   }
 
   /** Sends a frame if the node is here. */

@@ -78,8 +78,10 @@ function prepare({ database, info, keyFiles }: OpenedBackup, stateDir: string): 
     );
   }
   beginNewEpoch(database);
-  for (const { name, text } of present === undefined ? keyFiles : []) {
+  for (const { name, text } of keyFiles) {
     const path = join(stateDir, name);
+    // One that is there may be newer than the backup.
+    if (existsSync(path)) continue;
     writeDurably(path, text, 0o600);
     ownLike(stateDir, path);
   }

@@ -8,6 +8,7 @@ import { openChannelServer } from './channel-server.ts';
 import type { CoordinatorConfig } from './config.ts';
 import { Coordinator } from './coordinator.ts';
 import { loadMeshCa, loadServerIdentity } from './mesh-authority.ts';
+import { SigningKeys } from './signing-keys.ts';
 import { openStore, type Store } from './store.ts';
 
 /** How long what nodes told may wait in memory before it is written. */
@@ -25,7 +26,7 @@ export interface RunDeps {
 export async function runCoordinator(config: CoordinatorConfig, deps: RunDeps, signal: AbortSignal): Promise<void> {
   mkdirSync(config.stateDir, { recursive: true, mode: 0o700 });
   chmodSync(config.stateDir, 0o700);
-  const store = openStore(join(config.stateDir, 'coordinator.db'));
+  const store = openStore(join(config.stateDir, 'coordinator.db'), deps.clock.nowMs());
   try {
     await runWithStore(config, deps, store, signal);
   } finally {
@@ -46,6 +47,7 @@ async function runWithStore(
     store,
     backups: new Backups({ stateDir, store, ca, version, clock }),
     ca,
+    signingKeys: new SigningKeys({ stateDir, mesh, store: store.signing, offlineKey: config.signingKey }),
     version,
     clock,
     logger: logger.child({ component: 'coordinator' }),
@@ -62,7 +64,6 @@ async function runWithStore(
     while (!signal.aborted) {
       await pause(FLUSH_INTERVAL_MS, signal);
       coordinator.flush();
-      coordinator.renewCrl();
     }
   } finally {
     // After the last channel has closed.

@@ -1,20 +1,22 @@
 import { encodeFrame } from '../control/codec.ts';
 import { FrameError } from '../control/frame-error.ts';
-import type { CoordinatorFrame } from '../control/frames.ts';
+import { publicKeySchema } from '../control/signing-key.ts';
+import { STATEMENT_CHARACTERS_MAX, type Signed } from '../control/statement.ts';
 import { mediationIdentity } from '../identity/names.ts';
 import type { NodeName } from '../ike/connection.ts';
 import type { DesiredState } from '../ike/desired-state.ts';
-import { digestOf } from '../json.ts';
+import { massRemovalOf } from '../ike/mass-removal.ts';
+import { changesBetween, storedStateSchema } from '../ike/state-changes.ts';
+import { canonicalJson } from '../json.ts';
 import { formatMistake } from '../yaml-document.ts';
 import type { RevocationStore } from './revocation-store.ts';
-import type { ApplyReply } from './api.ts';
+import type { ApplyReply, MassRemoval, NodeChange } from './api.ts';
 import type { Attempt, AuditDetails } from './audit-log.ts';
 import { compileMesh, emptyState, type MeshIdentity } from './compile-mesh.ts';
 import { allocateMeshAddresses } from './mesh-addresses.ts';
 import type { MediatedLink } from './link-hints.ts';
-import { changeOf } from './mesh-changes.ts';
 import type { MeshSpec } from './mesh-spec.ts';
-import type { ApplyOutcome, Compiled, MeshStore, SpecRevision, StateVersion, VersionedState } from './mesh-store.ts';
+import type { ApplyOptions, ApplyOutcome, Compiled, MeshStore, SpecRevision, StateVersion } from './mesh-store.ts';
 import { parseMeshSpec } from './parse-mesh-spec.ts';
 import { planTopology, type PlannedLink } from './topology.ts';
 
@@ -28,6 +30,27 @@ export class SpecRefused extends Error {
     super('the mesh spec was refused');
     this.mistakes = mistakes;
   }
+}
+
+/** A spec that would take most of what a node has from it, and nobody said that this is meant. Nothing was changed. */
+export class MassRemovalRefused extends Error {
+  override readonly name = 'MassRemovalRefused';
+  readonly removals: readonly MassRemoval[];
+
+  constructor(removals: readonly MassRemoval[]) {
+    super('a mass removal was refused');
+    this.removals = removals;
+  }
+}
+
+/** What a change does to each node that it concerns. */
+export type Plan = Pick<ApplyReply, 'changed' | 'massRemovals'>;
+
+export interface ApplyConsent {
+  /** The operator says that nodes may lose most of what they have. */
+  readonly allowMassRemoval: boolean;
+  /** The node has the state that is in force now; until it has, a consent given before still holds. */
+  readonly hasTaken: (node: NodeName, version: StateVersion) => boolean;
 }
 
 /** A spec with everything that follows from it. */
@@ -94,32 +117,38 @@ export class SpecInForce {
     return this.#versions.get(node);
   }
 
-  stateOf(node: NodeName): VersionedState | undefined {
-    return this.#store.state(node);
-  }
-
   /** What {@link apply} would change. Throws a SpecRefused. */
-  plan(text: string): ApplyReply['changed'] {
-    const { states } = this.#draft(text);
-    return this.#changes(states, this.#store.changes(states));
+  plan(text: string): Plan {
+    return this.#planOf(this.#draft(text).states);
   }
 
-  /** Puts a spec into force, and records that with it. Throws a SpecRefused. */
-  apply(text: string, nowMs: number, attempt: Attempt): ApplyOutcome & { readonly changes: ApplyReply['changed'] } {
+  /** Puts a spec into force, and records that with it. Throws a SpecRefused or a MassRemovalRefused. */
+  apply(text: string, nowMs: number, consent: ApplyConsent, attempt: Attempt): ApplyOutcome & { readonly plan: Plan } {
     const draft = this.#draft(text);
-    const changes = this.#changes(draft.states, this.#store.changes(draft.states));
+    const plan = this.#planOf(draft.states);
+    if (plan.massRemovals.length > 0 && !consent.allowMassRemoval) throw new MassRemovalRefused(plan.massRemovals);
     const commit: Commit = (change) => attempt.commit(change, countsOf);
-    return { ...this.#putIntoForce(draft, nowMs, commit), changes };
+    const mayRemove = (node: NodeName): boolean => consent.allowMassRemoval || this.#isStillAllowed(node, consent);
+    return { ...this.#putIntoForce(draft, { nowMs, mayRemove }, commit), plan };
   }
 
   /**
    * Compiles the stored spec again: at start, as another version of the compiler may make something else of it, and when
-   * nodes were revoked or readmitted. Returns the nodes whose state is another now. Throws a SpecRefused when it is no
+   * nodes were revoked or readmitted. A consent is for the nodes that change by it. Throws a SpecRefused when it is no
    * longer a spec; nodes then still get the states that are stored.
    */
-  recompile(nowMs: number): readonly NodeName[] {
-    if (this.#revision === undefined) return [];
-    return this.#putIntoForce(this.#draft(this.#revision.text), nowMs, (change) => change()).changed;
+  recompile(nowMs: number, consent: ApplyConsent): void {
+    if (this.#revision === undefined) return;
+    const draft = this.#draft(this.#revision.text);
+    const changed = new Set(this.#store.changes(draft.states));
+    const mayRemove = (node: NodeName): boolean =>
+      (consent.allowMassRemoval && changed.has(node)) || this.#isStillAllowed(node, consent);
+    this.#putIntoForce(draft, { nowMs, mayRemove }, (change) => change());
+  }
+
+  #isStillAllowed(node: NodeName, { hasTaken }: ApplyConsent): boolean {
+    const version = this.#versions.get(node);
+    return version?.allowMassRemoval === true && !hasTaken(node, version);
   }
 
   #draft(text: string): Draft {
@@ -137,15 +166,23 @@ export class SpecInForce {
     return { text, spec: parsed.spec, links: planTopology(remaining).links, states, addresses };
   }
 
-  #changes(states: Draft['states'], nodes: readonly NodeName[]): ApplyReply['changed'] {
-    return nodes.flatMap((node) => {
-      const state = states.get(node);
-      return state === undefined ? [] : [changeOf(this.#store.state(node)?.state, state)];
-    });
+  #planOf(states: Draft['states']): Plan {
+    const changed: NodeChange[] = [];
+    const massRemovals: MassRemoval[] = [];
+    for (const node of this.#store.changes(states)) {
+      const after = states.get(node);
+      if (after === undefined) continue;
+      const stored = this.#store.state(node);
+      const before = stored === undefined ? undefined : storedStateSchema.parse(JSON.parse(stored.text));
+      changed.push({ node, ...changesBetween(before, after) });
+      const loss = before === undefined ? undefined : massRemovalOf(before, after);
+      if (loss !== undefined) massRemovals.push({ node, loss });
+    }
+    return { changed, massRemovals };
   }
 
-  #putIntoForce({ text, spec, links, ...compiled }: Draft, nowMs: number, commit: Commit): ApplyOutcome {
-    const outcome = commit(() => this.#store.apply(text, compiled, nowMs));
+  #putIntoForce({ text, spec, links, ...compiled }: Draft, options: ApplyOptions, commit: Commit): ApplyOutcome {
+    const outcome = commit(() => this.#store.apply(text, compiled, options));
     this.#revision = this.#store.currentSpec();
     this.#versions = this.#store.versions();
     this.#nodes = spec.nodes;
@@ -168,18 +205,19 @@ function withoutNodes(spec: MeshSpec, nodes: ReadonlySet<NodeName>): MeshSpec {
   };
 }
 
-/** The frame that carries a state to its node. */
-export function snapshotFrame(epoch: string, { generation, digest, state }: VersionedState): CoordinatorFrame {
-  return { type: 'snapshot', epoch, generation, digest, state };
-}
-
 /** A state that no frame can carry must not get into force: the node would never learn of any later one either. */
 function transportProblem(state: DesiredState): string[] {
   try {
-    encodeFrame(snapshotFrame('0'.repeat(64), { generation: Number.MAX_SAFE_INTEGER, digest: digestOf(''), state }));
+    encodeFrame({ type: 'snapshot', signed: LARGEST_PROOF, state: canonicalJson(state) });
     return [];
   } catch (error) {
     if (!(error instanceof FrameError)) throw error;
     return [`nodes.${state.node}: its part of the mesh is more than one frame can carry: ${error.message}`];
   }
 }
+
+const LARGEST_PROOF: Signed = {
+  text: ' '.repeat(STATEMENT_CHARACTERS_MAX),
+  key: publicKeySchema.parse('A'.repeat(43)),
+  signature: 'A'.repeat(86),
+};

@@ -1,44 +1,38 @@
-import { randomUUID } from 'node:crypto';
-import { z } from 'zod';
 import { AdmissionStore } from './admission-store.ts';
 import { AuditStore } from './audit-store.ts';
 import { Database } from './database.ts';
 import { MeshStore } from './mesh-store.ts';
 import { ObservationStore } from './observation-store.ts';
+import { SigningStore } from './signing-store.ts';
 
 /** All that the coordinator keeps, in one SQLite file. Every call that returns from a write has it on disk. */
 export interface Store {
-  /** Random, made with the file: a node that knows another one has met another history of generations. */
-  readonly epoch: string;
   readonly mesh: MeshStore;
   readonly admission: AdmissionStore;
   readonly observations: ObservationStore;
   readonly audit: AuditStore;
   /** See {@link Database.copyTo}. */
   copyTo(path: string): void;
+  /** A store that comes from a backup must be given a new epoch before a coordinator runs with it. */
+  readonly signing: SigningStore;
   close(): void;
 }
 
 /** Opens or creates the store. Throws a StoreError. */
-export function openStore(path: string): Store {
+export function openStore(path: string, nowMs: number = Date.now()): Store {
   const database = new Database(path);
   return {
-    epoch: epochOf(database),
     mesh: new MeshStore(database),
     admission: new AdmissionStore(database),
     observations: new ObservationStore(database),
     audit: new AuditStore(database),
+    signing: new SigningStore(database, nowMs),
     copyTo: (path) => database.copyTo(path),
     close: () => database.close(),
   };
 }
 
-/** For a store that comes from a backup: its generations were handed out a second time, for other states. */
-export function beginNewEpoch(database: Database): void {
-  database.run("INSERT OR REPLACE INTO meta (key, value) VALUES ('epoch', ?)", randomUUID());
-}
-
-function epochOf(database: Database): string {
-  database.run("INSERT INTO meta (key, value) VALUES ('epoch', ?) ON CONFLICT DO NOTHING", randomUUID());
-  return database.get(z.object({ value: z.string() }), "SELECT value FROM meta WHERE key = 'epoch'")?.value ?? '';
+/** For a store that comes from a backup: see {@link SigningStore.newEpoch}. */
+export function beginNewEpoch(database: Database, nowMs: number = Date.now()): void {
+  new SigningStore(database, nowMs).newEpoch(nowMs);
 }

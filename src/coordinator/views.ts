@@ -1,4 +1,5 @@
 import type { LinkReport } from '../control/report.ts';
+import type { StateStatement } from '../control/statement.ts';
 import type { NodeName } from '../ike/connection.ts';
 import type { NodeRecord } from './admission-store.ts';
 import type { LinkView, NodeView, TokenView } from './api.ts';
@@ -16,6 +17,10 @@ export interface NodeKnowledge {
   readonly record: NodeRecord | undefined;
   readonly revocation: Revocation | undefined;
   readonly wanted: StateVersion | undefined;
+  /** What the node may be told; behind the wanted state until that is signed. */
+  readonly told: StateStatement | undefined;
+  /** Nodes are told nothing, for the database was restored. */
+  readonly isHeldBack: boolean;
   readonly status: NodeStatus | undefined;
   readonly channel: NodeChannel | undefined;
 }
@@ -45,11 +50,13 @@ function appliedGeneration(status: NodeStatus | undefined): number | null {
 }
 
 function stateOf(knowledge: NodeKnowledge): NodeView['state'] {
-  const { inSpec, record, revocation, wanted, status, channel } = knowledge;
+  const { inSpec, record, revocation, wanted, told, isHeldBack, status, channel } = knowledge;
   if (revocation !== undefined) return 'revoked';
   if (record === undefined) return 'not-enrolled';
   if (!inSpec) return 'not-in-spec';
   if (status === undefined) return 'never-seen';
+  if (isHeldBack) return 'held-back';
+  if (wanted !== undefined && told?.digest !== wanted.digest) return 'unsigned';
   if (channel === undefined) return 'offline';
   if (status.outcome?.ok === false && status.outcome.generation === wanted?.generation) return 'refused';
   return appliedGeneration(status) === wanted?.generation ? 'ok' : 'pending';

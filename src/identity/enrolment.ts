@@ -3,6 +3,7 @@ import { z } from 'zod';
 /** The exchange at `POST /v1/enroll` of the coordinator's TLS port: a token and two CSRs for two certificates. */
 
 const pem = z.string().max(16_384);
+const signingKey = z.string().regex(/^[A-Za-z0-9_-]{43}$/);
 
 export const enrolmentRequestSchema = z.strictObject({
   /** The token's secret part, base64url. */
@@ -22,5 +23,7 @@ export const enrolmentReplySchema = z.object({
   ca: pem,
   channelCertificate: pem,
   ikeCertificate: pem,
+  /** Ed25519 public keys (32 bytes in base64url) that sign this mesh's desired states, the newest first. */
+  signingKeys: z.array(signingKey).min(1).max(2),
 });
 export type EnrolmentReply = Readonly<z.output<typeof enrolmentReplySchema>>;

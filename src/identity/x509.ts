@@ -14,7 +14,6 @@ export {
   PublicKey,
   SubjectAlternativeNameExtension,
   SubjectKeyIdentifierExtension,
-  X509Certificate,
   X509CertificateGenerator,
 } from '@peculiar/x509';
 export type { Extension, JsonGeneralNames } from '@peculiar/x509';

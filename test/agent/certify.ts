@@ -2,6 +2,7 @@ import { issueChannelCertificate, issueIkeCertificate } from '../../src/identity
 import { verifyCsr } from '../../src/identity/csr.ts';
 import type { EnrolmentReply, EnrolmentRequest } from '../../src/identity/enrolment.ts';
 import type { MeshCa } from '../../src/identity/mesh-ca.ts';
+import { MESH_KEY } from '../control/statements.ts';
 
 /** What the coordinator does for a node that has a good token: certifies both of its keys, for edge1. */
 export async function certify(ca: MeshCa, request: EnrolmentRequest): Promise<EnrolmentReply> {
@@ -12,6 +13,7 @@ export async function certify(ca: MeshCa, request: EnrolmentRequest): Promise<En
     node: 'edge1',
     mesh: ca.mesh,
     ca: ca.certificatePem,
+    signingKeys: [MESH_KEY.publicKey],
     channelCertificate: await issueChannelCertificate(ca, { ...issuance, publicKey: channel.publicKey }),
     ikeCertificate: await issueIkeCertificate(ca, { ...issuance, publicKey: ike.publicKey }),
   };

@@ -11,6 +11,7 @@ import { firstHello } from '../control/frame-builders.ts';
 import { meshCa } from '../identity/mesh.ts';
 import { eventually } from '../vici/eventually.ts';
 import { FakeCoordinator, type FakeChannel } from './fake-coordinator.ts';
+import { unchanged } from '../control/statements.ts';
 
 let ca: MeshCa;
 let keys: NodeKeys;
@@ -82,7 +83,7 @@ describe('a control channel', () => {
   it('hands frames on in their order', async () => {
     const { received } = run();
     const remote = await channelNumber(1);
-    const frames = [1, 2, 3].map((generation) => ({ type: 'unchanged' as const, epoch: 'one', generation }));
+    const frames = [1, 2, 3].map((generation) => unchanged(generation));
     for (const frame of frames) remote.send(frame);
     await eventually(() => expect(received).toEqual(frames));
   });
@@ -112,7 +113,7 @@ describe('a control channel', () => {
     const { received } = run();
     const remote = await channelNumber(1);
     remote.sendRaw(Uint8Array.of(0xc1));
-    remote.send({ type: 'unchanged', epoch: 'one', generation: 1 });
+    remote.send(unchanged());
     await channelNumber(2);
     expect(received).toEqual([]);
   });

@@ -11,6 +11,7 @@ import { FakeHost, openTestServer } from '../coordinator/channel-fixture.ts';
 import { meshCa } from '../identity/mesh.ts';
 import { certify } from './certify.ts';
 import { temporaryFolder } from './temporary-folder.ts';
+import { MESH_KEY } from '../control/statements.ts';
 
 const never = new AbortController().signal;
 
@@ -33,8 +34,10 @@ beforeEach(async () => {
 describe('an enrolment', () => {
   it('stores an identity whose keys fit its certificates', async () => {
     const stored = storedIn(temporaryFolder());
-    const identity = await enrolNode(stored, 'ecdsa-p384', command, never);
+    const { identity, trust } = await enrolNode(stored, 'ecdsa-p384', command, never);
     expect(stored.identity.read()).toEqual(identity);
+    expect(stored.trust.read()).toEqual(trust);
+    expect(trust).toEqual({ mesh: ca.mesh, node: 'edge1', keys: [MESH_KEY.publicKey], retired: null, latest: null });
     expect(identity).toMatchObject({ node: 'edge1', mesh: ca.mesh, coordinatorUrl: command.coordinator });
     const fits = (certificate: string, key: string): boolean =>
       new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key));
@@ -62,7 +65,9 @@ describe('an enrolment', () => {
     await expect(enrolNode(stored, 'ecdsa-p256', command, never)).rejects.toMatchObject({ status: 502 });
     const before = stored.pendingKeys.read();
     host.enrolment = (request) => certify(ca, request);
-    const { channelKey, ikeKey } = await enrolNode(stored, 'ecdsa-p384', command, never);
+    const {
+      identity: { channelKey, ikeKey },
+    } = await enrolNode(stored, 'ecdsa-p384', command, never);
     expect(createPrivateKey(ikeKey).asymmetricKeyDetails).toMatchObject({ namedCurve: 'secp384r1' });
     expect(channelKey).not.toBe(before?.channelKey);
   });

@@ -1,36 +1,30 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { DirectPaths } from '../../src/agent/direct-paths.ts';
-import type { HeldCrl, NodeCrl } from '../../src/agent/held-crl.ts';
 import { NodeState, type NodeDeps } from '../../src/agent/node-state.ts';
 import type { ProbeReading } from '../../src/agent/prober.ts';
 import { Repairs } from '../../src/agent/repairs.ts';
-import { storedIn, type HeldState, type NodeIdentity, type Stored } from '../../src/agent/stored.ts';
+import { StateKeeper } from '../../src/agent/state-keeper.ts';
+import type { StateTrust } from '../../src/agent/state-trust.ts';
+import { storedIn, type Stored, type StoredState } from '../../src/agent/stored.ts';
 import { encodeFrame } from '../../src/control/codec.ts';
-import type { AgentFrame, CoordinatorFrame } from '../../src/control/frames.ts';
+import { PROTOCOL_VERSION, type AgentFrame } from '../../src/control/frames.ts';
+import type { StateStatement } from '../../src/control/statement.ts';
 import { nodeReportSchema, type NodeEvent } from '../../src/control/report.ts';
-import { nodeNameSchema } from '../../src/ike/connection.ts';
 import type { DesiredLink, DesiredState } from '../../src/ike/desired-state.ts';
 import type { IkeSa } from '../../src/ike/sa.ts';
-import { digestOf } from '../../src/json.ts';
+import { diffStates } from '../../src/ike/state-delta.ts';
+import { canonicalJson, digestOf } from '../../src/json.ts';
 import type { Step } from '../../src/reconcile/charon.ts';
 import type { RoundResult } from '../../src/reconcile/loop.ts';
+import { EPOCH, LATER_EPOCH, MESH_KEY, nextKey, OTHER_KEY, signedState } from '../control/statements.ts';
 import { childSa, desired, ikeSa, mediatedPeer, medsrv, names, observed, spoke } from '../reconcile/builders.ts';
 import { ManualClock } from '../reconcile/memory-charon.ts';
 import { hint, linkedTo } from './links.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 const mesh = desired(medsrv(), spoke(), mediatedPeer());
-const identity: NodeIdentity = {
-  node: 'edge1',
-  mesh: 'mesh',
-  coordinatorUrl: 'https://203.0.113.1:8443',
-  ca: '',
-  channelKey: '',
-  channelCertificate: '',
-  ikeKey: '',
-  ikeCertificate: '',
-};
+const trust: StateTrust = { mesh: 'mesh', node: 'edge1', keys: [MESH_KEY.publicKey], retired: null, latest: null };
 
 /** What the probes would show, and what they were asked. */
 class FakeLinks implements FakedLinks {
@@ -68,25 +62,18 @@ class FakeLinks implements FakedLinks {
 }
 type FakedLinks = NodeDeps['links'];
 
-/** Knows the lists `new` and `old`. */
-class FakeCrls implements Pick<HeldCrl, 'take'> {
-  take(der: string): NodeCrl | undefined {
-    if (der !== 'new' && der !== 'old') throw new Error('not signed');
-    return der === 'new' ? { number: 7, der: Buffer.of(1), digest: 'd' } : undefined;
-  }
-}
-
 /** edge1's knowledge, on a real folder, with all that it says. */
 class Node {
   readonly clock = new ManualClock();
   readonly links = new FakeLinks();
-  readonly crls = new FakeCrls();
   readonly localAddresses = new Set(['192.168.1.2']);
   readonly sent: AgentFrame[] = [];
   readonly events: NodeEvent[] = [];
   readonly folder: string;
   readonly state: NodeState;
+  readonly keeper: StateKeeper;
   readonly stored: Stored;
+  readonly unusable: string[] = [];
   isChannelOpen = true;
   channelDownMs = 0;
   changes = 0;
@@ -94,19 +81,23 @@ class Node {
   constructor(folder = temporaryFolder()) {
     this.folder = folder;
     this.stored = storedIn(folder);
+    if (this.stored.trust.read() === undefined) this.stored.trust.write(trust);
+    this.keeper = new StateKeeper({
+      clock: this.clock,
+      desiredFile: this.stored.desired,
+      trustFile: this.stored.trust,
+      onUnusable: (error) => this.unusable.push(error.message),
+    });
     this.state = new NodeState({
       clock: this.clock,
       agentVersion: '1.2.3',
-      desiredFile: this.stored.desired,
-      held: this.stored.desired.read(),
+      keeper: this.keeper,
       directPaths: new DirectPaths({ clock: this.clock, random: () => 0.999_999 }),
       links: this.links,
       repairs: new Repairs(this.clock),
       localAddresses: () => this.localAddresses,
       ownNat: () => 'cone',
       logged: () => undefined,
-      identity: () => identity,
-      crl: this.crls,
       channelDownMs: () => this.channelDownMs,
       send: (frame) => {
         if (this.isChannelOpen) this.sent.push(frame);
@@ -117,9 +108,9 @@ class Node {
     });
   }
 
-  receive(state: unknown, change: Partial<Extract<CoordinatorFrame, { type: 'snapshot' }>> = {}): void {
-    const digest = state === undefined ? '0'.repeat(64) : digestOf(state);
-    this.state.received({ type: 'snapshot', epoch: 'one', generation: 5, digest, state, ...change });
+  receive(state: unknown, change: Partial<StateStatement> = {}, key = MESH_KEY): void {
+    const text = canonicalJson(state);
+    this.state.received({ type: 'snapshot', signed: signedState(text, change, key), state: text });
   }
 
   round(change: Partial<RoundResult> = {}): void {
@@ -141,38 +132,28 @@ class Node {
     return type === undefined ? frames : frames.filter((frame) => frame.type === type);
   }
 
-  get heldOnDisk(): HeldState | undefined {
+  get heldOnDisk(): StoredState | undefined {
     return storedIn(this.folder).desired.read();
   }
 }
 
-describe('a list of revoked certificates', () => {
-  it.each([
-    ['that is new is looked at by charon’s loop', 'new', ['list 7 of revoked certificates received'], 1],
-    ['that is known changes nothing', 'old', [], 0],
-    ['that is not the CA’s is told of', 'bad', ['list of revoked certificates: not signed'], 1],
-  ])('%s', (_what, der, told, changes) => {
-    const node = new Node();
-    node.state.received({ type: 'crl', der });
-    expect(node.events.map(({ message }) => message)).toEqual(told);
-    expect(node.changes).toBe(changes);
-  });
-});
-
 describe('a snapshot', () => {
+  const text = canonicalJson(mesh);
+
   it('is on disk, in force and in the next hello', () => {
     const node = new Node();
     node.receive(mesh);
-    expect(node.heldOnDisk).toEqual({ epoch: 'one', generation: 5, digest: digestOf(mesh), state: mesh });
+    expect(node.heldOnDisk).toEqual({ signed: signedState(text), state: text });
     expect(node.state.desired).toEqual(mesh);
     expect(node.changes).toBe(1);
     const hello = {
       type: 'hello',
-      protocol: 1,
+      protocol: PROTOCOL_VERSION,
       agentVersion: '1.2.3',
-      epoch: 'one',
+      epoch: EPOCH,
       generation: 5,
       digest: digestOf(mesh),
+      keys: [MESH_KEY.publicKey],
     };
     expect(node.state.hello()).toEqual(hello);
     expect(new Node(node.folder).state.hello()).toEqual(hello);
@@ -181,45 +162,81 @@ describe('a snapshot', () => {
   it('is what the first hello has none of', () =>
     expect(new Node().state.hello()).toMatchObject({ epoch: null, generation: 0, digest: null }));
 
-  it('of another epoch may have any generation', () => {
-    const node = new Node();
-    node.receive(mesh);
-    node.receive(desired(), { epoch: 'two', generation: 1 });
-    expect(node.state.generations).toEqual({ generation: 1, applied: null });
-  });
-
-  const otherNode: DesiredState = { ...mesh, node: nodeNameSchema.parse('edge2') };
-  it.each<[string, unknown, Partial<Extract<CoordinatorFrame, { type: 'snapshot' }>>, RegExp]>([
-    ['for another node', otherNode, {}, /for node edge2, and this is edge1/],
-    ['of an older generation', desired(), { generation: 4 }, /older than generation 5/],
-    ['whose digest does not fit', desired(), { digest: '0'.repeat(64) }, /digest does not fit/],
-    ['with an updown script', { ...desired(), updown: '/bin/sh' }, {}, /updown/],
-    ['that is no state', [1, 2], {}, /expected object/],
-    ['that is not there', undefined, {}, /./],
-  ])('%s is refused as a whole, and the file stays as it is', (_what, state, change, message) => {
+  it('that is refused changes nothing, here or on disk, and both ends are told', () => {
     const node = new Node();
     node.receive(mesh);
     node.take();
-    node.receive(state, { generation: 6, ...change });
-    expect(node.take()).toEqual([
-      {
-        type: 'nack',
-        generation: change.generation ?? 6,
-        outcomes: [{ resource: 'state', ok: false, message: expect.stringMatching(message) as string }],
-      },
-    ]);
-    expect(node.heldOnDisk?.generation).toBe(5);
+    node.receive({ ...desired(), updown: '/bin/sh' }, { generation: 6, allowMassRemoval: true });
+    const message = expect.stringMatching(/updown/) as string;
+    const outcomes = [{ resource: 'state', ok: false, message }];
+    expect(node.take()).toEqual([{ type: 'nack', epoch: EPOCH, generation: 6, outcomes }]);
+    expect(node.events.at(-1)).toMatchObject({ kind: 'channel', message });
+    expect(node.keeper.problems).toEqual([message]);
+    expect(node.heldOnDisk).toEqual({ signed: signedState(text), state: text });
     expect(node.state.desired).toEqual(mesh);
     expect(node.changes).toBe(1);
+    node.receive(mesh);
+    expect(node.keeper.problems).toEqual([]);
+  });
+
+  it('that says nothing of itself is refused, too', () => {
+    const node = new Node();
+    node.state.received({ type: 'snapshot', signed: { ...signedState(text), text: '[' }, state: text });
+    expect(node.take()).toMatchObject([{ type: 'nack', epoch: null, generation: 0 }]);
   });
 
   it('that the disk does not take does not count', () => {
     const node = new Node();
     const { desired: file } = storedIn(join(node.folder, 'desired.json.new', 'x'));
-    file.write({ epoch: 'e', generation: 1, digest: '', state: mesh });
+    file.write({ signed: signedState(text), state: text });
     node.receive(mesh);
     expect(node.take()).toMatchObject([{ type: 'nack', outcomes: [{ resource: 'state', ok: false }] }]);
     expect(node.state.desired).toBeUndefined();
+  });
+
+  it('that does not come as it should is asked for', () => {
+    const node = new Node();
+    node.state.received({ type: 'unchanged', signed: signedState(text) });
+    const delta = diffStates({ ...desired() }, { ...mesh });
+    node.state.received({ type: 'delta', signed: signedState(text), base: digestOf(desired()), delta });
+    expect(node.take()).toEqual([
+      { type: 'resend', reason: expect.stringContaining('not the state that this node holds') as string },
+      { type: 'resend', reason: expect.stringContaining('does not hold') as string },
+    ]);
+  });
+
+  it('may come as the difference from the one before', () => {
+    const node = new Node();
+    node.receive(desired());
+    const delta = diffStates({ ...desired() }, { ...mesh });
+    const signed = signedState(text, { generation: 6 });
+    node.state.received({ type: 'delta', signed, base: digestOf(desired()), delta });
+    expect(node.state.desired).toEqual(mesh);
+    expect(node.heldOnDisk).toEqual({ signed, state: text });
+  });
+
+  it('that is held under another generation is confirmed under that one', () => {
+    const node = new Node();
+    node.receive(mesh);
+    node.round();
+    node.take();
+    node.state.received({ type: 'unchanged', signed: signedState(text, { epoch: LATER_EPOCH, generation: 1 }) });
+    expect(node.take()).toMatchObject([{ type: 'ack', epoch: LATER_EPOCH, generation: 1 }]);
+    expect(node.state.hello()).toMatchObject({ epoch: LATER_EPOCH, generation: 1 });
+    expect(node.changes).toBe(1);
+  });
+});
+
+describe('a new signing key', () => {
+  it('is told of', () => {
+    const node = new Node();
+    node.state.received({ type: 'keys', introductions: [nextKey(MESH_KEY, OTHER_KEY)] });
+    expect(node.state.hello()).toMatchObject({ keys: [OTHER_KEY.publicKey, MESH_KEY.publicKey] });
+    node.state.received({ type: 'keys', introductions: [nextKey(MESH_KEY, MESH_KEY)] });
+    expect(node.events.map(({ message }) => message)).toEqual(['the mesh has a new signing key']);
+    node.state.received({ type: 'keys', introductions: [{ ...nextKey(OTHER_KEY, MESH_KEY), signature: 'x' }] });
+    expect(node.events.at(-1)).toMatchObject({ message: expect.stringContaining('refused') as string });
+    expect(node.state.hello()).toMatchObject({ keys: [OTHER_KEY.publicKey, MESH_KEY.publicKey] });
   });
 });
 
@@ -227,6 +244,7 @@ describe('an outcome', () => {
   const resources = ['credentials', names.medsrv, names.hub, names.peer];
   const ack = {
     type: 'ack',
+    epoch: EPOCH,
     generation: 5,
     outcomes: resources.map((resource) => ({ resource, ok: true, message: null })),
   };

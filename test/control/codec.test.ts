@@ -4,6 +4,7 @@ import { decodeAgentFrame, decodeCoordinatorFrame, encodeFrame } from '../../src
 import { FrameError, type FrameErrorCode } from '../../src/control/frame-error.ts';
 import { FRAME_BYTES_MAX, HELLO_BYTES_MAX } from '../../src/control/limits.ts';
 import { agentFrames, coordinatorFrames, firstHello } from './frame-builders.ts';
+import { signedState } from './statements.ts';
 
 function codeOf(decode: () => unknown): FrameErrorCode | 'accepted' {
   try {
@@ -15,11 +16,11 @@ function codeOf(decode: () => unknown): FrameErrorCode | 'accepted' {
   }
 }
 
-/** `{"type": "unchanged", "epoch": "e", "generation": 1}`, and any entry more. */
-function unchangedFrame(entries = 3, ...more: readonly Buffer[]): Buffer {
+/** `{"type": "links", "hints": []}`, and any entry more. */
+function linksFrame(entries = 2, ...more: readonly Buffer[]): Buffer {
   return Buffer.concat([
     Buffer.from([0x80 + entries]),
-    Buffer.from('\xa4type\xa9unchanged\xa5epoch\xa1e\xaageneration\x01', 'latin1'),
+    Buffer.from('\xa4type\xa5links\xa5hints\x90', 'latin1'),
     ...more,
   ]);
 }
@@ -36,12 +37,12 @@ describe('a frame', () => {
   });
 
   it('is plain MessagePack', () => {
-    expect(Buffer.from(encodeFrame({ type: 'unchanged', epoch: 'e', generation: 1 }))).toEqual(unchangedFrame());
+    expect(Buffer.from(encodeFrame({ type: 'links', hints: [] }))).toEqual(linksFrame());
   });
 
   it('is read from the middle of a larger buffer', () => {
-    const padded = Buffer.concat([Buffer.from([0xff]), unchangedFrame(), Buffer.from([0xff])]);
-    expect(decodeCoordinatorFrame(new Uint8Array(padded).subarray(1, -1))).toMatchObject({ epoch: 'e' });
+    const padded = Buffer.concat([Buffer.from([0xff]), linksFrame(), Buffer.from([0xff])]);
+    expect(decodeCoordinatorFrame(new Uint8Array(padded).subarray(1, -1))).toEqual({ type: 'links', hints: [] });
   });
 
   it('is not accepted from the wrong end', () => {
@@ -49,33 +50,30 @@ describe('a frame', () => {
   });
 
   it('above a limit fails at the sender', () => {
-    const state = (value: unknown) => ({
-      type: 'snapshot' as const,
-      epoch: 'e',
-      generation: 1,
-      digest: 'a'.repeat(64),
-      state: value,
-    });
+    const signed = signedState('');
+    expect(codeOf(() => encodeFrame({ type: 'snapshot', signed, state: 'x'.repeat(FRAME_BYTES_MAX) }))).toBe(
+      'too-large',
+    );
+    const links = (hints: unknown) => ({ type: 'links' as const, hints: hints as [] });
     const nested = Array.from({ length: 20 }).reduce<unknown>((inner) => [inner], 1);
-    expect(codeOf(() => encodeFrame(state('x'.repeat(FRAME_BYTES_MAX))))).toBe('too-large');
-    expect(codeOf(() => encodeFrame(state(nested)))).toBe('too-deep');
-    expect(codeOf(() => encodeFrame(state(Array.from({ length: 200_000 }, () => 1))))).toBe('too-many-elements');
+    expect(codeOf(() => encodeFrame(links(nested)))).toBe('too-deep');
+    expect(codeOf(() => encodeFrame(links(Array.from({ length: 200_000 }, () => 1))))).toBe('too-many-elements');
   });
 });
 
 describe('refuses', () => {
   const cases: Record<string, readonly [FrameErrorCode, Buffer]> = {
     'no bytes': ['malformed', Buffer.alloc(0)],
-    'a byte behind the end': ['malformed', Buffer.concat([unchangedFrame(), Buffer.from([0xc0])])],
-    'an extension type': ['malformed', unchangedFrame(4, Buffer.from('\xa1x\xd4\x01\x00', 'latin1'))],
-    'binary data': ['malformed', unchangedFrame(4, Buffer.from('\xa1x\xc4\x01\x00', 'latin1'))],
-    'the unused type byte': ['malformed', unchangedFrame(4, Buffer.from('\xa1x\xc1', 'latin1'))],
-    'a key twice': ['malformed', unchangedFrame(4, Buffer.from('\xa5epoch\xa1f', 'latin1'))],
-    'a key that is a number': ['malformed', unchangedFrame(4, Buffer.from([0x01, 0x01]))],
-    'a key that is a map': ['malformed', unchangedFrame(4, Buffer.from([0x80, 0x01]))],
-    'the key __proto__': ['malformed', unchangedFrame(4, Buffer.from('\xa9__proto__\x80', 'latin1'))],
-    'text that is not UTF-8': ['malformed', unchangedFrame(4, Buffer.from('\xa1x\xa2\xc1\x9f', 'latin1'))],
-    'an unknown field': ['invalid-frame', unchangedFrame(4, Buffer.from('\xa1x\x01', 'latin1'))],
+    'a byte behind the end': ['malformed', Buffer.concat([linksFrame(), Buffer.from([0xc0])])],
+    'an extension type': ['malformed', linksFrame(3, Buffer.from('\xa1x\xd4\x01\x00', 'latin1'))],
+    'binary data': ['malformed', linksFrame(3, Buffer.from('\xa1x\xc4\x01\x00', 'latin1'))],
+    'the unused type byte': ['malformed', linksFrame(3, Buffer.from('\xa1x\xc1', 'latin1'))],
+    'a key twice': ['malformed', linksFrame(3, Buffer.from('\xa5hints\x90', 'latin1'))],
+    'a key that is a number': ['malformed', linksFrame(3, Buffer.from([0x01, 0x01]))],
+    'a key that is a map': ['malformed', linksFrame(3, Buffer.from([0x80, 0x01]))],
+    'the key __proto__': ['malformed', linksFrame(3, Buffer.from('\xa9__proto__\x80', 'latin1'))],
+    'text that is not UTF-8': ['malformed', linksFrame(3, Buffer.from('\xa1x\xa2\xc1\x9f', 'latin1'))],
+    'an unknown field': ['invalid-frame', linksFrame(3, Buffer.from('\xa1x\x01', 'latin1'))],
     'a number alone': ['invalid-frame', Buffer.from([0x01])],
     'an array that claims 4 billion values': ['malformed', Buffer.from('ddffffffff', 'hex')],
     'a map that claims 4 billion entries': ['malformed', Buffer.from('dfffffffff', 'hex')],
@@ -119,11 +117,7 @@ describe('refuses', () => {
 
   it('in few words, however long the frame', () => {
     const keys = Array.from({ length: 500 }, (_, index) => `\xa8key-${String(index).padStart(4, '0')}\x01`).join('');
-    const bytes = Buffer.concat([
-      Buffer.from('de01f7', 'hex'),
-      unchangedFrame().subarray(1),
-      Buffer.from(keys, 'latin1'),
-    ]);
+    const bytes = Buffer.concat([Buffer.from('de01f6', 'hex'), linksFrame().subarray(1), Buffer.from(keys, 'latin1')]);
     expect(() => decodeCoordinatorFrame(bytes)).toThrow(expect.objectContaining({ code: 'invalid-frame' }));
     try {
       decodeCoordinatorFrame(bytes);

@@ -1,12 +1,14 @@
 import * as fc from 'fast-check';
 import { CONNECTION_STATUSES, linkCauseSchema, natKindSchema, type NodeReport } from '../../src/control/report.ts';
-import type { AgentFrame, CoordinatorFrame } from '../../src/control/frames.ts';
+import { PROTOCOL_VERSION, type AgentFrame, type CoordinatorFrame } from '../../src/control/frames.ts';
+import { publicKeySchema } from '../../src/control/signing-key.ts';
 
 const text = fc.string({ unit: 'grapheme', maxLength: 40 });
 const generation = fc.maxSafeNat();
 const count = fc.maxSafeNat();
 const instant = fc.nat(8_640_000_000_000_000);
 const digest = fc.stringMatching(/^[0-9a-f]{64}$/);
+const publicKey = fc.stringMatching(/^[A-Za-z0-9_-]{43}$/).map((key) => publicKeySchema.parse(key));
 const nullable = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | null> => fc.option(value, { nil: null });
 
 const outcomes = fc.array(fc.record({ resource: text, ok: fc.boolean(), message: nullable(text) }), { maxLength: 20 });
@@ -65,8 +67,10 @@ export const agentFrames: fc.Arbitrary<AgentFrame> = fc.oneof(
     epoch: nullable(text),
     generation,
     digest: nullable(digest),
+    keys: fc.array(publicKey, { maxLength: 2 }),
   }),
-  fc.record({ type: fc.constantFrom('ack' as const, 'nack' as const), generation, outcomes }),
+  fc.record({ type: fc.constantFrom('ack' as const, 'nack' as const), epoch: nullable(text), generation, outcomes }),
+  fc.record({ type: fc.constant('resend' as const), reason: text }),
   fc.record({ type: fc.constant('report' as const), report }),
   fc.record({
     type: fc.constant('events' as const),
@@ -77,15 +81,17 @@ export const agentFrames: fc.Arbitrary<AgentFrame> = fc.oneof(
   }),
 );
 
-/** A state as the coordinator could send it: `-0` and lone surrogates have no place in MessagePack. */
-const states = fc
-  .jsonValue({ maxDepth: 6, stringUnit: 'grapheme' })
-  .map((value): unknown => JSON.parse(JSON.stringify(value).replaceAll('"__proto__"', '"proto"')));
+const signed = fc.record({ text, key: publicKey, signature: text });
 
 /** Any frame that the coordinator may send. */
 export const coordinatorFrames: fc.Arbitrary<CoordinatorFrame> = fc.oneof(
-  fc.record({ type: fc.constant('unchanged' as const), epoch: text, generation }),
-  fc.record({ type: fc.constant('snapshot' as const), epoch: text, generation, digest, state: states }),
+  fc.record({ type: fc.constant('unchanged' as const), signed }),
+  fc.record({ type: fc.constant('snapshot' as const), signed, state: text }),
+  fc.record({ type: fc.constant('delta' as const), signed, base: digest, delta: text }),
+  fc.record({
+    type: fc.constant('keys' as const),
+    introductions: fc.array(signed, { minLength: 1, maxLength: 3 }),
+  }),
   fc.record({
     type: fc.constant('links' as const),
     hints: fc.array(
@@ -105,9 +111,10 @@ export const coordinatorFrames: fc.Arbitrary<CoordinatorFrame> = fc.oneof(
 /** The first frame of a node that holds nothing yet. */
 export const firstHello: Extract<AgentFrame, { type: 'hello' }> = {
   type: 'hello',
-  protocol: 1,
+  protocol: PROTOCOL_VERSION,
   agentVersion: '0.1.0',
   epoch: null,
   generation: 0,
   digest: null,
+  keys: [],
 };

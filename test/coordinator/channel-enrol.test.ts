@@ -17,6 +17,7 @@ import { caPinOf, type MeshCa } from '../../src/identity/mesh-ca.ts';
 import { createToken, parseToken } from '../../src/identity/token.ts';
 import { MESH, meshCa } from '../identity/mesh.ts';
 import { FakeHost, nodeKeys, openTestServer } from './channel-fixture.ts';
+import { MESH_KEY } from '../control/statements.ts';
 
 let ca: MeshCa;
 let host: FakeHost;
@@ -52,6 +53,7 @@ async function certify(request: EnrolmentRequest): Promise<EnrolmentReply> {
     node: 'edge1',
     mesh: MESH,
     ca: ca.certificatePem,
+    signingKeys: [MESH_KEY.publicKey],
     channelCertificate: await issueChannelCertificate(ca, { ...issuance, publicKey: channel.publicKey }),
     ikeCertificate: await issueIkeCertificate(ca, { ...issuance, publicKey: ike.publicKey }),
   };

@@ -3,7 +3,7 @@ import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'n
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket, type ClientOptions } from 'ws';
 import { decodeCoordinatorFrame, encodeFrame } from '../../src/control/codec.ts';
-import { CLOSE_CODES } from '../../src/control/frames.ts';
+import { CLOSE_CODES, PROTOCOL_VERSION } from '../../src/control/frames.ts';
 import { FRAME_BYTES_MAX, HELLO_BYTES_MAX } from '../../src/control/limits.ts';
 import type { ChannelLimits } from '../../src/coordinator/channel-limits.ts';
 import type { ChannelServer } from '../../src/coordinator/channel-server.ts';
@@ -12,6 +12,7 @@ import { firstHello } from '../control/frame-builders.ts';
 import { meshCa } from '../identity/mesh.ts';
 import { withOtherSignature } from '../identity/other-signature.ts';
 import { EDGE1, FakeHost, nodeKeys, openTestServer, type NodeKeys } from './channel-fixture.ts';
+import { signedState, unchanged } from '../control/statements.ts';
 
 const OPENED = 'opened edge1 from 127.0.0.1';
 const hello = encodeFrame(firstHello);
@@ -80,15 +81,17 @@ function tls(options: ConnectionOptions = {}): TLSSocket {
   return connectTls({ host: '127.0.0.1', port: server.port, ca: ca.certificatePem, key, cert, ...options });
 }
 
+const frame = unchanged();
+
 describe('a control channel', () => {
   it('opens with a hello, then carries frames both ways, and is reported closed', async () => {
     const socket = await openWithHello();
-    socket.send(encodeFrame({ type: 'ack', generation: 3, outcomes: [] }));
+    socket.send(encodeFrame({ type: 'ack', epoch: 'e', generation: 3, outcomes: [] }));
     expect(await host.until(2)).toEqual([OPENED, 'received ack of edge1']);
 
-    host.channels[0]?.send({ type: 'unchanged', epoch: 'e', generation: 3 });
+    host.channels[0]?.send(frame);
     const [data] = (await once(socket, 'message')) as [Buffer];
-    expect(decodeCoordinatorFrame(data)).toEqual({ type: 'unchanged', epoch: 'e', generation: 3 });
+    expect(decodeCoordinatorFrame(data)).toEqual(frame);
 
     socket.close();
     expect(await host.until(3)).toContain('closed edge1');
@@ -104,7 +107,7 @@ describe('a control channel', () => {
   it('takes nothing after it was closed', async () => {
     const socket = await openWithHello();
     host.channels[0]?.close(CLOSE_CODES.replaced, 'replaced');
-    host.channels[0]?.send({ type: 'unchanged', epoch: 'e', generation: 3 });
+    host.channels[0]?.send(frame);
     socket.on('message', () => host.heard.push('a message'));
     socket.send(hello);
     expect(await closeCode(socket)).toBe(CLOSE_CODES.replaced);
@@ -125,7 +128,7 @@ describe('a control channel', () => {
 
   it('outlives a frame that is too large to send', async () => {
     const socket = await openWithHello();
-    const big = { type: 'snapshot', epoch: 'e', generation: 1, digest: '0'.repeat(64) } as const;
+    const big = { type: 'snapshot', signed: signedState('') } as const;
     host.channels[0]?.send({ ...big, state: 'x'.repeat(FRAME_BYTES_MAX) });
     host.channels[0]?.send({ ...big, state: 'small' });
     const [data] = (await once(socket, 'message')) as [Buffer];
@@ -217,7 +220,7 @@ describe('a bad frame', () => {
     ['garbage', Buffer.from('hello')],
     ['text', 'hello'],
     ['nothing at all', Buffer.alloc(0)],
-    ['a first frame that is no hello', encodeFrame({ type: 'ack', generation: 1, outcomes: [] })],
+    ['a first frame that is no hello', encodeFrame({ type: 'ack', epoch: 'e', generation: 1, outcomes: [] })],
     ['a first frame above its limit', Buffer.alloc(HELLO_BYTES_MAX + 1, 0x90)],
   ];
   it.each(cases)('closes the channel: %s', async (_what, data) => {
@@ -243,7 +246,7 @@ describe('a bad frame', () => {
 
   it('of another protocol version has a close code of its own', async () => {
     const socket = await open();
-    socket.send(encodeFrame({ ...firstHello, protocol: 2 }));
+    socket.send(encodeFrame({ ...firstHello, protocol: PROTOCOL_VERSION + 1 }));
     expect(await closeCode(socket)).toBe(CLOSE_CODES.protocol);
     expect(host.heard).toEqual([]);
   });
@@ -273,7 +276,7 @@ describe('a node that', () => {
     await start({ unsentBytesMax: 100_000 });
     const socket = await openWithHello();
     socket.pause();
-    const frame = { type: 'snapshot', epoch: 'e', generation: 1, digest: '0'.repeat(64) } as const;
+    const frame = { type: 'snapshot', signed: signedState('') } as const;
     const state = 'x'.repeat(FRAME_BYTES_MAX / 2);
     for (let sent = 0; sent < 100 && host.heard.length < 2; sent += 1) {
       host.channels[0]?.send({ ...frame, state });

@@ -1,11 +1,13 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { CLOSE_CODES, type AgentFrame } from '../../src/control/frames.ts';
+import { openStatement, stateStatementSchema } from '../../src/control/statement.ts';
 import { SpecRefused } from '../../src/coordinator/spec-in-force.ts';
 import { verifyCsr } from '../../src/identity/csr.ts';
 import type { MeshCa } from '../../src/identity/mesh-ca.ts';
 import type { NodeName } from '../../src/ike/connection.ts';
 import { desiredStateSchema, type DesiredState } from '../../src/ike/desired-state.ts';
-import { digestOf } from '../../src/json.ts';
+import { digestOf, digestOfText } from '../../src/json.ts';
+import { claimIn } from '../control/statements.ts';
 import { meshCa } from '../identity/mesh.ts';
 import { CoreFixture, enrolmentRequest, type FakeChannel } from './core-fixture.ts';
 import { edgeReport, reportOf } from './report-builders.ts';
@@ -34,12 +36,12 @@ afterEach(() => mesh[Symbol.dispose]());
 
 const apply = (text: string): string[] =>
   mesh.core
-    .applySpec(text, { dryRun: false })
+    .applySpec(text, { dryRun: false, allowMassRemoval: text === WITHOUT_REMOTE })
     .changed.map(({ node }) => node)
     .sort();
 
 /** The state that a channel has brought last. */
-const stateAt = (channel: FakeChannel): DesiredState => desiredStateSchema.parse(channel.last('snapshot')?.state);
+const stateAt = (channel: FakeChannel): DesiredState => desiredStateSchema.parse(channel.state);
 
 const namesOf = (channel: FakeChannel): string[] => stateAt(channel).connections.map(({ name }) => name);
 
@@ -50,7 +52,9 @@ describe('after a hello', () => {
     apply(SEED_SPEC);
     const channel = mesh.connect('edge1');
     const [snapshot, links] = channel.sent;
-    expect(snapshot).toMatchObject({ type: 'snapshot', epoch: mesh.store.epoch, generation: 1 });
+    const claim = claimIn(channel.last('snapshot') ?? expect.fail());
+    expect(claim).toMatchObject({ node: 'edge1', epoch: mesh.store.signing.epoch, generation: 1, notAfterMs: null });
+    expect(snapshot).toMatchObject({ type: 'snapshot' });
     expect(links).toEqual({
       type: 'links',
       hints: [
@@ -69,15 +73,18 @@ describe('after a hello', () => {
   it('the state passes the agent’s own check and has the digest that comes with it', () => {
     apply(SEED_SPEC);
     const snapshot = mesh.connect('edge1').last('snapshot');
-    expect(desiredStateSchema.parse(snapshot?.state)).toMatchObject({ node: 'edge1' });
-    expect(digestOf(snapshot?.state)).toBe(snapshot?.digest);
+    const { signed, state } = snapshot ?? expect.fail();
+    expect(desiredStateSchema.parse(JSON.parse(state))).toMatchObject({ node: 'edge1' });
+    const statement = openStatement(signed, [mesh.signingKeys.current], stateStatementSchema);
+    expect(digestOfText(state)).toBe(statement.digest);
   });
 
   it('a node that holds this very state is told that nothing changed', () => {
     apply(SEED_SPEC);
-    const { epoch, generation, digest } = mesh.connect('edge1').last('snapshot') ?? expect.fail();
+    const { epoch, generation, digest } = claimIn(mesh.connect('edge1').last('snapshot') ?? expect.fail());
     expect(mesh.connect('edge1', { epoch, generation, digest }).take()).toEqual(['unchanged', 'links']);
-    expect(mesh.connect('edge1', { epoch: 'other', generation, digest }).take()).toEqual(['snapshot', 'links']);
+    // The statement that comes with it says which epoch that is.
+    expect(mesh.connect('edge1', { epoch: 'other', generation, digest }).take()).toEqual(['unchanged', 'links']);
     expect(mesh.connect('edge1', { epoch, generation, digest: digestOf('x') }).take()).toEqual(['snapshot', 'links']);
   });
 
@@ -93,8 +100,9 @@ describe('after a hello', () => {
   it('a node that was removed from the spec is told to let go of everything', () => {
     apply(SEED_SPEC);
     apply(WITHOUT_REMOTE);
-    const snapshot = mesh.connect('remote').last('snapshot');
-    expect(snapshot).toMatchObject({ generation: 2, state: { node: 'remote', connections: [], links: [] } });
+    const snapshot = mesh.connect('remote').last('snapshot') ?? expect.fail();
+    expect(claimIn(snapshot)).toMatchObject({ generation: 2, allowMassRemoval: true });
+    expect(JSON.parse(snapshot.state)).toMatchObject({ node: 'remote', connections: [], links: [] });
   });
 
   it('an older channel of the node is closed, and no longer listened to', () => {
@@ -119,12 +127,18 @@ describe('an apply', () => {
     ];
     for (const channel of [edge1, remote, third]) channel.take();
     expect(apply(WITH_THIRD)).toEqual(['edge1', 'master1', 'third']);
-    expect([edge1.take(), remote.take(), third.take()]).toEqual([['snapshot', 'links'], [], ['snapshot', 'links']]);
+    expect([edge1.take(), remote.take(), third.take()]).toEqual([['delta', 'links'], [], ['snapshot', 'links']]);
   });
 
   it('of the same spec again changes nothing', () => {
     apply(SEED_SPEC);
-    expect(mesh.core.applySpec(SEED_SPEC, { dryRun: false })).toEqual({ revision: 1, dryRun: false, changed: [] });
+    expect(mesh.core.applySpec(SEED_SPEC, { dryRun: false })).toEqual({
+      revision: 1,
+      dryRun: false,
+      changed: [],
+      massRemovals: [],
+      unsigned: [],
+    });
   });
 
   it('tried dry says what it would do and does nothing', () => {
@@ -166,7 +180,7 @@ describe('an apply', () => {
 
   it('outlives a restart, which sends nothing new', () => {
     apply(SEED_SPEC);
-    const { epoch, generation, digest } = mesh.connect('edge1').last('snapshot') ?? expect.fail();
+    const { epoch, generation, digest } = claimIn(mesh.connect('edge1').last('snapshot') ?? expect.fail());
     mesh.restart();
     expect(mesh.connect('edge1', { epoch, generation, digest }).take()).toEqual(['unchanged', 'links']);
     expect(mesh.core.links().map(({ id }) => id)).toEqual(['edge1--master1', 'edge1--remote', 'master1--remote']);
@@ -208,25 +222,26 @@ describe('hints', () => {
 });
 
 describe('what a node tells', () => {
-  const nack: AgentFrame = {
+  const nack = (): AgentFrame => ({
     type: 'nack',
+    epoch: mesh.store.signing.epoch,
     generation: 1,
     outcomes: [
       { resource: 'cygnet-peer-remote', ok: false, message: 'unknown option: mediation' },
       { resource: 'credentials', ok: true, message: null },
     ],
-  };
+  });
 
   it('shows: a nack with its reasons, an ack that everything is well', () => {
     apply(SEED_SPEC);
     const channel = mesh.connect('edge1');
     expect(view('edge1')).toMatchObject({ state: 'pending', wantedGeneration: 1, appliedGeneration: null });
-    mesh.core.received(channel, nack);
+    mesh.core.received(channel, nack());
     expect(view('edge1')).toMatchObject({
       state: 'refused',
       problems: [{ resource: 'cygnet-peer-remote', message: 'unknown option: mediation' }],
     });
-    mesh.core.received(channel, { type: 'ack', generation: 1, outcomes: [] });
+    mesh.core.received(channel, { type: 'ack', epoch: mesh.store.signing.epoch, generation: 1, outcomes: [] });
     expect(view('edge1')).toMatchObject({ state: 'ok', appliedGeneration: 1, problems: [] });
     apply(WITH_THIRD);
     expect(view('edge1')).toMatchObject({ state: 'pending', wantedGeneration: 2, appliedGeneration: 1 });
@@ -237,7 +252,7 @@ describe('what a node tells', () => {
     const channel = mesh.connect('edge1');
     mesh.nowMs += 5000;
     mesh.core.received(channel, { type: 'report', report: reportOf({ generation: 1 }) });
-    mesh.core.received(channel, nack);
+    mesh.core.received(channel, nack());
     mesh.restart();
     expect(view('edge1')).toMatchObject({
       online: false,
@@ -254,7 +269,7 @@ describe('what a node tells', () => {
     const event = { atMs: 1, kind: 'ike-up', connection: 'cygnet-peer-remote', child: null, message: 'up' };
     mesh.core.received(channel, { type: 'events', events: [event] });
     mesh.core.flush();
-    mesh.core.received(channel, nack);
+    mesh.core.received(channel, nack());
     const kinds = mesh.core.events.after(0, 1000).map(({ node, kind }) => `${node ?? '-'} ${kind}`);
     expect(kinds.slice(-4)).toEqual(['- spec', 'edge1 channel', 'edge1 ike-up', 'edge1 nack']);
     const ids = mesh.core.events.after(0, 1000).map(({ id }) => id);
@@ -272,7 +287,7 @@ describe('what a node tells', () => {
 
   it('a second hello ends the channel', () => {
     const channel = mesh.connect('edge1');
-    const hello = { protocol: 1, agentVersion: 'x', epoch: null, generation: 0, digest: null };
+    const hello = { protocol: 2, agentVersion: 'x', epoch: null, generation: 0, digest: null, keys: [] };
     mesh.core.received(channel, { type: 'hello', ...hello });
     expect(channel.closedWith).toBe(CLOSE_CODES.badFrame);
   });
@@ -380,7 +395,7 @@ describe('revoking a node', () => {
     mesh.core.revokeNode(edge1, 'stolen');
     expect(channel.closedWith).toBe(CLOSE_CODES.revoked);
     expect(namesOf(remote)).toEqual(['cygnet-hub-master1']);
-    expect(JSON.stringify(remote.last('snapshot')?.state)).not.toContain('edge1');
+    expect(JSON.stringify(remote.state)).not.toContain('edge1');
     expect(namesOf(master1)).toEqual(['cygnet-mediation', 'cygnet-spoke-remote']);
     expect(stateAt(master1).connections[0]).toMatchObject({ barred: ['edge1'] });
     expect(view('edge1')).toMatchObject({
@@ -395,19 +410,11 @@ describe('revoking a node', () => {
     mesh.core.revokeNode(edge1, null);
     apply(`${SEED_SPEC}# again\n`);
     mesh.restart();
-    expect(JSON.stringify(mesh.connect('remote').last('snapshot')?.state)).not.toContain('edge1');
+    expect(JSON.stringify(mesh.connect('remote').state)).not.toContain('edge1');
     const late = mesh.connect('edge1');
     expect(late.closedWith).toBe(CLOSE_CODES.revoked);
     expect(late.sent).toEqual([]);
     expect(view('edge1')?.online).toBe(false);
-  });
-
-  it('gives everybody a list of its certificates, before the new states', () => {
-    const remote = mesh.connect('remote');
-    expect(remote.take()).not.toContain('crl');
-    mesh.core.revokeNode(edge1, null);
-    expect(remote.take().slice(0, 2)).toEqual(['crl', 'snapshot']);
-    expect(mesh.connect('remote').take().slice(0, 2)).toEqual(['crl', 'snapshot']);
   });
 
   it('changes nothing the second time', () => {
@@ -420,14 +427,14 @@ describe('revoking a node', () => {
   it('that the others relied on leaves them without that way, and in peace', () => {
     const remote = mesh.connect('remote');
     mesh.core.revokeNode('master1' as NodeName, null);
-    expect(remote.last('snapshot')?.state).toMatchObject({ connections: [] });
+    expect(remote.state).toMatchObject({ connections: [] });
   });
 
   it('is undone by a readmission, with other keys', async () => {
-    const before = mesh.connect('remote').last('snapshot')?.state;
+    const before = mesh.connect('remote').state;
     mesh.core.revokeNode(edge1, null);
     mesh.core.readmitNode(edge1);
-    expect(mesh.connect('remote').last('snapshot')?.state).toEqual(before);
+    expect(mesh.connect('remote').state).toEqual(before);
     expect(view('edge1')).toMatchObject({ state: 'not-enrolled', revoked: null });
     await mesh.enrol('edge1');
     expect(mesh.connect('edge1').closedWith).toBeUndefined();

@@ -4,14 +4,16 @@ import { join } from 'node:path';
 import { Backups } from '../../src/coordinator/backups.ts';
 import { Coordinator } from '../../src/coordinator/coordinator.ts';
 import type { NodeChannel } from '../../src/coordinator/channel-host.ts';
+import { SigningKeys } from '../../src/coordinator/signing-keys.ts';
 import { openStore, type Store } from '../../src/coordinator/store.ts';
-import type { AgentFrame, CoordinatorFrame } from '../../src/control/frames.ts';
+import { PROTOCOL_VERSION, type AgentFrame, type CoordinatorFrame } from '../../src/control/frames.ts';
 import { createCsr } from '../../src/identity/csr.ts';
-import type { EnrolmentRequest } from '../../src/identity/enrolment.ts';
+import type { EnrolmentReply, EnrolmentRequest } from '../../src/identity/enrolment.ts';
 import { generatePrivateKey } from '../../src/identity/keys.ts';
 import type { MeshCa } from '../../src/identity/mesh-ca.ts';
 import { parseToken } from '../../src/identity/token.ts';
 import type { NodeName } from '../../src/ike/connection.ts';
+import { patchState } from '../../src/ike/state-delta.ts';
 import { createLogger } from '../../src/log.ts';
 
 const START_MS = 1_700_000_000_000;
@@ -20,13 +22,18 @@ const START_MS = 1_700_000_000_000;
 export class CoreFixture implements Disposable {
   readonly folder = mkdtempSync(join(tmpdir(), 'cygnet-core-'));
   readonly #ca: MeshCa;
+  /** File of the public key where the operator keeps the private one. */
+  readonly offlineKey: string | undefined;
   nowMs = START_MS;
   store: Store;
   core: Coordinator;
+  signingKeys: SigningKeys;
 
-  constructor(ca: MeshCa) {
+  constructor(ca: MeshCa, offlineKey?: string) {
     this.#ca = ca;
-    this.store = openStore(join(this.folder, 'coordinator.db'));
+    this.offlineKey = offlineKey;
+    this.store = openStore(join(this.folder, 'coordinator.db'), this.nowMs);
+    this.signingKeys = this.#loadKeys();
     this.core = this.#start();
   }
 
@@ -34,7 +41,8 @@ export class CoreFixture implements Disposable {
   restart(): void {
     this.core.flush();
     this.store.close();
-    this.store = openStore(join(this.folder, 'coordinator.db'));
+    this.store = openStore(join(this.folder, 'coordinator.db'), this.nowMs);
+    this.signingKeys = this.#loadKeys();
     this.core = this.#start();
   }
 
@@ -45,10 +53,18 @@ export class CoreFixture implements Disposable {
     return request;
   }
 
+  /** The reply to another enrolment of the node. */
+  async enrolled(node: string): Promise<EnrolmentReply> {
+    const request = await enrolmentRequest(this.core.issueToken(node as NodeName, 3600).token);
+    return this.core.enroll(request, '192.0.2.7');
+  }
+
   /** A channel of a node with nothing in hand, or with what a hello says. */
   connect(node: string, held: Partial<Extract<AgentFrame, { type: 'hello' }>> = {}): FakeChannel {
     const channel = new FakeChannel(node as NodeName);
-    const hello = { protocol: 1, agentVersion: '1.2.3', epoch: null, generation: 0, digest: null, ...held };
+    const keys = [this.signingKeys.current];
+    const nothing = { epoch: null, generation: 0, digest: null, keys };
+    const hello = { protocol: PROTOCOL_VERSION, agentVersion: '1.2.3', ...nothing, ...held };
     this.core.opened(channel, { type: 'hello', ...hello });
     return channel;
   }
@@ -58,11 +74,17 @@ export class CoreFixture implements Disposable {
     rmSync(this.folder, { recursive: true });
   }
 
+  #loadKeys(): SigningKeys {
+    const { folder: stateDir, store, offlineKey } = this;
+    return new SigningKeys({ stateDir, mesh: this.#ca.mesh, store: store.signing, offlineKey });
+  }
+
   #start(): Coordinator {
     const clock = { nowMs: () => this.nowMs, monotonicMs: () => this.nowMs };
     const logger = createLogger('test', 'silent');
-    const backups = new Backups({ stateDir: this.folder, store: this.store, ca: this.#ca, version: '1.2.3', clock });
-    return new Coordinator({ store: this.store, backups, ca: this.#ca, version: '1.2.3', clock, logger });
+    const { store, signingKeys } = this;
+    const backups = new Backups({ stateDir: this.folder, store, ca: this.#ca, version: '1.2.3', clock });
+    return new Coordinator({ store, backups, ca: this.#ca, signingKeys, version: '1.2.3', clock, logger });
   }
 }
 
@@ -72,6 +94,8 @@ export class FakeChannel implements NodeChannel {
   readonly remote = '192.0.2.7';
   readonly sent: CoordinatorFrame[] = [];
   closedWith: number | undefined;
+  /** What the node holds after all that was sent. */
+  state: unknown;
 
   constructor(node: NodeName) {
     this.node = node;
@@ -79,6 +103,8 @@ export class FakeChannel implements NodeChannel {
 
   send(frame: CoordinatorFrame): void {
     this.sent.push(frame);
+    if (frame.type === 'snapshot') this.state = JSON.parse(frame.state);
+    if (frame.type === 'delta' && this.state !== undefined) this.state = patchState(this.state, frame.delta);
   }
 
   close(code: number): void {

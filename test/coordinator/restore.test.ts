@@ -80,25 +80,25 @@ describe('a restore', () => {
     expect(readFileSync(join(stateDir, 'ca.crt'), 'utf8')).toBe(ca.certificatePem);
     expect(statSync(join(stateDir, 'ca.key')).mode & 0o777).toBe(0o600);
     expect(statSync(join(stateDir, 'coordinator.db')).mode & 0o777).toBe(0o600);
-    expect(readdirSync(stateDir).sort()).toEqual(['ca.crt', 'ca.key', 'coordinator.db']);
+    expect(readdirSync(stateDir).sort()).toEqual(['ca.crt', 'ca.key', 'coordinator.db', 'signing.key']);
   });
 
   it('begins a new epoch each time', async () => {
     await makeBackup();
     restore();
-    const first = inRestored(({ epoch }) => epoch);
+    const first = inRestored(({ signing }) => signing.epoch);
     restore({ replace: true });
-    const epochs = [mesh.store.epoch, first, inRestored(({ epoch }) => epoch)];
+    const epochs = [mesh.store.signing.epoch, first, inRestored(({ signing }) => signing.epoch)];
     expect(new Set(epochs).size).toBe(3);
   });
 
   it('keeps the store that it replaces', async () => {
     await makeBackup();
     restore();
-    const first = inRestored(({ epoch }) => epoch);
+    const first = inRestored(({ signing }) => signing.epoch);
     restore({ replace: true });
     const kept = openStore(join(stateDir, 'coordinator.db.replaced'));
-    expect(kept.epoch).toBe(first);
+    expect(kept.signing.epoch).toBe(first);
     kept.close();
   });
 

@@ -7,7 +7,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Applicant, NodeKeys, NodeRecord, TokenCheck } from '../../src/coordinator/admission-store.ts';
 import { EVENTS_MAX } from '../../src/coordinator/observation-store.ts';
 import { emptyState } from '../../src/coordinator/compile-mesh.ts';
-import type { Compiled } from '../../src/coordinator/mesh-store.ts';
+import type { ApplyOptions, Compiled } from '../../src/coordinator/mesh-store.ts';
 import { openStore, type Store } from '../../src/coordinator/store.ts';
 import type { TokenSubject } from '../../src/coordinator/token-store.ts';
 import type { MeshEvent } from '../../src/coordinator/api.ts';
@@ -17,11 +17,12 @@ import { spkiSha256 } from '../../src/identity/spki.ts';
 import { hashTokenSecret } from '../../src/identity/token.ts';
 import type { NodeName } from '../../src/ike/connection.ts';
 import type { DesiredState } from '../../src/ike/desired-state.ts';
-import { digestOf } from '../../src/json.ts';
+import { canonicalJson, digestOf } from '../../src/json.ts';
 import { meshCa, somePublicKey } from '../identity/mesh.ts';
 
 const [A, B] = ['a', 'b'] as NodeName[] as [NodeName, NodeName];
 const NOW = 1_700_000_000_000;
+const options: ApplyOptions = { nowMs: NOW, mayRemove: () => false };
 
 let ca: MeshCa;
 let one: Issued;
@@ -66,11 +67,11 @@ function compiled(
 
 describe('the store', () => {
   it('keeps its epoch, and a new one has another', () => {
-    const { epoch } = store;
+    const { epoch } = store.signing;
     reopen();
-    expect(store.epoch).toBe(epoch);
+    expect(store.signing.epoch).toBe(epoch);
     const other = openStore(join(folder, 'other.db'));
-    expect(other.epoch).not.toBe(epoch);
+    expect(other.signing.epoch).not.toBe(epoch);
     other.close();
   });
 
@@ -92,36 +93,44 @@ describe('the store', () => {
 
 describe('applying a spec', () => {
   it('gives the new revision to the nodes whose state changed, and to no other', () => {
-    expect(store.mesh.apply('one', compiled({ a: 'x', b: 'x' }), NOW)).toEqual({ revision: 1, changed: [A, B] });
-    expect(store.mesh.apply('two', compiled({ a: 'x', b: 'y' }), NOW)).toEqual({ revision: 2, changed: [B] });
+    expect(store.mesh.apply('one', compiled({ a: 'x', b: 'x' }), options)).toEqual({ revision: 1, changed: [A, B] });
+    expect(store.mesh.apply('two', compiled({ a: 'x', b: 'y' }), options)).toEqual({ revision: 2, changed: [B] });
     reopen();
     expect(store.mesh.state(A)).toEqual({
       generation: 1,
       digest: digestOf(emptyState('x', A)),
-      state: emptyState('x', A),
+      text: canonicalJson(emptyState('x', A)),
+      allowMassRemoval: false,
     });
-    expect(store.mesh.versions().get(B)).toEqual({ generation: 2, digest: digestOf(emptyState('y', B)) });
+    expect(store.mesh.versions().get(B)).toEqual({
+      generation: 2,
+      digest: digestOf(emptyState('y', B)),
+      allowMassRemoval: false,
+    });
     expect(store.mesh.currentSpec()).toEqual({ revision: 2, text: 'two', appliedAtMs: NOW });
   });
 
   it('makes no revision when nothing is new, and one for a new text with the same states', () => {
-    store.mesh.apply('one', compiled({ a: 'x' }), NOW);
-    expect(store.mesh.apply('one', compiled({ a: 'x' }), NOW + 1)).toEqual({ revision: 1, changed: [] });
-    expect(store.mesh.apply('one # comment', compiled({ a: 'x' }), NOW)).toEqual({ revision: 2, changed: [] });
+    store.mesh.apply('one', compiled({ a: 'x' }), options);
+    expect(store.mesh.apply('one', compiled({ a: 'x' }), { ...options, nowMs: NOW + 1 })).toEqual({
+      revision: 1,
+      changed: [],
+    });
+    expect(store.mesh.apply('one # comment', compiled({ a: 'x' }), options)).toEqual({ revision: 2, changed: [] });
     expect(store.mesh.state(A)?.generation).toBe(1);
   });
 
   it('keeps the mesh address of every node that ever had one', () => {
-    store.mesh.apply('one', compiled({ a: 'x' }, { a: '100.96.0.2', b: '100.96.0.4' }), NOW);
-    store.mesh.apply('two', compiled({ a: 'y' }, { a: '100.96.0.6' }), NOW);
+    store.mesh.apply('one', compiled({ a: 'x' }, { a: '100.96.0.2', b: '100.96.0.4' }), options);
+    store.mesh.apply('two', compiled({ a: 'y' }, { a: '100.96.0.6' }), options);
     reopen();
     expect(Object.fromEntries(store.mesh.addresses())).toEqual({ a: '100.96.0.6', b: '100.96.0.4' });
   });
 
   it('forgets old texts, never a state', () => {
-    store.mesh.apply('first', compiled({ a: 'x' }), NOW);
+    store.mesh.apply('first', compiled({ a: 'x' }), options);
     for (let round = 0; round < 150; round += 1)
-      store.mesh.apply(`round ${round}`, compiled({ b: String(round) }), NOW);
+      store.mesh.apply(`round ${round}`, compiled({ b: String(round) }), options);
     expect(store.mesh.currentSpec()?.revision).toBe(151);
     expect(store.mesh.state(A)?.generation).toBe(1);
   });

@@ -1,0 +1,99 @@
+import { z } from 'zod';
+import { epochNumber, epochSchema } from '../control/epoch.ts';
+import { TRUSTED_KEYS_MAX } from '../control/frames.ts';
+import { publicKeySchema, type SigningPublicKey } from '../control/signing-key.ts';
+import { nextKeyStatementSchema, openStatement, type Signed, type StateStatement } from '../control/statement.ts';
+
+const placeSchema = z.strictObject({ epoch: epochSchema, generation: z.number().int().min(1), digest: z.string() });
+/** Where a state stands in the order of all that this node was ever told. */
+export type StatePlace = Readonly<z.output<typeof placeSchema>>;
+
+/** Whom this node believes about its desired state, and how far it has got. Written at enrolment, kept on disk. */
+export const stateTrustSchema = z.strictObject({
+  mesh: z.string(),
+  node: z.string(),
+  /** The mesh's signing key; during a rotation the new one and then the former. */
+  keys: z.array(publicKeySchema).min(1).max(TRUSTED_KEYS_MAX),
+  /** The key before the last rotation: what it signed is believed from this node's own disk, and from nowhere else. */
+  retired: publicKeySchema.nullable(),
+  /** The last state that was ever taken: none before it is taken again, even when the disk has lost it. */
+  latest: placeSchema.nullable(),
+});
+export type StateTrust = Readonly<z.output<typeof stateTrustSchema>>;
+
+/**
+ * What an enrolment pins. `former` is what the node has believed until then: a node that is enrolled anew as the same
+ * one, with a key that it knows, has not forgotten how far it had got.
+ */
+export function pinnedTrust(
+  pinned: Pick<StateTrust, 'mesh' | 'node'> & { readonly keys: readonly SigningPublicKey[] },
+  former: StateTrust | undefined,
+): StateTrust {
+  const { mesh, node, keys } = pinned;
+  const isKnown = former?.mesh === mesh && former.node === node && keys.some((key) => former.keys.includes(key));
+  return {
+    mesh,
+    node,
+    keys: [...keys],
+    retired: isKnown ? former.retired : null,
+    latest: isKnown ? former.latest : null,
+  };
+}
+
+/**
+ * With the keys that have come after the one that is trusted, each introduced by the one before it; the same object when there
+ * is none. A former key has no say any more.
+ * @throws SigningError
+ */
+export function withNextKeys(trust: StateTrust, introductions: readonly Signed[]): StateTrust {
+  let current = trust;
+  for (const signed of introductions) {
+    const [newest, former] = current.keys;
+    if (newest === undefined || signed.key === former) continue;
+    const { mesh, replaces, key } = openStatement(signed, [newest], nextKeyStatementSchema);
+    if (mesh !== trust.mesh || replaces !== newest || key === newest) continue;
+    current = { ...current, keys: [key, newest], retired: former ?? current.retired };
+  }
+  return current;
+}
+
+/** After a state was taken: what its statement proves. A rotation ends with the first state that the new key has signed. */
+export function trustAfter(
+  trust: StateTrust,
+  key: SigningPublicKey,
+  { epoch, generation, digest }: StateStatement,
+): StateTrust {
+  const [newest, former] = trust.keys;
+  const isRotated = key === newest && former !== undefined;
+  return {
+    ...trust,
+    ...(isRotated && { keys: [key], retired: former }),
+    latest: { epoch, generation, digest },
+  };
+}
+
+/** What a state on the node's own disk proves: it may be later than the note of it, when a crash fell between the two. */
+export function trustWithHeld(trust: StateTrust, { epoch, generation, digest }: StateStatement): StateTrust {
+  const place = { epoch, generation, digest };
+  const isBehind = trust.latest === null || outOfOrder(place, trust.latest) === undefined;
+  return isBehind ? { ...trust, latest: place } : trust;
+}
+
+/**
+ * Why a state is not to be taken after the one at `latest`; undefined when it is, or when it is that very one. Epochs are in the
+ * order of their numbers, and within one generations are.
+ */
+export function outOfOrder(offered: StatePlace, latest: StatePlace): string | undefined {
+  const [number, latestNumber] = [epochNumber(offered.epoch), epochNumber(latest.epoch)];
+  if (number > latestNumber) return undefined;
+  if (number < latestNumber) {
+    return `it is of epoch ${offered.epoch}, and this node has a state of the later one ${latest.epoch}: the coordinator was restored from a backup, and needs an epoch of its own`;
+  }
+  if (offered.epoch !== latest.epoch) {
+    return `it is of epoch ${offered.epoch}, and this node follows ${latest.epoch}, made at the same time: two coordinators were restored from one backup`;
+  }
+  if (offered.generation > latest.generation) return undefined;
+  if (offered.generation < latest.generation)
+    return `it is older than generation ${latest.generation}, which this node has`;
+  return offered.digest === latest.digest ? undefined : `generation ${latest.generation} was another state before`;
+}
