@@ -6,11 +6,12 @@ import { applyReplySchema, SPEC_CONTENT_TYPE, type ApplyReply, type NodeChange }
 import { messageOf, systemCodeOf } from '../errors.ts';
 import { CliError } from './cli-error.ts';
 import type { MeshctlContext } from './meshctl-context.ts';
-import { printable, type Style } from './style.ts';
+import { changeLines, printable, type Style } from './style.ts';
 
 interface ApplyFlags {
   readonly file: string;
   readonly dryRun?: true;
+  readonly allowMassRemoval?: true;
   readonly json?: true;
 }
 
@@ -19,10 +20,15 @@ export function applyCommand({ terminal, stdin, api }: MeshctlContext): Command 
     .description('put a mesh spec into force; each node that it changes is told at once')
     .requiredOption('-f, --file <file>', 'the mesh spec in YAML or JSON; - reads it from standard input')
     .option('--dry-run', 'check it, and show what it would change, without changing anything')
+    .option('--allow-mass-removal', 'it is meant that nodes lose most of their connections or links')
     .option('--json', 'as JSON')
-    .action(async ({ file, dryRun, json }: ApplyFlags) => {
+    .action(async ({ file, dryRun, allowMassRemoval, json }: ApplyFlags) => {
       const body = { contentType: SPEC_CONTENT_TYPE, text: await readSpec(file, stdin) };
-      const path = dryRun ? '/v1/spec?dryRun=true' : '/v1/spec';
+      const query = new URLSearchParams({
+        ...(dryRun && { dryRun: 'true' }),
+        ...(allowMassRemoval && { allowMassRemoval: 'true' }),
+      });
+      const path = query.size === 0 ? '/v1/spec' : `/v1/spec?${query.toString()}`;
       const reply = await api().send('PUT', path, applyReplySchema, body);
       terminal.out(json ? `${JSON.stringify(reply)}\n` : renderApply(reply, terminal.style));
     });
@@ -38,20 +44,34 @@ async function readSpec(file: string, stdin: Readable): Promise<string> {
   }
 }
 
-function renderApply({ revision, dryRun, changed }: ApplyReply, style: Style): string {
-  if (changed.length === 0) return `nothing ${dryRun ? 'would change' : 'changed'}; revision ${revision} is in force\n`;
-  const count = changed.length === 1 ? '1 node' : `${changed.length} nodes`;
-  const head = dryRun
-    ? `would change ${count}; revision ${revision} stays in force\n`
-    : `revision ${revision} is in force and changes ${count}\n`;
-  return head + changed.map((change) => renderChange(change, style)).join('');
+function renderApply(reply: ApplyReply, style: Style): string {
+  const { changed, massRemovals, unsigned, dryRun } = reply;
+  const removals = massRemovals.map(({ node, loss }) =>
+    style.bad(`  ${printable(node)} ${dryRun ? 'would lose' : 'loses'} ${loss}`),
+  );
+  return [
+    headOf(reply),
+    ...changed.map((change) => renderChange(change, style)),
+    ...removals.map((line) => `${line}\n`),
+    ...(dryRun && removals.length > 0 ? ['to be applied with --allow-mass-removal\n'] : []),
+    ...(unsigned.length > 0
+      ? [`${nodeCount(unsigned)} told nothing until it is signed: meshctl sign --key FILE\n`]
+      : []),
+  ].join('');
 }
 
-function renderChange({ node, added, changed, removed }: NodeChange, style: Style): string {
-  const lines = [
-    ...added.map((name) => style.good(`    + ${printable(name)}`)),
-    ...changed.map((name) => style.warn(`    ~ ${printable(name)}`)),
-    ...removed.map((name) => style.bad(`    - ${printable(name)}`)),
-  ];
-  return [`  ${printable(node)}`, ...lines].map((line) => `${line}\n`).join('');
+function headOf({ revision, dryRun, changed }: ApplyReply): string {
+  if (changed.length === 0) return `nothing ${dryRun ? 'would change' : 'changed'}; revision ${revision} is in force\n`;
+  const count = changed.length === 1 ? '1 node' : `${changed.length} nodes`;
+  return dryRun
+    ? `would change ${count}; revision ${revision} stays in force\n`
+    : `revision ${revision} is in force and changes ${count}\n`;
+}
+
+function nodeCount(nodes: readonly string[]): string {
+  return nodes.length === 1 ? '1 node is' : `${nodes.length} nodes are`;
+}
+
+function renderChange(change: NodeChange, style: Style): string {
+  return [`  ${printable(change.node)}`, ...changeLines(change, style)].map((line) => `${line}\n`).join('');
 }

@@ -14,6 +14,8 @@ const STATE_WORDS: Readonly<Record<NodeView['state'], string>> = {
   'never-seen': 'never seen',
   offline: 'offline',
   pending: 'pending',
+  unsigned: 'not signed',
+  'held-back': 'held back',
   refused: 'refused',
   ok: 'ok',
 };
@@ -77,6 +79,8 @@ function notesOf(node: NodeView, style: Style): Cell[] {
   }
   if (state === 'not-in-spec') notes.push('enrolled, but the mesh spec has no such node: it has no connections');
   if (state === 'never-seen') notes.push(`enrolled, but never connected: on ${name} see systemctl status cygnet-agent`);
+  if (state === 'unsigned') notes.push('its new state waits for your signature: meshctl sign --key FILE');
+  if (state === 'held-back') notes.push('the coordinator was restored: nodes keep what they have until meshctl apply');
   const charonProblem = node.online ? (report?.charon.problem ?? null) : null;
   if (charonProblem !== null) notes.push({ text: `charon: ${charonProblem}`, paint: style.bad });
   for (const { resource, message } of node.problems) {

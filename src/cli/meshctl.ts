@@ -11,6 +11,8 @@ import { eventsCommand } from './meshctl-events.ts';
 import { linksCommand } from './meshctl-links.ts';
 import { nodeCommand } from './meshctl-node.ts';
 import { nodesCommand } from './meshctl-nodes.ts';
+import { signCommand } from './meshctl-sign.ts';
+import { signingKeyCommand } from './meshctl-signing-key.ts';
 import { tokenCommand } from './meshctl-token.ts';
 import { versionCommand } from './meshctl-version.ts';
 import { runProgram } from './run-program.ts';
@@ -35,6 +37,8 @@ export async function meshctl(args: readonly string[], deps: MeshctlDeps): Promi
   program
     .addCommand(applyCommand(context))
     .addCommand(tokenCommand(context))
+    .addCommand(signCommand(context))
+    .addCommand(signingKeyCommand(context))
     .addCommand(nodesCommand(context))
     .addCommand(nodeCommand(context))
     .addCommand(linksCommand(context))

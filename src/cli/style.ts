@@ -26,3 +26,15 @@ export function styleFor(stream: { readonly isTTY?: boolean }, env: NodeJS.Proce
 export function printable(text: string): string {
   return text.replaceAll(/\p{Cc}|[\u200E\u200F\u202A-\u202E\u2066-\u2069]/gu, '?');
 }
+
+/** What becomes of a node's connections: a line each, added, changed and removed. */
+export function changeLines(
+  { added, changed, removed }: Readonly<Record<'added' | 'changed' | 'removed', readonly string[]>>,
+  style: Style,
+): string[] {
+  return [
+    ...added.map((name) => style.good(`    + ${printable(name)}`)),
+    ...changed.map((name) => style.warn(`    ~ ${printable(name)}`)),
+    ...removed.map((name) => style.bad(`    - ${printable(name)}`)),
+  ];
+}

@@ -186,9 +186,9 @@ describe('meshctl nodes', () => {
     const edge1 = mesh.connect('edge1');
     mesh.core.received(edge1, { type: 'report', report: reportOf() });
     const outcome = { resource: 'cygnet-peer-remote', ok: false, message: 'unknown option: \u001B[31mx' };
-    mesh.core.received(edge1, { type: 'nack', generation: 1, outcomes: [outcome] });
+    mesh.core.received(edge1, { type: 'nack', epoch: mesh.store.signing.epoch, generation: 1, outcomes: [outcome] });
     const master1 = mesh.connect('master1');
-    mesh.core.received(master1, { type: 'ack', generation: 1, outcomes: [] });
+    mesh.core.received(master1, { type: 'ack', epoch: mesh.store.signing.epoch, generation: 1, outcomes: [] });
     mesh.core.closed(master1);
     mesh.nowMs += 90_000;
     expect((await run(['nodes'])).stdout).toBe(`NODE     ONLINE  CHARON  GENERATION  STATE         LAST SEEN
