@@ -32,7 +32,7 @@ export function requestDigest(connection: Connection, { ca }: Pick<CharonCredent
 }
 
 export interface ViciCharonDeps {
-  readonly session: ViciSession;
+  readonly session: Pick<ViciSession, 'call' | 'stream'>;
   readonly clock: Clock;
   /** Ms since the machine booted. */
   readonly bootMs: () => number;

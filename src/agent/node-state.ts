@@ -31,7 +31,7 @@ export interface NodeDeps {
   readonly clock: Clock;
   readonly agentVersion: string;
   /** The desired state, and which one may come after it. */
-  readonly keeper: StateKeeper;
+  readonly keeper: Pick<StateKeeper, 'held' | 'keys' | 'receive' | 'introduce'>;
   readonly directPaths: DirectPaths;
   readonly links: Pick<LinkWatch, 'look' | 'reading' | 'isSilent' | 'tellLost' | 'takeOwnSilence' | 'isProven'>;
   readonly repairs: Repairs;

@@ -7,7 +7,7 @@ import { waitFor } from './wait-for.ts';
 
 /**
  * What charon does to those who do not know it. Each of these is why the agent does something in another way; a version
- * that is cured of one will fail here.
+ * that is cured of one will fail here. That the agent meets none of them is shown by `test/agent/charon-hazards.test.ts`.
  */
 describe('a bare charon', () => {
   it('has two of everything when both ends initiate, so only one does', async () => {
