@@ -24,6 +24,9 @@ import type { StateKeeper } from './state-keeper.ts';
 /** Before there is a desired state. */
 const NO_WISHES: PathWishes = { allows: () => false, abandon: new Set(), rekey: new Set(), lookInMs: Infinity };
 
+/** A link without the time of its path, which is known here only. */
+type UndatedLink = ReturnType<typeof linkReports>[number];
+
 /** A report without news is sent this often all the same, for the byte counts. */
 const REPORT_EVERY_MS = 30_000;
 
@@ -119,16 +122,17 @@ export class NodeState {
     this.#charonProblem = null;
     if (this.desired !== undefined) this.#deps.links.look(this.desired, round.observed.ikeSas);
     for (const step of round.done) this.#noteStep(step);
-    this.#notePaths();
+    const links = this.#linkReports();
+    this.#notePaths(links);
     this.#sendOutcomes(round);
-    this.sendReport();
+    this.#sendReport(links);
   }
 
   charonLost(problem: string): void {
     if (this.#charonProblem !== problem) this.#event('charon', problem);
     this.#charonProblem = problem;
     this.#round = undefined;
-    this.sendReport();
+    this.#sendReport();
   }
 
   hello(): AgentFrame {
@@ -144,7 +148,7 @@ export class NodeState {
     this.#sentOutcome = '';
     this.#sentReport = { digest: '', atMs: Number.NEGATIVE_INFINITY };
     if (this.#round !== undefined) this.#sendOutcomes(this.#round);
-    this.sendReport();
+    this.#sendReport();
   }
 
   received(frame: CoordinatorFrame): void {
@@ -162,6 +166,10 @@ export class NodeState {
   }
 
   report(): NodeReport {
+    return this.#report(this.#linkReports());
+  }
+
+  #report(links: readonly UndatedLink[]): NodeReport {
     const { clock, agentVersion } = this.#deps;
     const input = this.#reportInput();
     const observed = this.#round?.observed;
@@ -178,16 +186,13 @@ export class NodeState {
       generation: this.#appliedGeneration,
       nat: this.#deps.ownNat(),
       connections: input === undefined ? [] : connectionReports(input),
-      links:
-        input === undefined
-          ? []
-          : linkReports(input).map((link) => ({ ...link, sinceMs: this.#paths.get(link.id)?.sinceMs ?? null })),
+      links: links.map((link) => ({ ...link, sinceMs: this.#paths.get(link.id)?.sinceMs ?? null })),
     };
   }
 
   /** Sends a report when it says something new, or when the last one is old. */
-  sendReport(): void {
-    const report = this.report();
+  #sendReport(links = this.#linkReports()): void {
+    const report = this.#report(links);
     const digest = digestOf(withoutCounters(report));
     const nowMs = this.#deps.clock.monotonicMs();
     if (digest === this.#sentReport.digest && nowMs - this.#sentReport.atMs < REPORT_EVERY_MS) return;
@@ -259,12 +264,15 @@ export class NodeState {
     this.#deps.onEvent({ atMs: this.#deps.clock.nowMs(), kind: 'step', connection, child, message: step.kind });
   }
 
-  #notePaths(): void {
+  #linkReports(): readonly UndatedLink[] {
     const input = this.#reportInput();
-    if (input === undefined) return;
+    return input === undefined ? [] : linkReports(input);
+  }
+
+  #notePaths(links: readonly UndatedLink[]): void {
     const before = this.#paths;
     this.#paths = new Map(
-      linkReports(input).map(({ id, peer, path }) => {
+      links.map(({ id, peer, path }) => {
         const last = before.get(id);
         if (last?.path === path) return [id, last];
         if (last !== undefined || path !== 'none') this.#event('path', `${peer}: ${last?.path ?? 'none'} -> ${path}`);
