@@ -36,6 +36,8 @@ export class NetworkMonitor {
   async run(signal: AbortSignal): Promise<void> {
     this.#last = await fingerprint();
     for (let attempt = 1; !signal.aborted; attempt += 1) {
+      // What has changed while nobody followed is told by no message.
+      if (attempt > 1) this.#lookSoon();
       const reason = await this.#follow(signal);
       if (signal.aborted) break;
       this.#deps.logger.warn({ attempt, reason }, 'network changes are not seen');

@@ -1,0 +1,137 @@
+import { appendFileSync, chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { NetworkMonitor } from '../../src/agent/network-monitor.ts';
+import { createLogger } from '../../src/log.ts';
+import { temporaryFolder } from './temporary-folder.ts';
+
+const ROUTE = 'default via 10.0.0.1 dev eth-none proto dhcp metric 100';
+
+let folder: string;
+
+/** An `ip` whose routes are files, and whose messages are what the test appends to one. */
+beforeEach(() => {
+  folder = temporaryFolder();
+  const path = process.env['PATH'];
+  onTestFinished(() => void (process.env['PATH'] = path));
+  process.env['PATH'] = `${folder}:${path}`;
+  write('messages', '');
+  write('route-4', `${ROUTE}\n`);
+  write('route-6', '');
+  write(
+    'ip',
+    `#!/bin/sh
+case "$1 $2" in
+  monitor*) echo $$ >> ${folder}/monitors; exec tail -n +1 -s 0.05 -f ${folder}/messages ;;
+  "-o -6") echo >> ${folder}/looks; cat ${folder}/route-6 ;;
+  "-o -4") cat ${folder}/route-4 ;;
+esac
+`,
+  );
+  chmodSync(join(folder, 'ip'), 0o755);
+});
+
+function write(name: string, text: string): void {
+  writeFileSync(join(folder, name), text);
+}
+
+/** The lines of a file that the `ip` writes. */
+function linesOf(name: 'monitors' | 'looks'): string[] {
+  const file = join(folder, name);
+  return existsSync(file) ? readFileSync(file, 'utf8').split('\n').slice(0, -1) : [];
+}
+
+function message(): void {
+  appendFileSync(join(folder, 'messages'), 'the kernel says something\n');
+}
+
+class Watching {
+  changes = 0;
+  readonly stop = new AbortController();
+  readonly ended: Promise<void>;
+
+  constructor() {
+    const monitor = new NetworkMonitor({
+      random: () => 0,
+      logger: createLogger('test', 'silent'),
+      onChange: () => (this.changes += 1),
+    });
+    this.ended = monitor.run(this.stop.signal);
+    onTestFinished(() => {
+      this.stop.abort();
+      return this.ended;
+    });
+  }
+
+  /** It has looked once, and follows the messages. */
+  async follows(monitors = 1): Promise<void> {
+    await until(() => linesOf('monitors').length === monitors && linesOf('looks').length > 0);
+  }
+
+  /** A message comes, and is looked into. */
+  async looksAgain(): Promise<void> {
+    const before = linesOf('looks').length;
+    message();
+    await until(() => linesOf('looks').length > before);
+  }
+}
+
+function until(condition: () => boolean): Promise<unknown> {
+  return vi.waitUntil(condition, { timeout: 15_000, interval: 5 });
+}
+
+describe('the network of a machine', () => {
+  it.each([
+    ['IPv4', 'route-4', ROUTE.replace('10.0.0.1', '10.0.1.1')],
+    ['IPv6', 'route-6', 'default via fe80::1 dev eth-none'],
+    ['no IPv4', 'route-4', ''],
+  ])('has changed with another default route, %s', async (_what, file, route) => {
+    const watching = new Watching();
+    await watching.follows();
+    write(file, `${route}\n`);
+    await watching.looksAgain();
+    await until(() => watching.changes === 1);
+  });
+
+  it('has not changed with what changes by itself, however many messages there are', async () => {
+    write('route-6', 'default via fe80::1 dev eth-none expires 1700sec\n');
+    const watching = new Watching();
+    await watching.follows();
+    write('route-6', 'default via fe80::1 dev eth-none expires 1500sec\n');
+    for (let count = 0; count < 20; count += 1) message();
+    await watching.looksAgain();
+    write('route-4', '');
+    await watching.looksAgain();
+    await until(() => watching.changes > 0);
+    await watching.looksAgain();
+    // Twenty messages, and not twenty looks; and only that of the route saw a change.
+    expect(linesOf('looks').length).toBeLessThan(10);
+    expect(watching.changes).toBe(1);
+  });
+
+  it('is looked at again when its messages have ended, for what came meanwhile', async () => {
+    const watching = new Watching();
+    await watching.follows();
+    write('route-4', '');
+    process.kill(Number(linesOf('monitors')[0]));
+    await until(() => watching.changes === 1);
+    await watching.follows(2);
+  });
+
+  it('is not told of without `ip`, and that harms nothing', async () => {
+    process.env['PATH'] = '/nowhere';
+    const watching = new Watching();
+    watching.stop.abort();
+    await watching.ended;
+    expect(watching.changes).toBe(0);
+  });
+
+  it('is followed until the agent stops', async () => {
+    const watching = new Watching();
+    await watching.follows();
+    watching.stop.abort();
+    await watching.ended;
+    const [pid] = linesOf('monitors');
+    await until(() => !existsSync(`/proc/${pid}`));
+  });
+});
