@@ -68,16 +68,16 @@ const SAFE_HEADERS = {
   'x-content-type-options': 'nosniff',
 } as const;
 
-export interface HttpService extends AsyncDisposable {
+export interface HttpService<S extends Server = Server> extends AsyncDisposable {
   /** For its owner to let it listen. */
-  readonly server: Server;
+  readonly server: S;
 }
 
 /** Makes a service on the server that `create` makes. Disposal ends every request, streams included. */
-export function createHttpService(
-  create: (options: ServerOptions, listener: RequestListener) => Server,
+export function createHttpService<S extends Server>(
+  create: (options: ServerOptions, listener: RequestListener) => S,
   options: HttpServiceOptions,
-): HttpService {
+): HttpService<S> {
   const stop = new AbortController();
   const { connectionsMax, requestTimeoutMs, logger } = options;
   const server = create(

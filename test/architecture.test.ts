@@ -21,7 +21,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   identity: [],
   agent: ['vici/index.ts', 'ike', 'reconcile', 'paths', 'control', 'identity'],
   coordinator: ['ike', 'control', 'identity'],
-  cli: ['agent/api.ts', 'coordinator/api.ts', 'ike'],
+  cli: ['agent/api.ts', 'coordinator/api.ts', 'ike', 'identity'],
   bin: ['agent', 'coordinator', 'cli'],
 };
 

@@ -61,8 +61,8 @@ async function main(path: string): Promise<void> {
     clock: systemClock,
     logger,
     version: packageVersion(),
-    onReady: ({ port, apiSocket }) => {
-      logger.info({ port, path: apiSocket }, 'ready');
+    onReady: ({ port, apiSocket, apiPort }) => {
+      logger.info({ port, path: apiSocket, apiPort }, 'ready');
       notifier.ready();
     },
   };

@@ -1,8 +1,9 @@
-import { request, type IncomingMessage } from 'node:http';
+import { request, type IncomingMessage, type RequestOptions } from 'node:http';
 import type { z } from 'zod';
 import { apiErrorSchema } from '../api-error.ts';
 import { messageOf, systemCodeOf } from '../errors.ts';
 import { CliError } from './cli-error.ts';
+import { dialRemote, type RemoteApi } from './remote-api.ts';
 
 /** More than any reply of a mesh within the limits; above it the other end is not what we think it is. */
 const REPLY_BYTES_MAX = 64 * 1024 * 1024;
@@ -10,10 +11,15 @@ const REPLY_BYTES_MAX = 64 * 1024 * 1024;
 const LINE_CHARACTERS_MAX = 4 * 1024 * 1024;
 const TIMEOUT_MS = 10_000;
 
-export interface LocalApiOptions {
+export type LocalApiOptions = ServiceOptions & (SocketOptions | { readonly remote: RemoteApi });
+
+interface SocketOptions {
   readonly socketPath: string;
   /** Another socket that answers what only reads; tried when the first may not be opened. */
   readonly readSocketPath?: string;
+}
+
+interface ServiceOptions {
   /** Name of the systemd service behind the socket, for the user who has to start it. */
   readonly service: string;
   /** Milliseconds without a byte before the call is given up; default 10,000. A stream may be silent once it began. */
@@ -25,7 +31,15 @@ export interface RequestBody {
   readonly text: string;
 }
 
-/** Client of the HTTP API that the agent or the coordinator offers on a Unix socket. Every failure is a CliError. */
+/** What a request is sent through. Node takes a connection that is given to it only where it has no agent. */
+type Way = Pick<RequestOptions, 'agent' | 'socketPath' | 'createConnection' | 'host' | 'port'> & {
+  readonly headers?: Readonly<Record<string, string>>;
+};
+
+/**
+ * Client of the HTTP API that the agent or the coordinator offers on a Unix socket, or the coordinator to other machines.
+ * Every failure is a CliError.
+ */
 export class LocalApi {
   readonly #options: LocalApiOptions;
 
@@ -80,33 +94,46 @@ export class LocalApi {
   }
 
   async #sendAny(method: string, path: string, body?: RequestBody, signal?: AbortSignal): Promise<IncomingMessage> {
-    const { socketPath, readSocketPath } = this.#options;
+    const options = this.#options;
+    if ('remote' in options)
+      return await this.#send(await this.#dial(options.remote, signal), method, path, body, signal);
+    const { socketPath, readSocketPath } = options;
     try {
-      return await this.#send(socketPath, method, path, body, signal);
+      return await this.#send({ socketPath, agent: false }, method, path, body, signal);
     } catch (error) {
       if (method !== 'GET' || readSocketPath === undefined || !isForbidden(error)) throw error;
       // When that one is not there either, the first one is what to tell of.
-      return await this.#send(readSocketPath, method, path, body, signal).catch((second: unknown) => {
-        throw systemCodeOf(second) === 'ENOENT' ? error : second;
-      });
+      return await this.#send({ socketPath: readSocketPath, agent: false }, method, path, body, signal).catch(
+        (second: unknown) => {
+          throw systemCodeOf(second) === 'ENOENT' ? error : second;
+        },
+      );
     }
   }
 
-  #send(
-    socketPath: string,
-    method: string,
-    path: string,
-    body?: RequestBody,
-    signal?: AbortSignal,
-  ): Promise<IncomingMessage> {
+  async #dial(remote: RemoteApi, signal?: AbortSignal): Promise<Way> {
+    const { host, port, token } = remote;
+    const deadline = AbortSignal.timeout(this.#options.timeoutMs ?? TIMEOUT_MS);
+    const socket = await dialRemote(remote, AbortSignal.any([deadline, ...(signal === undefined ? [] : [signal])]));
+    // HTTP as such: the TLS is in the socket.
+    return { createConnection: () => socket, host, port, headers: { authorization: `Bearer ${token}` } };
+  }
+
+  #send(way: Way, method: string, path: string, body?: RequestBody, signal?: AbortSignal): Promise<IncomingMessage> {
     const { timeoutMs = TIMEOUT_MS } = this.#options;
-    const headers = body === undefined ? {} : { 'content-type': body.contentType };
+    const headers = { ...way.headers, ...(body !== undefined && { 'content-type': body.contentType }) };
     return new Promise((resolve, reject) => {
-      const outgoing = request({ socketPath, method, path, headers, agent: false, ...(signal && { signal }) }, resolve);
+      const outgoing = request({ ...way, method, path, headers, ...(signal && { signal }) }, resolve);
       outgoing.setTimeout(timeoutMs, () => outgoing.destroy(new Error(`no answer for ${timeoutMs} ms`)));
       outgoing.on('error', reject);
       outgoing.end(body?.text);
     });
+  }
+
+  /** Where the service is, for people. */
+  get #place(): string {
+    const options = this.#options;
+    return 'remote' in options ? `${options.remote.host}:${options.remote.port}` : options.socketPath;
   }
 
   async #textOf(response: IncomingMessage): Promise<string> {
@@ -142,14 +169,16 @@ export class LocalApi {
   }
 
   #notUnderstood(cause: unknown): CliError {
-    const { service, socketPath } = this.#options;
-    const message = `${service} at ${socketPath} answered something this program does not understand; are both of one version?`;
+    const { service } = this.#options;
+    const message = `${service} at ${this.#place} answered something this program does not understand; are both of one version?`;
     return new CliError('not-understood', message, { cause });
   }
 
   #failure(cause: unknown): CliError {
     if (cause instanceof CliError) return cause;
-    const { service, socketPath } = this.#options;
+    const { service } = this.#options;
+    if ('remote' in this.#options) return new CliError('no-answer', `${service}: ${messageOf(cause)}`, { cause });
+    const { socketPath } = this.#options;
     const code = systemCodeOf(cause);
     if (code === 'ENOENT' || code === 'ECONNREFUSED') {
       return new CliError('not-running', `${service} is not running: nothing listens on ${socketPath}`, {

@@ -25,6 +25,11 @@ export async function dispatch(coordinator: Coordinator, caller: Caller, exchang
   const route = routeOf(url.pathname, method);
   if (!suffices(caller.role, route.role)) throw forbidden(coordinator, caller, route, exchange);
   const query = Object.fromEntries(url.searchParams);
+  if ('recorded' in route && route.recorded !== undefined) {
+    const attempt = coordinator.audit.begin(route.recorded, caller.origin);
+    attempt.about(url.pathname, query);
+    attempt.succeeded();
+  }
   if ('stream' in route) return await route.stream(coordinator, { query, body: '' }, response, signal);
   const body = await exchange.body();
   if (body !== '') checkContentType(exchange, route);

@@ -2,6 +2,8 @@ import type { ServerResponse } from 'node:http';
 import { z } from 'zod';
 import { SigningError } from '../control/signing-error.ts';
 import {
+  apiTokenRequestSchema,
+  auditPruneSchema,
   readmitRequestSchema,
   revokeRequestSchema,
   signaturesRequestSchema,
@@ -9,6 +11,7 @@ import {
   SPEC_CONTENT_TYPE,
   tokenRequestSchema,
 } from './api.ts';
+import { pruneAudit, streamAudit } from './api-audit.ts';
 import { streamEvents } from './api-events.ts';
 import { ApiRefused } from './api-refused.ts';
 import { parseJson, parseQuery, type ApiRequest } from './api-request.ts';
@@ -37,7 +40,11 @@ type Stream = (
 ) => Promise<void>;
 
 /** A request that changes nothing. */
-type Read = { readonly role: Role } & ({ readonly answer: Answer } | { readonly stream: Stream });
+type Read = {
+  readonly role: Role;
+  /** What it is called in the audit log, if it takes out what others must not have. */
+  readonly recorded?: string;
+} & ({ readonly answer: Answer } | { readonly stream: Stream });
 
 /** A request that may change something. */
 interface Change {
@@ -66,6 +73,7 @@ const afterSchema = z.strictObject({ after: z.string().max(63).default('') });
 const backupSchema = z.strictObject({ keys: flag });
 const nothingSchema = z.strictObject({});
 
+const apiTokenNameSchema = z.strictObject({ name: z.string().max(64) });
 const tokenIdSchema = z.strictObject({ id: z.string().max(64) });
 
 /** All of the operator's API, by path and method. */
@@ -195,6 +203,7 @@ export const API_ROUTES: ReadonlyMap<string, ApiMethods> = new Map<string, ApiMe
     {
       GET: {
         role: 'admin',
+        recorded: 'backup',
         stream: async (coordinator, { query }, response, signal) => {
           const { keys } = parseQuery(backupSchema, query);
           await sendBackup(coordinator.backup({ withKeys: keys === 'true' }), response, signal);
@@ -208,6 +217,49 @@ export const API_ROUTES: ReadonlyMap<string, ApiMethods> = new Map<string, ApiMe
       GET: {
         role: 'viewer',
         stream: (coordinator, { query }, response, signal) => streamEvents(coordinator.events, query, response, signal),
+      },
+    },
+  ],
+  [
+    '/v1/api-tokens',
+    {
+      GET: { role: 'admin', answer: (coordinator) => ({ tokens: coordinator.apiTokens.list() }) },
+      POST: {
+        role: 'admin',
+        action: 'api-token.create',
+        answer: (coordinator, { query, body }, attempt) => {
+          parseQuery(nothingSchema, query);
+          return coordinator.apiTokens.create(parseJson(apiTokenRequestSchema, body), attempt);
+        },
+      },
+      DELETE: {
+        role: 'admin',
+        action: 'api-token.revoke',
+        answer: (coordinator, { query }, attempt) =>
+          coordinator.apiTokens.revoke(parseQuery(apiTokenNameSchema, query).name, attempt),
+      },
+    },
+  ],
+  [
+    '/v1/audit',
+    {
+      GET: {
+        role: 'admin',
+        stream: (coordinator, { query }, response, signal) => streamAudit(coordinator.audit, query, response, signal),
+      },
+    },
+  ],
+  ['/v1/audit/ends', { GET: { role: 'admin', answer: ({ audit }) => ({ start: audit.start, head: audit.head }) } }],
+  [
+    '/v1/audit/prune',
+    {
+      POST: {
+        role: 'admin',
+        action: 'audit.prune',
+        answer: (coordinator, { query, body }, attempt) => {
+          parseQuery(nothingSchema, query);
+          return pruneAudit(coordinator.audit, parseJson(auditPruneSchema, body), attempt);
+        },
       },
     },
   ],

@@ -5,7 +5,12 @@ import { linkCauseSchema, nodeReportSchema, nodeEventSchema } from '../control/r
 import { publicKeySchema } from '../control/signing-key.ts';
 import { signedSchema } from '../control/statement.ts';
 
-/** The operator's HTTP API on the coordinator's Unix socket: what `meshctl` sends and reads. */
+import { ROLES } from './role.ts';
+
+export { ROLES } from './role.ts';
+export { auditRecordSchema, chainProblem, CHAIN_START, type AuditRecord, type ChainPosition } from './audit-record.ts';
+
+/** The operator's HTTP API: what `meshctl` sends and reads. */
 
 export const COORDINATOR_SOCKET_DEFAULT = '/run/cygnet-coordinator/api.sock';
 
@@ -244,3 +249,53 @@ export const statusReplySchema = z.object({
   nodes: z.object({ inSpec: count, enrolled: count, online: count }),
 });
 export type StatusReply = Readonly<z.output<typeof statusReplySchema>>;
+
+/** An API token lives at least a minute and at most a year. */
+export const API_TOKEN_TTL_SECONDS = { min: 60, max: 366 * 86_400 } as const;
+
+const apiTokenName = z
+  .string()
+  .regex(/^[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?$/, 'lower case letters, digits and inner ".", "_", "-", at most 63');
+
+/** Body of `POST /v1/api-tokens`. */
+export const apiTokenRequestSchema = z.strictObject({
+  name: apiTokenName.describe('whoever or whatever it is for; the audit log shows it'),
+  role: z.enum(ROLES),
+  ttlSeconds: z.number().int().min(API_TOKEN_TTL_SECONDS.min).max(API_TOKEN_TTL_SECONDS.max),
+});
+export type ApiTokenRequest = Readonly<z.output<typeof apiTokenRequestSchema>>;
+
+export const apiTokenViewSchema = z.object({
+  name: z.string(),
+  role: z.enum(ROLES),
+  createdAtMs: count,
+  expiresAtMs: count,
+  revokedAtMs: count.nullable(),
+  lastUsedAtMs: count.nullable().describe('to the minute'),
+  state: z.enum(['usable', 'expired', 'revoked']),
+});
+export type ApiTokenView = Readonly<z.output<typeof apiTokenViewSchema>>;
+
+/** Reply to `POST /v1/api-tokens`. */
+export const apiTokenReplySchema = apiTokenViewSchema.extend({
+  token: z.string().describe('shown this once; only its hash is kept'),
+});
+export type ApiTokenReply = Readonly<z.output<typeof apiTokenReplySchema>>;
+
+/** Reply to `GET /v1/api-tokens`. */
+export const apiTokensReplySchema = z.object({ tokens: z.array(apiTokenViewSchema) });
+
+/** Query of `GET /v1/audit`: records after one, or the newest. */
+export const AUDIT_RECENT = 200;
+
+/** Reply to `GET /v1/audit/ends`. */
+export const auditEndsSchema = z.object({
+  start: z.object({ id: count, hash: z.string() }).describe('the record before the first that is kept'),
+  head: z.object({ id: count, hash: z.string() }).describe('the newest record'),
+});
+
+/** Body of `POST /v1/audit/prune`: the last record that is to go, as whoever has exported it knows it. */
+export const auditPruneSchema = z.strictObject({
+  id: z.number().int().min(1),
+  hash: z.string().regex(/^[0-9a-f]{64}$/, 'not a hash'),
+});

@@ -8,21 +8,22 @@ import { COORDINATOR_SOCKET_DEFAULT } from './api.ts';
 
 export const COORDINATOR_CONFIG_DEFAULT = '/etc/cygnet/coordinator.yaml';
 
+const listenSchema = z.string().transform((text, context) => {
+  const address = parseListen(text);
+  if (address !== undefined) return address;
+  context.addIssue({ code: 'custom', message: `not ADDRESS:PORT, such as 0.0.0.0:7443 or [::]:7443: ${text}` });
+  return z.NEVER;
+});
+
 const configSchema = z.strictObject({
   /** Name of the mesh, a domain name; identities and certificates carry it, so it can never change. */
   mesh: z.string().check(acceptedBy((mesh) => tunnelIdentity(mesh, 'node'))),
   /** What the names of all certificates begin with; can never change either. */
   subject: z.string().check(acceptedBy((subject) => mediationWildcard(subject))),
   /** Where the TLS port listens. */
-  listen: z
-    .string()
-    .default('0.0.0.0:7443')
-    .transform((text, context) => {
-      const address = parseListen(text);
-      if (address !== undefined) return address;
-      context.addIssue({ code: 'custom', message: `not ADDRESS:PORT, such as 0.0.0.0:7443 or [::]:7443: ${text}` });
-      return z.NEVER;
-    }),
+  listen: listenSchema.default({ host: '0.0.0.0', port: 7443 }),
+  /** Where the operator's API listens besides its socket, for holders of API tokens; nowhere when it is left out. */
+  api: z.strictObject({ listen: listenSchema }).exactOptional(),
   /** Addresses and names under which nodes reach it; the server's certificate is made for them. */
   advertise: z
     .array(z.string().refine((host) => isIP(host) !== 0 || HOST_NAME.test(host), 'neither an address nor a host name'))

@@ -4,10 +4,11 @@ import { CLOSE_CODES, type AgentFrame } from '../control/frames.ts';
 import type { Signed } from '../control/statement.ts';
 import { assertNever } from '../errors.ts';
 import type { EnrolmentReply, EnrolmentRequest } from '../identity/enrolment.ts';
-import type { MeshCa } from '../identity/mesh-ca.ts';
+import { caPinOf, type MeshCa } from '../identity/mesh-ca.ts';
 import type { NodeName } from '../ike/connection.ts';
 import type { Logger } from '../log.ts';
 import { Admission } from './admission.ts';
+import { ApiTokens } from './api-tokens.ts';
 import { AuditLog, type Attempt, type AuditDetails } from './audit-log.ts';
 import type {
   ApplyReply,
@@ -66,6 +67,8 @@ export class Coordinator implements ChannelHost {
   readonly #log: EventLog;
   /** Who did what, and who tried to. */
   readonly audit: AuditLog;
+  /** Who may use the operator's API from elsewhere. */
+  readonly apiTokens: ApiTokens;
 
   constructor(deps: CoordinatorDeps) {
     const { store, ca, clock, signingKeys: keys } = deps;
@@ -77,6 +80,7 @@ export class Coordinator implements ChannelHost {
     this.#log = new EventLog(store.observations);
     this.#spec = new SpecInForce(store.mesh, ca, store.admission.revocations);
     this.#admission = new Admission(ca, store.admission, (node) => this.#spec.groupsOf(node));
+    this.apiTokens = new ApiTokens(store.apiTokens, caPinOf(ca.certificatePem), () => clock.nowMs());
     this.audit = new AuditLog({ store: store.audit, clock, logger: deps.logger });
     this.#issued = new IssuedStates({ mesh, states: store.mesh, store: store.signing, keys });
     this.#delivery = new StateDelivery({

@@ -141,4 +141,15 @@ export const MIGRATIONS: readonly string[] = [
     delta TEXT
   ) STRICT;
   `,
+  `
+  CREATE TABLE api_tokens (
+    name TEXT PRIMARY KEY,
+    hash TEXT NOT NULL UNIQUE,
+    role TEXT NOT NULL,
+    created_at_ms INTEGER NOT NULL,
+    expires_at_ms INTEGER NOT NULL,
+    revoked_at_ms INTEGER,
+    last_used_at_ms INTEGER
+  ) STRICT;
+  `,
 ];

@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pause, type Clock } from '../clock.ts';
 import type { Logger } from '../log.ts';
+import { openApiListener, type ApiListener } from './api-listener.ts';
 import { openApiServer } from './api-server.ts';
 import { Backups } from './backups.ts';
 import { openChannelServer } from './channel-server.ts';
@@ -18,8 +19,16 @@ export interface RunDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly version: string;
-  /** Called once, when both the TLS port and the operator's socket answer. */
-  readonly onReady: (listening: { readonly port: number; readonly apiSocket: string }) => void;
+  /** Called once, when all that it serves answers. */
+  readonly onReady: (listening: Listening) => void;
+}
+
+export interface Listening {
+  /** Of the TLS port. */
+  readonly port: number;
+  readonly apiSocket: string;
+  /** Of the operator's API; null when it is on its socket only. */
+  readonly apiPort: number | null;
 }
 
 /** The whole coordinator, until `signal` aborts. Rejects when it cannot begin; nothing is left open either way. */
@@ -52,6 +61,11 @@ async function runWithStore(
     clock,
     logger: logger.child({ component: 'coordinator' }),
   });
+  const openRemoteApi = async (): Promise<ApiListener | null> => {
+    if (config.api === undefined) return null;
+    const logs = logger.child({ component: 'api' });
+    return openApiListener({ ...config.api.listen, identity, names: advertise, coordinator, clock, logger: logs });
+  };
   try {
     await using api = await openApiServer({
       socketPath: config.apiSocket,
@@ -60,7 +74,8 @@ async function runWithStore(
     });
     const channelLogger = logger.child({ component: 'channel' });
     await using channels = await openChannelServer({ ...identity, ...listen, logger: channelLogger }, coordinator);
-    onReady({ port: channels.port, apiSocket: api.socketPath });
+    await using remoteApi = await openRemoteApi();
+    onReady({ port: channels.port, apiSocket: api.socketPath, apiPort: remoteApi?.port ?? null });
     while (!signal.aborted) {
       await pause(FLUSH_INTERVAL_MS, signal);
       coordinator.flush();

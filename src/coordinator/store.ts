@@ -1,4 +1,5 @@
 import { AdmissionStore } from './admission-store.ts';
+import { ApiTokenStore } from './api-token-store.ts';
 import { AuditStore } from './audit-store.ts';
 import { Database } from './database.ts';
 import { MeshStore } from './mesh-store.ts';
@@ -11,6 +12,7 @@ export interface Store {
   readonly admission: AdmissionStore;
   readonly observations: ObservationStore;
   readonly audit: AuditStore;
+  readonly apiTokens: ApiTokenStore;
   /** See {@link Database.copyTo}. */
   copyTo(path: string): void;
   /** A store that comes from a backup must be given a new epoch before a coordinator runs with it. */
@@ -27,6 +29,7 @@ export function openStore(path: string, nowMs: number = Date.now()): Store {
     observations: new ObservationStore(database),
     audit: new AuditStore(database),
     signing: new SigningStore(database, nowMs),
+    apiTokens: new ApiTokenStore(database),
     copyTo: (path) => database.copyTo(path),
     close: () => database.close(),
   };

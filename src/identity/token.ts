@@ -2,13 +2,17 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { IdentityError } from './identity-error.ts';
 
 /**
- * Enrolment tokens, `cyg1.<secret>.<pin>`: 32 random bytes that stand for one node's record, and the SHA-256 of the
- * mesh CA's public key, so that a new node can tell its coordinator from an impostor. Both in base64url, which has no dot.
+ * Tokens, `<prefix>.<secret>.<pin>`: 32 random bytes that stand for something that the coordinator knows, and the SHA-256
+ * of the mesh CA's public key, so that their holder can tell the coordinator from an impostor. Both in base64url, which has
+ * no dot. An enrolment token (`cyg1`) lets a node in; an API token (`cyga1`) is an operator's, away from the coordinator.
  */
 
-const TOKEN = /^cyg1\.([A-Za-z0-9_-]{43})\.([A-Za-z0-9_-]{43})$/;
+const PREFIXES = { enrolment: 'cyg1', api: 'cyga1' } as const;
+const REST = /^\.([A-Za-z0-9_-]{43})\.([A-Za-z0-9_-]{43})$/;
 
-export interface EnrolmentToken {
+export type TokenKind = keyof typeof PREFIXES;
+
+export interface Token {
   /** base64url; goes to the coordinator, which keeps only its hash. */
   readonly secret: string;
   /** Hex SHA-256 of the CA's SubjectPublicKeyInfo. */
@@ -16,24 +20,30 @@ export interface EnrolmentToken {
 }
 
 /** A new token's text, for a CA with this pin (hex). Show it once; store `hashTokenSecret` of its secret. */
-export function createToken(caPin: string): string {
-  return `cyg1.${randomBytes(32).toString('base64url')}.${Buffer.from(caPin, 'hex').toString('base64url')}`;
+export function createToken(caPin: string, kind: TokenKind = 'enrolment'): string {
+  const secret = randomBytes(32).toString('base64url');
+  return `${PREFIXES[kind]}.${secret}.${Buffer.from(caPin, 'hex').toString('base64url')}`;
 }
 
 /**
  * Reads a token as a person pasted it.
  * @throws IdentityError `bad-token`; the message never quotes the token
  */
-export function parseToken(text: string): EnrolmentToken {
-  const [, secret, pin] = TOKEN.exec(text.trim()) ?? [];
-  if (secret === undefined || pin === undefined) throw new IdentityError('bad-token', explain(text.trim()));
+export function parseToken(text: string, kind: TokenKind = 'enrolment'): Token {
+  const trimmed = text.trim();
+  const prefix = PREFIXES[kind];
+  const [, secret, pin] = (trimmed.startsWith(prefix) && REST.exec(trimmed.slice(prefix.length))) || [];
+  if (secret === undefined || pin === undefined) throw new IdentityError('bad-token', explain(trimmed, kind));
   return { secret, caPin: Buffer.from(pin, 'base64url').toString('hex') };
 }
 
-function explain(text: string): string {
+function explain(text: string, kind: TokenKind): string {
+  const prefix = `${PREFIXES[kind]}.`;
   if (text === '') return 'the token is empty';
-  if (!text.startsWith('cyg1.')) return 'not an enrolment token: it must begin with "cyg1."';
-  return 'the token is incomplete or damaged: "cyg1." is followed by two parts of 43 characters with a dot between them';
+  if (!text.startsWith(prefix)) {
+    return `not an ${kind === 'api' ? 'API' : 'enrolment'} token: it must begin with "${prefix}"`;
+  }
+  return `the token is incomplete or damaged: "${prefix}" is followed by two parts of 43 characters with a dot between them`;
 }
 
 /** What the coordinator stores of a token: hex SHA-256 of the secret. Fast on purpose: 256 random bits cannot be guessed. */
