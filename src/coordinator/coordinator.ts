@@ -25,6 +25,7 @@ import { ApiRefused } from './api-refused.ts';
 import type { Backup, Backups } from './backups.ts';
 import type { ChannelHost, NodeChannel } from './channel-host.ts';
 import { EventLog } from './event-log.ts';
+import { HintPace } from './hint-pace.ts';
 import { LinkBoard } from './link-board.ts';
 import { IssuedStates } from './issued-states.ts';
 import type { SpecRevision, StateVersion } from './mesh-store.ts';
@@ -54,7 +55,7 @@ export interface ApplySpecOptions {
   readonly attempt?: Attempt;
 }
 
-/** The coordinator's core: what the TLS port and the operator's API both talk to. It opens nothing and has no timers. */
+/** The coordinator's core: what the TLS port and the operator's API both talk to. It opens nothing and has no timers but for hints. */
 export class Coordinator implements ChannelHost {
   readonly #deps: CoordinatorDeps;
   readonly #startedAtMs: number;
@@ -63,6 +64,7 @@ export class Coordinator implements ChannelHost {
   readonly #delivery: StateDelivery;
   readonly #registry: NodeRegistry;
   readonly #board: LinkBoard;
+  readonly #hintPace: HintPace;
   readonly #admission: Admission;
   readonly #log: EventLog;
   /** Who did what, and who tried to. */
@@ -77,6 +79,7 @@ export class Coordinator implements ChannelHost {
     this.#startedAtMs = clock.nowMs();
     this.#registry = new NodeRegistry(store.observations.statuses());
     this.#board = new LinkBoard((node) => this.#registry.factsOf(node));
+    this.#hintPace = new HintPace((node) => this.#registry.sendHints(node, this.#board.hintsFor(node)));
     this.#log = new EventLog(store.observations);
     this.#spec = new SpecInForce(store.mesh, ca, store.admission.revocations);
     this.#admission = new Admission(ca, store.admission, (node) => this.#spec.groupsOf(node));
@@ -392,7 +395,7 @@ export class Coordinator implements ChannelHost {
 
   #refreshHints(nodes: Iterable<NodeName>): void {
     for (const node of nodes) {
-      if (this.#spec.versionOf(node) !== undefined) this.#registry.sendHints(node, this.#board.hintsFor(node));
+      if (this.#spec.versionOf(node) !== undefined) this.#hintPace.changed(node);
     }
   }
 

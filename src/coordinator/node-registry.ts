@@ -108,13 +108,14 @@ export class NodeRegistry {
     this.channelOf(node)?.send(frame);
   }
 
-  /** Sends the node its hints, unless these are the ones that it has. */
-  sendHints(node: NodeName, hints: readonly LinkHint[]): void {
+  /** Sends the node its hints, unless these are the ones that it has. Returns how many were sent. */
+  sendHints(node: NodeName, hints: readonly LinkHint[]): number {
     const presence = this.#present.get(node);
     const text = canonicalJson(hints);
-    if (presence === undefined || presence.hints === text) return;
+    if (presence === undefined || presence.hints === text) return 0;
     presence.hints = text;
     presence.channel.send({ type: 'links', hints: [...hints] });
+    return hints.length;
   }
 
   takeUnwritten(): ReadonlyMap<NodeName, NodeStatus> {
