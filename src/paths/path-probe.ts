@@ -3,7 +3,7 @@
  * {@link nextProbe} says, when {@link PathProbe.nextAtMs} has come.
  *
  * A path that works is asked once a second while it is in use or young, and now and then otherwise: seldom, when it only
- * has to be there in case it is needed. As soon as an answer is overdue it is asked seven times a second. It is dead when nothing came back for {@link DEAD_AFTER_MS} after the first
+ * has to be there in case it is needed. As soon as an answer is overdue it is asked seven times a second, a spare one once. It is dead when nothing came back for {@link DEAD_AFTER_MS} after the first
  * packet that was lost, so that a busy path is known to be dead within two and a half seconds of its death.
  */
 export interface PathProbe {
@@ -135,9 +135,13 @@ function heard(probe: PathProbe, packet: SentProbe, isTimed: boolean, { nowMs, u
   };
 }
 
-/** In a hurry only until it is certain that a path has died; one that stays silent is asked as seldom as an idle one. */
+/**
+ * In a hurry only until it is certain that a path has died; one that stays silent is asked as seldom as an idle one. Where
+ * answers take long, and for spare paths, more haste would only add to the load that may be what makes them late.
+ */
 function retryMs(probe: PathProbe, { nowMs, use }: ProbeFacts): number {
-  if (probe.answeredAtMs !== undefined && healthOf(probe, nowMs) === 'alive') return RETRY_INTERVAL_MS;
+  if (probe.answeredAtMs !== undefined && healthOf(probe, nowMs) === 'alive')
+    return use === 'spare' ? INTERVAL_MS.busy : Math.max(RETRY_INTERVAL_MS, (probe.rttMs ?? 0) / 2);
   return INTERVAL_MS[use !== 'spare' && silentMs(probe, nowMs) < YOUNG_MS ? 'busy' : 'idle'];
 }
 

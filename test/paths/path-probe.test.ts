@@ -160,6 +160,16 @@ describe('the next packet is due', () => {
     expect(dueIn(nextProbe(retries, time, busy(BEGIN_MS + 1400)).probe)).toBe(1550);
   });
 
+  it('twice in a round trip where that is long, so that late answers bring no storm', () => {
+    const retries = after([900, answer(1)], [1000, time], [2000, time]);
+    expect(dueIn(retries)).toBe(2450);
+  });
+
+  it('a second after an overdue answer of a spare path', () => {
+    const { probe } = nextProbe(after([10, answer(1)], [1000, time]), time, spare(BEGIN_MS + 1250));
+    expect(dueIn(probe)).toBe(2250);
+  });
+
   /** When packets go out, in ms after the last of these events, on a path that is silent from then on. */
   function sentAfter(forMs: number, ...events: readonly (readonly [number, ProbeEvent])[]): readonly number[] {
     let probe = after(...events);
