@@ -28,10 +28,12 @@ export async function startCharon({ node, network, installation, folder }: Charo
   await writeFile(`${folder}/strongswan.conf`, strongswanConf(seen));
   const daemon = await LabProcess.start({
     name: `charon of ${node}`,
-    argv: network.argvOn(node, [...BEFORE_OTHERS, ...installation.command(folder, ['/usr/sbin/charon-systemd'])]),
+    argv: network.argvOn(node, installation.command(folder, ['/usr/sbin/charon-systemd'])),
     logFile: `${folder}/charon.out`,
     env: { STRONGSWAN_CONF: `${seen}/strongswan.conf` },
   });
+  // The data plane is in charon here. In a kernel it would not wait until all other programs have had their turn.
+  await daemon.goBeforeOthers();
   await socketAnswers(daemon, viciSocketIn(folder));
   return daemon;
 }
@@ -60,9 +62,6 @@ function connectOnce(path: string): Promise<string> {
     });
   });
 }
-
-/** The data plane is in charon here. In a kernel it would not have to wait until all other programs have had their turn. */
-const BEFORE_OTHERS = ['nice', '-n', '-10'];
 
 /** What `systemd/strongswan-cygnet.conf` asks for, and what makes many daemons on one machine possible. */
 function strongswanConf(folder: string): string {

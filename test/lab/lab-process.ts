@@ -1,7 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { open, readFile } from 'node:fs/promises';
+import { open, readFile, writeFile } from 'node:fs/promises';
+import { setPriority } from 'node:os';
 import { LabError, lastLines } from './run.ts';
 import { waitFor } from './wait-for.ts';
+
+const PRIORITY = -10;
 
 export interface LabProcessOptions {
   /** For messages. */
@@ -45,6 +48,12 @@ export class LabProcess {
     const { pid } = this.#child;
     if (pid === undefined) throw new LabError('process-died', `${this.name} was never started`);
     return pid;
+  }
+
+  /** Gives it the processors before other programs, also before those of other sessions where the kernel groups by them. */
+  async goBeforeOthers(): Promise<void> {
+    setPriority(this.pid, PRIORITY);
+    await writeFile(`/proc/${this.pid}/autogroup`, `${PRIORITY}`).catch(() => undefined);
   }
 
   /** Throws LabError `process-died`, with the end of the log, unless the program is running. */

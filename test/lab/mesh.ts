@@ -6,14 +6,15 @@ import type { Lab } from './lab.ts';
 import { LabError } from './run.ts';
 import { nodeStatusSchema, type NodeStatus } from './node-status.ts';
 import { repositoryRoot } from './strongswan.ts';
-import type { NodeName } from './topology.ts';
+import { hubsOf, type NodeName } from './topology.ts';
 
 const COORDINATOR_PORT = 7443;
 const LOG_LEVEL = 'debug';
 
 /**
  * The project's own programs in a lab, from the build in dist/: a coordinator on master1, an agent on any node, and the
- * two command lines. A program that is started again finds its state again. All of them end with the lab.
+ * two command lines. A program that is started again finds its state again. All of them end with the lab. What all others
+ * need, the coordinator and the agents of hubs, goes before the others: the machines of a real mesh wait for nobody.
  */
 export class Mesh {
   readonly #lab: Lab;
@@ -33,6 +34,7 @@ export class Mesh {
     const config = `${this.#lab.folder}/coordinator.yaml`;
     await writeFile(config, this.#coordinatorConfig());
     this.#coordinator = await this.#start('master1', 'coordinator', ['cygnet-coordinator', '--config', config]);
+    await this.#coordinator.goBeforeOthers();
     await socketAnswers(this.#coordinator, this.#apiSocket);
   }
 
@@ -53,6 +55,7 @@ export class Mesh {
     const config = `${this.#lab.folderOf(node)}/agent.yaml`;
     await writeFile(config, this.#agentConfig(node, settings));
     const agent = await this.#start(node, `agent-${node}`, ['cygnet-agent', '--config', config]);
+    if (hubsOf(this.#lab.network.topology).some(({ name }) => name === node)) await agent.goBeforeOthers();
     this.#agents.set(node, agent);
     await socketAnswers(agent, this.#agentSocket(node));
   }
