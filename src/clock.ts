@@ -26,3 +26,17 @@ export function pause(ms: number, signal: AbortSignal): Promise<void> {
     signal.addEventListener('abort', finish, { once: true });
   });
 }
+
+/** Node takes a longer time-out for none at all. */
+const TIMEOUT_MS_MAX = 2 ** 31 - 1;
+
+/** Calls `fire` once after `ms` of monotonic time, however long that is, unless the returned function was called. */
+export function startTimer(ms: number, fire: () => void): () => void {
+  let timer = arm(ms);
+  return () => clearTimeout(timer);
+
+  function arm(leftMs: number): NodeJS.Timeout {
+    const stepMs = Math.min(leftMs, TIMEOUT_MS_MAX);
+    return setTimeout(() => (leftMs > stepMs ? void (timer = arm(leftMs - stepMs)) : fire()), stepMs);
+  }
+}

@@ -12,6 +12,8 @@ export const CLOSE_CODES = {
   protocol: 4000,
   badFrame: 4001,
   unknownNode: 4003,
+  /** The node's certificate has reached its end while the channel was open. */
+  certificateExpired: 4007,
   /** The same node has opened a newer channel. */
   replaced: 4009,
   /** The operator has thrown the node out. Only readmission and a new enrolment help. */

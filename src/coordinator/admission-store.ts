@@ -127,9 +127,11 @@ export class AdmissionStore {
     return row && recordOf(row);
   }
 
-  /** The node whose key this is now; undefined as well when that node is revoked. */
+  /** The node whose channel key this is now, or is to be next; undefined as well when that node is revoked. */
   nodeOfChannelKey(channelKey: string): NodeName | undefined {
-    const row = this.#database.get(nodeRow, 'SELECT * FROM nodes WHERE channel_key = ?', channelKey);
+    const sql = `SELECT * FROM nodes WHERE channel_key = ?
+       OR name = (SELECT node FROM next_channel_certificates WHERE key = ?)`;
+    const row = this.#database.get(nodeRow, sql, channelKey, channelKey);
     if (row === undefined || this.#revocations.of(row.name as NodeName) !== undefined) return undefined;
     return recordOf(row).name;
   }
@@ -157,12 +159,15 @@ export class AdmissionStore {
   }
 
   #keyIsTaken(node: NodeName, { channelKey, ikeKey }: NodeKeys): boolean {
-    const sql = 'SELECT * FROM nodes WHERE name <> ? AND (channel_key IN (?, ?) OR ike_key IN (?, ?)) LIMIT 1';
-    return this.#database.get(nodeRow, sql, node, channelKey, ikeKey, channelKey, ikeKey) !== undefined;
+    const sql = `SELECT * FROM nodes WHERE name <> ? AND (channel_key IN (?, ?) OR ike_key IN (?, ?)
+       OR name = (SELECT node FROM next_channel_certificates WHERE key IN (?, ?))) LIMIT 1`;
+    const keys = [channelKey, ikeKey];
+    return this.#database.get(nodeRow, sql, node, ...keys, ...keys, ...keys) !== undefined;
   }
 
   /** Not REPLACE: that would delete the old row, and with it what hangs on it. */
   #putNode(hash: string, node: NodeRecord): void {
+    this.#database.run('DELETE FROM next_channel_certificates WHERE node = ?', node.name);
     this.#database.run(
       `INSERT INTO nodes
          (name, channel_key, ike_key, channel_certificate, ike_certificate, enrolled_at_ms, token_hash)

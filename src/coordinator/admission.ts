@@ -1,12 +1,14 @@
 import { verifyCsr, type VerifiedCsr } from '../identity/csr.ts';
-import { issueChannelCertificate, issueIkeCertificate } from '../identity/certificates.ts';
+import { issueChannelCertificate, issueIkeCertificate, type NodeIssuance } from '../identity/certificates.ts';
 import type { EnrolmentReply, EnrolmentRequest } from '../identity/enrolment.ts';
 import { IdentityError } from '../identity/identity-error.ts';
 import { caPinOf, type MeshCa } from '../identity/mesh-ca.ts';
+import type { CertificatePurpose } from '../identity/renewal.ts';
 import { createToken, hashTokenSecret, parseToken } from '../identity/token.ts';
 import type { NodeName } from '../ike/connection.ts';
 import type { Attempt } from './audit-log.ts';
 import type { AdmissionStore, NodeRecord, TokenCheck, TokenRefusal } from './admission-store.ts';
+import { lifeInDays, type CertificatePolicy } from './certificate-policy.ts';
 import { EnrolmentRefused, type EnrolmentRefusedCode } from './enrol-refused.ts';
 import type { TokenSubject } from './token-store.ts';
 
@@ -49,12 +51,19 @@ export interface Enrolment {
 export class Admission {
   readonly #ca: MeshCa;
   readonly #store: AdmissionStore;
+  readonly #policy: CertificatePolicy;
   readonly #groupsOf: (node: NodeName) => readonly string[];
 
   /** `groupsOf`: the groups of a node of the mesh spec in force; none for any other. */
-  constructor(ca: MeshCa, store: AdmissionStore, groupsOf: (node: NodeName) => readonly string[]) {
+  constructor(
+    ca: MeshCa,
+    store: AdmissionStore,
+    policy: CertificatePolicy,
+    groupsOf: (node: NodeName) => readonly string[],
+  ) {
     this.#ca = ca;
     this.#store = store;
+    this.#policy = policy;
     this.#groupsOf = groupsOf;
   }
 
@@ -96,10 +105,13 @@ export class Admission {
     }
   }
 
-  async #issue(node: NodeName, keys: Record<'channel' | 'ike', VerifiedCsr>, nowMs: number): Promise<Certificates> {
+  async #issue(node: NodeName, keys: Record<CertificatePurpose, VerifiedCsr>, nowMs: number): Promise<Certificates> {
+    const issuance = (purpose: CertificatePurpose): NodeIssuance => {
+      return { node, publicKey: keys[purpose].publicKey, nowMs, validityDays: lifeInDays(this.#policy, purpose) };
+    };
     const [channelCertificate, ikeCertificate] = await Promise.all([
-      issueChannelCertificate(this.#ca, { node, publicKey: keys.channel.publicKey, nowMs }),
-      issueIkeCertificate(this.#ca, { node, publicKey: keys.ike.publicKey, nowMs }),
+      issueChannelCertificate(this.#ca, issuance('channel')),
+      issueIkeCertificate(this.#ca, issuance('ike')),
     ]);
     return { channelCertificate, ikeCertificate };
   }

@@ -2,6 +2,7 @@ import { constants } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import type { SecureContextOptions } from 'node:tls';
 import type { Clock } from '../clock.ts';
 import { createHttpService, type HttpExchange, type HttpService } from '../http-service.ts';
 import type { Logger } from '../log.ts';
@@ -37,6 +38,8 @@ export interface ApiListenerOptions {
 /** Disposal ends every request, streams included. */
 export interface ApiListener extends AsyncDisposable {
   readonly port: number;
+  /** Shows another certificate from the next handshake on. */
+  useIdentity(identity: TlsIdentity): void;
 }
 
 /**
@@ -51,11 +54,8 @@ export async function openApiListener(options: ApiListenerOptions): Promise<ApiL
       createServer(
         {
           ...httpOptions,
-          key: identity.key,
-          cert: identity.certificateChain,
-          minVersion: 'TLSv1.3',
+          ...secureContext(identity),
           handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
-          secureOptions: constants.SSL_OP_NO_TICKET,
         },
         listener,
       ),
@@ -72,11 +72,19 @@ export async function openApiListener(options: ApiListenerOptions): Promise<ApiL
   return await listening(service, options);
 }
 
+function secureContext({ key, certificateChain }: TlsIdentity): SecureContextOptions {
+  return { key, cert: certificateChain, minVersion: 'TLSv1.3', secureOptions: constants.SSL_OP_NO_TICKET };
+}
+
 async function listening(service: HttpService<Server>, { host, port }: ApiListenerOptions): Promise<ApiListener> {
   service.server.listen(port, host);
   await once(service.server, 'listening');
   const { port: found } = service.server.address() as AddressInfo;
-  return { port: found, [Symbol.asyncDispose]: () => service[Symbol.asyncDispose]() };
+  return {
+    port: found,
+    useIdentity: (identity) => service.server.setSecureContext(secureContext(identity)),
+    [Symbol.asyncDispose]: () => service[Symbol.asyncDispose](),
+  };
 }
 
 /** Who asks is settled before a byte of the body is read. */

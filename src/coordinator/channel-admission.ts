@@ -1,28 +1,63 @@
+import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import { spkiSha256 } from '../identity/spki.ts';
 import type { NodeName } from '../ike/connection.ts';
 import type { ChannelHost } from './channel-host.ts';
 
-/** Whether a peer may open a control channel. `status` is the HTTP status that a refused upgrade is answered with. */
+/** The client certificate of a node that was let in. */
+export interface ClientCertificate {
+  /** Hex SHA-256 of its key's SPKI. */
+  readonly key: string;
+  /** Ms that it was still good for when the node was let in, by the wall clock of that moment. */
+  readonly validForMs: number;
+}
+
+/** Whether a peer may come in as a node. `status` is the HTTP status that a refused upgrade is answered with. */
 export type Admission =
-  | { readonly ok: true; readonly node: NodeName }
+  | { readonly ok: true; readonly node: NodeName; readonly certificate: ClientCertificate }
   | { readonly ok: false; readonly status: 401 | 403 | 410; readonly reason: string; readonly node?: NodeName };
 
+/** What decides of the coordinator's core. */
+type Knowledge = Pick<ChannelHost, 'nodeOfChannelKey' | 'revokedNodeOf'>;
+
 /**
- * Decides by the client certificate: issued by the mesh's CA and valid now (401), and with a key that belongs to a node
- * (403) and was not revoked (410). The names in the certificate do not count, so a node that was enrolled again is not
- * confused with its old self; nor do its bytes, of which the signature can be written in more than one way.
+ * Decides on a control channel by the client certificate: issued by the mesh's CA and valid now (401), and with a key that
+ * belongs to a node (403) and was not revoked (410). The names in the certificate do not count, so a node that was
+ * enrolled again is not confused with its old self; nor do its bytes, of which the signature can be written in more than
+ * one way.
  */
-export function admit(socket: TLSSocket, host: Pick<ChannelHost, 'nodeOfChannelKey' | 'revokedNodeOf'>): Admission {
+export function admit(socket: TLSSocket, host: Knowledge): Admission {
   const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined) return { ok: false, status: 401, reason: 'no client certificate' };
   // A resumed session would carry an old verdict; there are none, see tls-options.ts.
-  if (!socket.authorized || socket.isSessionReused()) {
-    return { ok: false, status: 401, reason: `client certificate refused: ${String(socket.authorizationError)}` };
-  }
+  if (!socket.authorized || socket.isSessionReused()) return refused(socket);
+  return admitKeyOf(certificate, host);
+}
+
+/**
+ * Decides on a renewal: as on a control channel, but the certificate may have expired. OpenSSL goes on after an error and
+ * tells the last one only, so behind "expired" may be another CA, another usage or a wrong signature. Therefore an expired
+ * certificate counts only if it is one that this node was given.
+ */
+export function admitRenewal(socket: TLSSocket, host: Knowledge & Pick<ChannelHost, 'mayRenewExpired'>): Admission {
+  const certificate = socket.getPeerX509Certificate();
+  const hasExpired = String(socket.authorizationError) === 'CERT_HAS_EXPIRED';
+  if (certificate === undefined || socket.isSessionReused() || !hasExpired) return admit(socket, host);
+  const admission = admitKeyOf(certificate, host);
+  return !admission.ok || host.mayRenewExpired(admission.node, certificate) ? admission : refused(socket);
+}
+
+function refused({ authorizationError }: TLSSocket): Admission {
+  return { ok: false, status: 401, reason: `client certificate refused: ${String(authorizationError)}` };
+}
+
+function admitKeyOf(certificate: X509Certificate, host: Knowledge): Admission {
   const key = spkiSha256(certificate.publicKey);
   const node = host.nodeOfChannelKey(key);
-  if (node !== undefined) return { ok: true, node };
+  if (node !== undefined) {
+    // The clock that OpenSSL has just looked at.
+    return { ok: true, node, certificate: { key, validForMs: Date.parse(certificate.validTo) - Date.now() } };
+  }
   const revoked = host.revokedNodeOf(key);
   if (revoked !== undefined) return { ok: false, status: 410, reason: 'revoked', node: revoked };
   return { ok: false, status: 403, reason: 'unknown channel key' };

@@ -3,8 +3,10 @@ import { decodeAgentFrame, encodeFrame } from '../control/codec.ts';
 import { FrameError } from '../control/frame-error.ts';
 import { CLOSE_CODES, PROTOCOL_VERSION, type AgentFrame, type CoordinatorFrame } from '../control/frames.ts';
 import { FRAME_BYTES_MAX, HELLO_BYTES_MAX } from '../control/limits.ts';
+import { startTimer } from '../clock.ts';
 import type { NodeName } from '../ike/connection.ts';
 import type { Logger } from '../log.ts';
+import type { ClientCertificate } from './channel-admission.ts';
 import type { ChannelHost, NodeChannel } from './channel-host.ts';
 import type { ChannelLimits } from './channel-limits.ts';
 
@@ -26,6 +28,7 @@ type Phase = 'new' | 'open' | 'closing' | 'refused';
 /** One node's WebSocket, from the upgrade to its end. Tells the host of it from a good hello on, and once when it ends. */
 export class ChannelConnection implements NodeChannel {
   readonly node: NodeName;
+  readonly key: string;
   readonly remote: string;
   /** Resolves after the host was told of the end. */
   readonly ended: Promise<void>;
@@ -34,20 +37,24 @@ export class ChannelConnection implements NodeChannel {
   readonly #helloTimer: NodeJS.Timeout;
   readonly #pingTimer: NodeJS.Timeout;
   #closeTimer: NodeJS.Timeout | undefined;
+  readonly #stopExpiry: () => void;
   #phase: Phase = 'new';
   #missedPings = 0;
 
   constructor(
     socket: WebSocket,
-    peer: { readonly node: NodeName; readonly remote: string },
+    peer: { readonly node: NodeName; readonly remote: string; readonly certificate: ClientCertificate },
     deps: ChannelConnectionDeps,
   ) {
     this.node = peer.node;
+    this.key = peer.certificate.key;
     this.remote = peer.remote;
     this.#socket = socket;
     this.#deps = { ...deps, logger: deps.logger.child({ node: peer.node, remote: peer.remote }) };
     this.#helloTimer = setTimeout(() => this.#refuse('no hello in time'), deps.limits.helloTimeoutMs);
     this.#pingTimer = setInterval(() => this.#ping(), deps.limits.pingIntervalMs);
+    // A clock that is set from now on ends no channel before its time, and keeps none beyond it.
+    this.#stopExpiry = startTimer(peer.certificate.validForMs, () => this.#expire());
     socket
       .on('message', (data, isBinary) => this.#message(data, isBinary))
       .on('pong', () => (this.#missedPings = 0))
@@ -114,6 +121,11 @@ export class ChannelConnection implements NodeChannel {
     this.close(CLOSE_CODES.badFrame, 'frame refused');
   }
 
+  #expire(): void {
+    this.#deps.logger.warn('node has not renewed its certificate');
+    this.close(CLOSE_CODES.certificateExpired, 'the certificate of this channel has expired');
+  }
+
   #ping(): void {
     if (this.#missedPings >= this.#deps.limits.missedPingsMax) {
       this.#deps.logger.warn('node does not answer');
@@ -134,6 +146,7 @@ export class ChannelConnection implements NodeChannel {
     clearTimeout(this.#helloTimer);
     clearInterval(this.#pingTimer);
     clearTimeout(this.#closeTimer);
+    this.#stopExpiry();
     this.#leave();
     if (this.#phase === 'closing') this.#deps.host.closed(this);
   }

@@ -1,10 +1,14 @@
+import type { X509Certificate } from 'node:crypto';
 import type { AgentFrame, CoordinatorFrame } from '../control/frames.ts';
 import type { EnrolmentReply, EnrolmentRequest } from '../identity/enrolment.ts';
+import type { RenewalReply, RenewalRequest } from '../identity/renewal.ts';
 import type { NodeName } from '../ike/connection.ts';
 
 /** One node's open control channel, as the core sees it. */
 export interface NodeChannel {
   readonly node: NodeName;
+  /** Hex SHA-256 of the SPKI of the key that it was opened with. */
+  readonly key: string;
   /** Source address of the node, for the operator. */
   readonly remote: string;
   /** Queues a frame; on a channel that is closed or too far behind it closes the channel instead of keeping it. */
@@ -12,9 +16,15 @@ export interface NodeChannel {
   close(code: number, reason: string): void;
 }
 
-/** What the TLS port (control channels, enrolment) needs of the coordinator's core. */
+/** A node that has shown itself by a channel certificate. */
+export type ShownNode = Pick<NodeChannel, 'node' | 'key' | 'remote'>;
+
+/** What the TLS port (control channels, enrolment, renewal) needs of the coordinator's core. */
 export interface ChannelHost {
-  /** The node that owns this channel certificate (hex SHA-256 of its SPKI), or undefined: then it is not let in. */
+  /**
+   * The node that owns this channel key (hex SHA-256 of its SPKI), the present or the next one, or undefined: then it is
+   * not let in.
+   */
   nodeOfChannelKey(spkiSha256: string): NodeName | undefined;
   /** The node that this key belonged to before it was revoked, with all its keys. */
   revokedNodeOf(spkiSha256: string): NodeName | undefined;
@@ -25,4 +35,8 @@ export interface ChannelHost {
   closed(channel: NodeChannel): void;
   /** Consumes the token and the node's record in one transaction; throws an EnrolmentRefused. */
   enroll(request: EnrolmentRequest, remote: string): Promise<EnrolmentReply>;
+  /** Whether this node was given exactly this certificate, and it has expired so lately that it may be renewed. */
+  mayRenewExpired(node: NodeName, certificate: X509Certificate): boolean;
+  /** Gives a node its next certificate, or again the one that it asked for before; throws a RenewalRefused. */
+  renew(node: ShownNode, request: RenewalRequest): Promise<RenewalReply>;
 }

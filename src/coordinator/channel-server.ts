@@ -31,10 +31,13 @@ export interface ChannelServerOptions extends TlsIdentity {
 /** Disposal closes every channel and connection, and resolves when all are gone and no enrolment is under way. */
 export interface ChannelServer extends AsyncDisposable {
   readonly port: number;
+  /** Shows another certificate from the next handshake on; channels that are open stay. */
+  useIdentity(identity: TlsIdentity): void;
 }
 
 /**
- * Opens the coordinator's TLS port: control channels of nodes at `/v1/channel`, enrolment at `POST /v1/enroll`.
+ * Opens the coordinator's TLS port: control channels of nodes at `/v1/channel`, enrolment at `POST /v1/enroll`,
+ * renewal of certificates at `POST /v1/renew`.
  * Rejects with Node's own error when the address cannot be listened on or the key and certificates do not fit.
  */
 export async function openChannelServer(options: ChannelServerOptions, host: ChannelHost): Promise<ChannelServer> {
@@ -89,6 +92,10 @@ class TlsPort implements ChannelServer {
     return this.#port;
   }
 
+  useIdentity(identity: TlsIdentity): void {
+    this.#server.setSecureContext(tlsOptions(identity));
+  }
+
   async listen(host: string, port: number): Promise<void> {
     this.#server.listen(port, host);
     await once(this.#server, 'listening');
@@ -108,10 +115,10 @@ class TlsPort implements ChannelServer {
       this.#refusals.note(revoked ?? reason, { remote, reason, node: revoked }, 'control channel refused');
       return refuseUpgrade(socket, admission.status);
     }
-    const { node } = admission;
+    const { node, certificate } = admission;
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
       const deps = { host: this.#host, logger: this.#logger, limits: this.#limits };
-      const channel = new ChannelConnection(webSocket, { node, remote }, deps);
+      const channel = new ChannelConnection(webSocket, { node, remote, certificate }, deps);
       this.#channels.add(channel);
       void channel.ended.then(() => this.#channels.delete(channel));
     });

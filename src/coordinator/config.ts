@@ -5,6 +5,7 @@ import { messageOf } from '../errors.ts';
 import { mediationWildcard, tunnelIdentity } from '../identity/names.ts';
 import { LOG_LEVELS } from '../log.ts';
 import { COORDINATOR_SOCKET_DEFAULT } from './api.ts';
+import { certificatePolicySchema } from './certificate-policy.ts';
 
 export const COORDINATOR_CONFIG_DEFAULT = '/etc/cygnet/coordinator.yaml';
 
@@ -37,6 +38,7 @@ const configSchema = z.strictObject({
   signingKey: absolutePathSchema.exactOptional(),
   apiSocket: ownSocketPathSchema.default(COORDINATOR_SOCKET_DEFAULT),
   logLevel: z.enum(LOG_LEVELS).default('info'),
+  certificates: certificatePolicySchema.prefault({}),
 });
 export type CoordinatorConfig = Readonly<z.output<typeof configSchema>>;
 

@@ -1,10 +1,11 @@
-import { createHash } from 'node:crypto';
+import { createHash, type X509Certificate } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { CLOSE_CODES, type AgentFrame } from '../control/frames.ts';
 import type { Signed } from '../control/statement.ts';
 import { assertNever } from '../errors.ts';
 import type { EnrolmentReply, EnrolmentRequest } from '../identity/enrolment.ts';
 import { caPinOf, type MeshCa } from '../identity/mesh-ca.ts';
+import type { RenewalReply, RenewalRequest } from '../identity/renewal.ts';
 import type { NodeName } from '../ike/connection.ts';
 import type { Logger } from '../log.ts';
 import { Admission } from './admission.ts';
@@ -23,13 +24,16 @@ import type {
 } from './api.ts';
 import { ApiRefused } from './api-refused.ts';
 import type { Backup, Backups } from './backups.ts';
-import type { ChannelHost, NodeChannel } from './channel-host.ts';
+import type { CertificatePolicy } from './certificate-policy.ts';
+import type { ChannelHost, NodeChannel, ShownNode } from './channel-host.ts';
 import { EventLog } from './event-log.ts';
 import { HintPace } from './hint-pace.ts';
 import { LinkBoard } from './link-board.ts';
 import { IssuedStates } from './issued-states.ts';
 import type { SpecRevision, StateVersion } from './mesh-store.ts';
 import { NodeRegistry } from './node-registry.ts';
+import { RenewalRefused } from './renewal-refused.ts';
+import { Renewals } from './renewals.ts';
 import type { SigningKeys } from './signing-keys.ts';
 import { SpecInForce, SpecRefused } from './spec-in-force.ts';
 import { StateDelivery, type SigningKeyChange } from './state-delivery.ts';
@@ -42,6 +46,7 @@ export interface CoordinatorDeps {
   readonly backups: Pick<Backups, 'make'>;
   readonly ca: MeshCa;
   readonly signingKeys: SigningKeys;
+  readonly certificates: CertificatePolicy;
   readonly version: string;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -66,6 +71,7 @@ export class Coordinator implements ChannelHost {
   readonly #board: LinkBoard;
   readonly #hintPace: HintPace;
   readonly #admission: Admission;
+  readonly #renewals: Renewals;
   readonly #log: EventLog;
   /** Who did what, and who tried to. */
   readonly audit: AuditLog;
@@ -73,7 +79,7 @@ export class Coordinator implements ChannelHost {
   readonly apiTokens: ApiTokens;
 
   constructor(deps: CoordinatorDeps) {
-    const { store, ca, clock, signingKeys: keys } = deps;
+    const { store, ca, certificates, clock, signingKeys: keys } = deps;
     const { mesh } = ca;
     this.#deps = deps;
     this.#startedAtMs = clock.nowMs();
@@ -82,7 +88,14 @@ export class Coordinator implements ChannelHost {
     this.#hintPace = new HintPace((node) => this.#registry.sendHints(node, this.#board.hintsFor(node)));
     this.#log = new EventLog(store.observations);
     this.#spec = new SpecInForce(store.mesh, ca, store.admission.revocations);
-    this.#admission = new Admission(ca, store.admission, (node) => this.#spec.groupsOf(node));
+    this.#admission = new Admission(ca, store.admission, certificates, (node) => this.#spec.groupsOf(node));
+    this.#renewals = new Renewals({
+      ca,
+      policy: certificates,
+      store: store.renewals,
+      revocations: store.admission.revocations,
+      clock,
+    });
     this.apiTokens = new ApiTokens(store.apiTokens, caPinOf(ca.certificatePem), () => clock.nowMs());
     this.audit = new AuditLog({ store: store.audit, clock, logger: deps.logger });
     this.#issued = new IssuedStates({ mesh, states: store.mesh, store: store.signing, keys });
@@ -115,6 +128,7 @@ export class Coordinator implements ChannelHost {
     if (this.#deps.store.admission.revocations.of(node) !== undefined) {
       return channel.close(CLOSE_CODES.revoked, 'this node is revoked');
     }
+    this.#deps.store.renewals.used(node, channel.key);
     this.#registry.open(channel, this.#now());
     this.#note(node, 'channel', `control channel opened from ${channel.remote}, agent ${hello.agentVersion}`);
     this.#delivery.greet(node, hello);
@@ -160,6 +174,25 @@ export class Coordinator implements ChannelHost {
       this.#refreshHints(this.#board.changed(node));
     }
     return { ...reply, signingKeys: this.#delivery.keysFor(reply.node as NodeName) };
+  }
+
+  mayRenewExpired(node: NodeName, certificate: X509Certificate): boolean {
+    return this.#renewals.mayRenewExpired(node, certificate);
+  }
+
+  async renew({ node, key, remote }: ShownNode, request: RenewalRequest): Promise<RenewalReply> {
+    const attempt = this.audit.begin('certificate.renew', { actor: { kind: 'node', name: node }, remote });
+    attempt.about(node, { purpose: request.purpose });
+    this.#deps.store.renewals.used(node, key);
+    try {
+      const { certificate, isNew } = await this.#renewals.renew(node, request, attempt);
+      if (isNew) this.#note(node, 'certificate', `${request.purpose} certificate renewed`);
+      return { certificate };
+    } catch (error) {
+      if (error instanceof RenewalRefused) attempt.refused(error.message);
+      else attempt.failed(error);
+      throw error;
+    }
   }
 
   // What the operator's API calls.

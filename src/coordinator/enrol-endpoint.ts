@@ -1,17 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { enrolmentRequestSchema, type EnrolmentRequest } from '../identity/enrolment.ts';
-import type { Logger } from '../log.ts';
 import type { ChannelHost } from './channel-host.ts';
 import type { ChannelLimits } from './channel-limits.ts';
 import { EnrolmentRefused, type EnrolmentRefusedCode } from './enrol-refused.ts';
-import type { RefusalLog } from './refusal-log.ts';
 import { remoteOf } from './channel-remote.ts';
-
-/** What an HTTP request is answered with; errors as `{ error: { code, message } }`. */
-export interface HttpAnswer {
-  readonly status: number;
-  readonly body: unknown;
-}
+import { failure, type HttpAnswer } from './http-answer.ts';
+import { answerRenewal, type RenewalEndpointDeps } from './renewal-endpoint.ts';
 
 const REFUSED_STATUS: Readonly<Record<EnrolmentRefusedCode, number>> = {
   'token-unknown': 403,
@@ -26,14 +20,12 @@ const REFUSED_STATUS: Readonly<Record<EnrolmentRefusedCode, number>> = {
   'node-unknown': 403,
 };
 
-export interface EnrolEndpointDeps {
-  readonly host: Pick<ChannelHost, 'enroll'>;
-  readonly logger: Logger;
-  readonly refusals: RefusalLog;
+export interface EnrolEndpointDeps extends RenewalEndpointDeps {
+  readonly host: RenewalEndpointDeps['host'] & Pick<ChannelHost, 'enroll'>;
   readonly limits: ChannelLimits;
 }
 
-/** `POST /v1/enroll`. Counts what is under way, so that a server that stops can wait for it. */
+/** `POST /v1/enroll` and `/v1/renew`. Counts what is under way, so that a server that stops can wait for it. */
 export class EnrolEndpoint {
   readonly #deps: EnrolEndpointDeps;
   readonly #underWay = new Set<Promise<void>>();
@@ -58,15 +50,26 @@ export class EnrolEndpoint {
   }
 
   async #answer(request: IncomingMessage): Promise<HttpAnswer> {
-    if (request.url !== '/v1/enroll') return failure(404, 'not-found', 'nothing here');
+    const answer = this.#handlerOf(request.url);
+    if (answer === undefined) return failure(404, 'not-found', 'nothing here');
     if (request.method !== 'POST') return failure(405, 'bad-request', 'use POST');
     if (this.#underWay.size >= this.#deps.limits.enrolmentsMax) {
-      return failure(503, 'busy', 'too many enrolments at once, try again in a minute');
+      return failure(503, 'busy', 'too many requests at once, try again in a minute');
     }
     const { enrolmentBytesMax } = this.#deps.limits;
     const body = await readBody(request, enrolmentBytesMax);
     if (body === undefined) return failure(413, 'too-large', `more than ${enrolmentBytesMax} bytes`);
-    const parsed = enrolmentRequestSchema.safeParse(parseJson(body));
+    return answer(parseJson(body), request);
+  }
+
+  #handlerOf(url: string | undefined): ((body: unknown, request: IncomingMessage) => Promise<HttpAnswer>) | undefined {
+    if (url === '/v1/enroll') return (body, request) => this.#answerEnrolment(body, request);
+    if (url === '/v1/renew') return (body, request) => answerRenewal(this.#deps, request, body);
+    return undefined;
+  }
+
+  async #answerEnrolment(body: unknown, request: IncomingMessage): Promise<HttpAnswer> {
+    const parsed = enrolmentRequestSchema.safeParse(body);
     if (parsed.success) return this.#enroll(parsed.data, remoteOf(request));
     return failure(400, 'bad-request', `not an enrolment request: ${parsed.error.issues[0]?.path.join('.') ?? ''}`);
   }
@@ -84,10 +87,6 @@ export class EnrolEndpoint {
       return failure(500, 'internal', 'the coordinator could not do it, see its log');
     }
   }
-}
-
-function failure(status: number, code: string, message: string): HttpAnswer {
-  return { status, body: { error: { code, message } } };
 }
 
 /** Undefined when there is more than `bytesMax`; the rest is not read. The server's request timeout ends a slow one. */

@@ -152,4 +152,12 @@ export const MIGRATIONS: readonly string[] = [
     last_used_at_ms INTEGER
   ) STRICT;
   `,
+  `
+  -- A certificate that a node was given and has not used yet.
+  CREATE TABLE next_channel_certificates (
+    node TEXT PRIMARY KEY REFERENCES nodes (name) ON DELETE CASCADE,
+    key TEXT NOT NULL UNIQUE,
+    certificate TEXT NOT NULL
+  ) STRICT;
+  `,
 ];

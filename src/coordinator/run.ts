@@ -9,8 +9,10 @@ import { openChannelServer } from './channel-server.ts';
 import type { CoordinatorConfig } from './config.ts';
 import { Coordinator } from './coordinator.ts';
 import { loadMeshCa, loadServerIdentity } from './mesh-authority.ts';
+import { keepServerCertificate } from './server-certificate.ts';
 import { SigningKeys } from './signing-keys.ts';
 import { openStore, type Store } from './store.ts';
+import type { TlsIdentity } from './tls-options.ts';
 
 /** How long what nodes told may wait in memory before it is written. */
 const FLUSH_INTERVAL_MS = 3000;
@@ -51,12 +53,14 @@ async function runWithStore(
 ): Promise<void> {
   const { stateDir, mesh, subject, advertise, listen } = config;
   const ca = await loadMeshCa({ stateDir, mesh, subject, nowMs: clock.nowMs() });
-  const identity = await loadServerIdentity(stateDir, ca, advertise, clock.nowMs());
+  const loadIdentity = (): Promise<TlsIdentity> => loadServerIdentity(stateDir, ca, advertise, clock.nowMs());
+  const identity = await loadIdentity();
   const coordinator = new Coordinator({
     store,
     backups: new Backups({ stateDir, store, ca, version, clock }),
     ca,
     signingKeys: new SigningKeys({ stateDir, mesh, store: store.signing, offlineKey: config.signingKey }),
+    certificates: config.certificates,
     version,
     clock,
     logger: logger.child({ component: 'coordinator' }),
@@ -76,12 +80,30 @@ async function runWithStore(
     await using channels = await openChannelServer({ ...identity, ...listen, logger: channelLogger }, coordinator);
     await using remoteApi = await openRemoteApi();
     onReady({ port: channels.port, apiSocket: api.socketPath, apiPort: remoteApi?.port ?? null });
-    while (!signal.aborted) {
-      await pause(FLUSH_INTERVAL_MS, signal);
-      coordinator.flush();
+    const show = (shown: TlsIdentity): void => {
+      channels.useIdentity(shown);
+      remoteApi?.useIdentity(shown);
+    };
+    const stop = new AbortController();
+    const running = AbortSignal.any([signal, stop.signal]);
+    const kept = { shown: identity, load: loadIdentity, show, logger: channelLogger };
+    const loops = [keepUp(coordinator, running), keepServerCertificate(kept, running)];
+    try {
+      await Promise.all(loops);
+    } finally {
+      // One that failed takes the other along.
+      stop.abort();
+      await Promise.allSettled(loops);
     }
   } finally {
     // After the last channel has closed.
+    coordinator.flush();
+  }
+}
+
+async function keepUp(coordinator: Coordinator, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await pause(FLUSH_INTERVAL_MS, signal);
     coordinator.flush();
   }
 }

@@ -4,12 +4,14 @@ import { AuditStore } from './audit-store.ts';
 import { Database } from './database.ts';
 import { MeshStore } from './mesh-store.ts';
 import { ObservationStore } from './observation-store.ts';
+import { RenewalStore } from './renewal-store.ts';
 import { SigningStore } from './signing-store.ts';
 
 /** All that the coordinator keeps, in one SQLite file. Every call that returns from a write has it on disk. */
 export interface Store {
   readonly mesh: MeshStore;
   readonly admission: AdmissionStore;
+  readonly renewals: RenewalStore;
   readonly observations: ObservationStore;
   readonly audit: AuditStore;
   readonly apiTokens: ApiTokenStore;
@@ -26,6 +28,7 @@ export function openStore(path: string, nowMs: number = Date.now()): Store {
   return {
     mesh: new MeshStore(database),
     admission: new AdmissionStore(database),
+    renewals: new RenewalStore(database),
     observations: new ObservationStore(database),
     audit: new AuditStore(database),
     signing: new SigningStore(database, nowMs),

@@ -17,7 +17,11 @@ import {
 /** The certificates that a mesh's CA issues. Every name comes from the arguments, never from a CSR. */
 
 const DAY_MS = 86_400_000;
-const VALIDITY_DAYS_DEFAULT = 365;
+/** Short, because a certificate that was lost is good for no longer; renewed when half of it is over. */
+export const CHANNEL_DAYS_DEFAULT = 7;
+/** Longer: when the coordinator is away, a node without it can set up no tunnel any more. */
+export const IKE_DAYS_DEFAULT = 30;
+const SERVER_DAYS = 90;
 /** `id-kp-ipsecIKE`. Without a usage of its own a node's IKE certificate would also do for TLS. */
 const IKE_USAGE = '1.3.6.1.5.5.7.3.17';
 const HOST_NAME =
@@ -27,7 +31,7 @@ interface Issuance {
   readonly publicKey: KeyObject;
   /** Wall-clock time, ms since the epoch. */
   readonly nowMs: number;
-  /** Days; 365 by default, and never beyond the CA's own end. */
+  /** May be a fraction. The certificate never ends after the CA's own. */
   readonly validityDays?: number;
 }
 
@@ -46,7 +50,8 @@ export interface ServerIssuance extends Issuance {
  * @throws IdentityError `bad-name`
  */
 export function issueChannelCertificate(ca: MeshCa, issuance: NodeIssuance): Promise<string> {
-  return issue(ca, nodeDn(ca.subject, issuance.node), ExtendedKeyUsage.clientAuth, [], issuance);
+  const { node, validityDays = CHANNEL_DAYS_DEFAULT } = issuance;
+  return issue(ca, nodeDn(ca.subject, node), ExtendedKeyUsage.clientAuth, [], { ...issuance, validityDays });
 }
 
 /**
@@ -55,8 +60,9 @@ export function issueChannelCertificate(ca: MeshCa, issuance: NodeIssuance): Pro
  * @throws IdentityError `bad-name`
  */
 export function issueIkeCertificate(ca: MeshCa, issuance: NodeIssuance): Promise<string> {
-  const names = [{ type: 'dns', value: tunnelIdentity(ca.mesh, issuance.node) } as const];
-  return issue(ca, nodeDn(ca.subject, issuance.node), IKE_USAGE, names, issuance);
+  const { node, validityDays = IKE_DAYS_DEFAULT } = issuance;
+  const names = [{ type: 'dns', value: tunnelIdentity(ca.mesh, node) } as const];
+  return issue(ca, nodeDn(ca.subject, node), IKE_USAGE, names, { ...issuance, validityDays });
 }
 
 /**
@@ -64,8 +70,9 @@ export function issueIkeCertificate(ca: MeshCa, issuance: NodeIssuance): Promise
  * @throws IdentityError `bad-name` for a host that is neither an address nor a host name
  */
 export function issueServerCertificate(ca: MeshCa, issuance: ServerIssuance): Promise<string> {
-  const names = issuance.hosts.map(hostAlternativeName);
-  return issue(ca, meshDn(ca.subject, ca.mesh, 'coordinator'), ExtendedKeyUsage.serverAuth, names, issuance);
+  const { hosts, validityDays = SERVER_DAYS } = issuance;
+  const subject = meshDn(ca.subject, ca.mesh, 'coordinator');
+  return issue(ca, subject, ExtendedKeyUsage.serverAuth, hosts.map(hostAlternativeName), { ...issuance, validityDays });
 }
 
 function issue(
@@ -73,7 +80,7 @@ function issue(
   subject: readonly Rdn[],
   usage: string,
   alternativeNames: JsonGeneralNames,
-  { publicKey, nowMs, validityDays = VALIDITY_DAYS_DEFAULT }: Issuance,
+  { publicKey, nowMs, validityDays }: Required<Issuance>,
 ): Promise<string> {
   const caEndMs = Date.parse(new X509Certificate(ca.certificatePem).validTo);
   return signCertificate(

@@ -16,10 +16,16 @@ export type IdentityErrorCode =
   | 'keys-refused'
   /** Refused for another reason; the message is the coordinator's. */
   | 'enrolment-refused'
+  /** The coordinator takes this certificate for none of a node of its: unknown, revoked, or expired too long ago. */
+  | 'not-recognised'
+  /** A renewal was refused for another reason; the message is the coordinator's. */
+  | 'renewal-refused'
+  /** A certificate is not valid by this machine's clock. */
+  | 'bad-clock'
   | 'bad-reply'
   | 'aborted';
 
-/** Everything that keys, certificates, tokens and enrolment can fail with. */
+/** Everything that keys, certificates, tokens, enrolment and renewal can fail with. */
 export class IdentityError extends Error {
   override readonly name = 'IdentityError';
   readonly code: IdentityErrorCode;

@@ -10,15 +10,18 @@ import {
   type Extension,
 } from './x509.ts';
 
-/** A node whose clock is behind by this much can still use a certificate made just now. */
-const CLOCK_SKEW_MS = 3_600_000;
+/**
+ * Validity begins this long before the time of issue. A new certificate is shown at once to peers whose clocks may be
+ * behind the coordinator's by as much, and to them it must not be one of the future.
+ */
+export const CLOCK_SKEW_MS = 3_600_000;
 
 /** What a certificate says, but for its serial number (random), its key identifiers and the signature. */
 export interface CertificateContent {
   readonly subject: readonly Rdn[];
   readonly issuer: readonly Rdn[];
   readonly publicKey: KeyObject;
-  /** Time of issue, ms since the epoch; validity begins an hour before. */
+  /** Time of issue, ms since the epoch; validity begins {@link CLOCK_SKEW_MS} before. */
   readonly nowMs: number;
   /** End of validity, ms since the epoch. */
   readonly notAfterMs: number;

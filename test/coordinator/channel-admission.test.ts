@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import { describe, expect, it } from 'vitest';
-import { admit } from '../../src/coordinator/channel-admission.ts';
+import { admit, admitRenewal } from '../../src/coordinator/channel-admission.ts';
 import { meshCa } from '../identity/mesh.ts';
 import { FakeHost, nodeKeys } from './channel-fixture.ts';
 
@@ -17,7 +17,8 @@ describe('admission', () => {
         isSessionReused: () => isReused,
         getPeerX509Certificate: () => new X509Certificate(edge1.cert),
       }) as unknown as TLSSocket;
-    expect(admit(socketOf(false), host)).toEqual({ ok: true, node: 'edge1' });
+    expect(admit(socketOf(false), host)).toMatchObject({ ok: true, node: 'edge1' });
     expect(admit(socketOf(true), host)).toMatchObject({ ok: false, status: 401 });
+    expect(admitRenewal(socketOf(true), host)).toMatchObject({ ok: false, status: 401 });
   });
 });

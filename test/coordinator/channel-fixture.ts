@@ -1,12 +1,14 @@
+import { X509Certificate } from 'node:crypto';
 import { generatePrivateKey } from '../../src/identity/keys.ts';
 import { issueChannelCertificate, issueServerCertificate } from '../../src/identity/certificates.ts';
 import type { MeshCa } from '../../src/identity/mesh-ca.ts';
 import type { EnrolmentReply, EnrolmentRequest } from '../../src/identity/enrolment.ts';
+import type { RenewalReply, RenewalRequest } from '../../src/identity/renewal.ts';
 import { spkiSha256 } from '../../src/identity/spki.ts';
 import { nodeNameSchema, type NodeName } from '../../src/ike/connection.ts';
 import type { AgentFrame } from '../../src/control/frames.ts';
 import { createLogger } from '../../src/log.ts';
-import type { ChannelHost, NodeChannel } from '../../src/coordinator/channel-host.ts';
+import type { ChannelHost, NodeChannel, ShownNode } from '../../src/coordinator/channel-host.ts';
 import { openChannelServer, type ChannelServer } from '../../src/coordinator/channel-server.ts';
 import type { ChannelLimits } from '../../src/coordinator/channel-limits.ts';
 import { publicKeyOf } from '../identity/mesh.ts';
@@ -34,6 +36,10 @@ export class FakeHost implements ChannelHost {
   readonly keys = new Map<string, NodeName>();
   readonly revokedKeys = new Map<string, NodeName>();
   enrolment: (request: EnrolmentRequest) => Promise<EnrolmentReply> = () => Promise.reject(new Error('not expected'));
+  renewal: (node: ShownNode, request: RenewalRequest) => Promise<RenewalReply> = () =>
+    Promise.reject(new Error('not expected'));
+  /** PEM of the expired certificates that may be renewed. */
+  readonly renewable = new Set<string>();
   onFrame: (frame: AgentFrame) => void = () => undefined;
   #waiting: (() => void)[] = [];
 
@@ -61,6 +67,14 @@ export class FakeHost implements ChannelHost {
 
   enroll(request: EnrolmentRequest): Promise<EnrolmentReply> {
     return this.enrolment(request);
+  }
+
+  mayRenewExpired(_node: NodeName, certificate: X509Certificate): boolean {
+    return [...this.renewable].some((pem) => new X509Certificate(pem).raw.equals(certificate.raw));
+  }
+
+  renew(node: ShownNode, request: RenewalRequest): Promise<RenewalReply> {
+    return this.renewal(node, request);
   }
 
   /** Resolves once that much has been heard in all. */

@@ -30,7 +30,13 @@ it('needs the mesh, its subject and where nodes find it; all else has a default'
     stateDir: '/var/lib/cygnet-coordinator',
     apiSocket: '/run/cygnet-coordinator/api.sock',
     logLevel: 'info',
+    certificates: { channel: 7 * 86_400, ike: 30 * 86_400, renewalGrace: 30 * 86_400 },
   });
+});
+
+it('takes lives of certificates as durations', () => {
+  const { certificates } = read(`${MINIMAL}certificates: { channel: 12h, ike: 90d, renewalGrace: 0 }\n`);
+  expect(certificates).toEqual({ channel: 12 * 3600, ike: 90 * 86_400, renewalGrace: 0 });
 });
 
 it('listens on IPv6 too', () => {
@@ -49,6 +55,13 @@ it.each([
   ['stateDir: state', 'line 1: stateDir: must be an absolute path'],
   [`apiSocket: /${'x'.repeat(120)}`, 'line 1: apiSocket: a socket path has at most 99 bytes'],
   ['logLevel: loud', 'line 1: logLevel: Invalid option'],
+  [
+    'certificates: { channel: 1h }',
+    'line 1: certificates.channel: not a duration such as 12h or 7d, from 2h to 90d: 1h',
+  ],
+  ['certificates: { channel: 91d }', 'line 1: certificates.channel: not a duration such as 12h or 7d, from 2h to 90d'],
+  ['certificates: { ike: 10y }', 'line 1: certificates.ike: not a duration such as 12h or 7d, from 2h to 398d'],
+  ['certificates: { grace: 1d }', 'line 1: certificates.grace: there is no such field'],
   ['statedir: /x', 'line 1: statedir: there is no such field'],
 ])('refuses "%s" and names file and line', (line, expected) => {
   const [field = ''] = line.split(':');

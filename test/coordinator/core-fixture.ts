@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Backups } from '../../src/coordinator/backups.ts';
 import { Coordinator } from '../../src/coordinator/coordinator.ts';
+import { certificatePolicySchema } from '../../src/coordinator/certificate-policy.ts';
 import type { NodeChannel } from '../../src/coordinator/channel-host.ts';
 import { SigningKeys } from '../../src/coordinator/signing-keys.ts';
 import { openStore, type Store } from '../../src/coordinator/store.ts';
@@ -84,21 +85,25 @@ export class CoreFixture implements Disposable {
     const logger = createLogger('test', 'silent');
     const { store, signingKeys } = this;
     const backups = new Backups({ stateDir: this.folder, store, ca: this.#ca, version: '1.2.3', clock });
-    return new Coordinator({ store, backups, ca: this.#ca, signingKeys, version: '1.2.3', clock, logger });
+    const certificates = certificatePolicySchema.parse({});
+    const parts = { store, backups, ca: this.#ca, signingKeys, certificates };
+    return new Coordinator({ ...parts, version: '1.2.3', clock, logger });
   }
 }
 
 /** Keeps what the coordinator sends. */
 export class FakeChannel implements NodeChannel {
   readonly node: NodeName;
+  readonly key: string;
   readonly remote = '192.0.2.7';
   readonly sent: CoordinatorFrame[] = [];
   closedWith: number | undefined;
   /** What the node holds after all that was sent. */
   state: unknown;
 
-  constructor(node: NodeName) {
+  constructor(node: NodeName, key = '') {
     this.node = node;
+    this.key = key;
   }
 
   send(frame: CoordinatorFrame): void {

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { LocalApi } from '../../src/cli/local-api.ts';
 import { systemClock } from '../../src/clock.ts';
 import { nodesReplySchema, tokenReplySchema } from '../../src/coordinator/api.ts';
+import { certificatePolicySchema } from '../../src/coordinator/certificate-policy.ts';
 import type { CoordinatorConfig } from '../../src/coordinator/config.ts';
 import { runCoordinator } from '../../src/coordinator/run.ts';
 import { createCsr } from '../../src/identity/csr.ts';
@@ -25,6 +26,7 @@ beforeEach(() => {
     stateDir: join(folder, 'state'),
     apiSocket: join(folder, 'api.sock'),
     logLevel: 'silent',
+    certificates: certificatePolicySchema.parse({}),
   };
 });
 

@@ -73,11 +73,15 @@ describe('an issued certificate', () => {
     await expect(issued).rejects.toThrow(expect.objectContaining({ code: 'bad-name' }));
   });
 
-  it('is valid for a year, beginning an hour early for clocks that are behind', async () => {
-    const publicKey = await somePublicKey();
-    const certificate = new X509Certificate(await issueIkeCertificate(ca, { node: 'edge1', publicKey, nowMs }));
+  it.each([
+    ['a node’s channel', 7, issueChannelCertificate],
+    ['IKE', 30, issueIkeCertificate],
+  ])('for %s is valid for %i days, beginning an hour early for clocks that are behind', async (_what, days, issue) => {
+    const certificate = new X509Certificate(
+      await issue(ca, { node: 'edge1', publicKey: await somePublicKey(), nowMs }),
+    );
     expect(Date.parse(certificate.validFrom)).toBe(nowMs - 3_600_000);
-    expect(Date.parse(certificate.validTo)).toBe(nowMs + 365 * DAY_MS);
+    expect(Date.parse(certificate.validTo)).toBe(nowMs + days * DAY_MS);
   });
 
   it('does not outlive its CA', async () => {

@@ -1,0 +1,57 @@
+import type { IncomingMessage } from 'node:http';
+import { TLSSocket } from 'node:tls';
+import { renewalRequestSchema } from '../identity/renewal.ts';
+import type { Logger } from '../log.ts';
+import { admitRenewal } from './channel-admission.ts';
+import type { ChannelHost } from './channel-host.ts';
+import { remoteOf } from './channel-remote.ts';
+import { failure, type HttpAnswer } from './http-answer.ts';
+import type { RefusalLog } from './refusal-log.ts';
+import { NODE_REVOKED, RenewalRefused, type RenewalRefusedCode } from './renewal-refused.ts';
+
+const REFUSED_STATUS: Readonly<Record<RenewalRefusedCode, number>> = {
+  'certificate-refused': 403,
+  'node-revoked': 410,
+  'csr-invalid': 400,
+  'key-refused': 409,
+  'too-many': 429,
+};
+
+export interface RenewalEndpointDeps {
+  readonly host: Pick<ChannelHost, 'nodeOfChannelKey' | 'revokedNodeOf' | 'mayRenewExpired' | 'renew'>;
+  readonly refusals: RefusalLog;
+  readonly logger: Logger;
+}
+
+/** `POST /v1/renew`: who asks is told by the client certificate alone. */
+export async function answerRenewal(
+  { host, logger, refusals }: RenewalEndpointDeps,
+  request: IncomingMessage,
+  body: unknown,
+): Promise<HttpAnswer> {
+  const remote = remoteOf(request);
+  if (!(request.socket instanceof TLSSocket)) return failure(401, 'certificate-refused', 'no client certificate');
+  const admission = admitRenewal(request.socket, host);
+  if (!admission.ok) {
+    const { status, reason, node: revoked } = admission;
+    refusals.note(`renewal ${revoked ?? status}`, { remote, reason, node: revoked }, 'renewal refused');
+    if (status === 410) return failure(status, 'node-revoked', NODE_REVOKED);
+    const message = "this coordinator does not know the node's certificate, or it has expired too long ago";
+    return failure(REFUSED_STATUS['certificate-refused'], 'certificate-refused', message);
+  }
+  const parsed = renewalRequestSchema.safeParse(body);
+  if (!parsed.success) {
+    return failure(400, 'bad-request', `not a renewal request: ${parsed.error.issues[0]?.path.join('.') ?? ''}`);
+  }
+  const { node, certificate } = admission;
+  try {
+    return { status: 200, body: await host.renew({ node, key: certificate.key, remote }, parsed.data) };
+  } catch (error) {
+    if (error instanceof RenewalRefused) {
+      refusals.note(`renewal ${node} ${error.code}`, { node, remote, code: error.code }, 'renewal refused');
+      return failure(REFUSED_STATUS[error.code], error.code, error.message);
+    }
+    logger.error({ node, remote, err: error }, 'renewal failed');
+    return failure(500, 'internal', 'the coordinator could not do it, see its log');
+  }
+}

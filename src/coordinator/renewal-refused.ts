@@ -1,0 +1,21 @@
+export type RenewalRefusedCode =
+  /** The client certificate is not one of a node's, or has expired too long ago. */
+  | 'certificate-refused'
+  | 'node-revoked'
+  | 'csr-invalid'
+  /** The key is another's or an earlier one: only a new one helps. */
+  | 'key-refused'
+  | 'too-many';
+
+export const NODE_REVOKED = 'this node is revoked: it has to be readmitted, and enrolled again';
+
+/** Why a certificate was not renewed. The message is sent to the node, for its operator: it must not tell of other nodes. */
+export class RenewalRefused extends Error {
+  override readonly name = 'RenewalRefused';
+  readonly code: RenewalRefusedCode;
+
+  constructor(code: RenewalRefusedCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
