@@ -4,6 +4,8 @@ export type IdentityErrorCode =
   /** A private key that cannot be read or is of a kind that is not used here. */
   | 'bad-key'
   | 'bad-csr'
+  /** A list of revoked certificates that cannot be read, or that the mesh's CA has not signed. */
+  | 'bad-crl'
   | 'bad-token'
   /** The coordinator's URL cannot be used. */
   | 'bad-url'

@@ -14,6 +14,7 @@ export {
   PublicKey,
   SubjectAlternativeNameExtension,
   SubjectKeyIdentifierExtension,
+  X509Certificate,
   X509CertificateGenerator,
 } from '@peculiar/x509';
 export type { Extension, JsonGeneralNames } from '@peculiar/x509';
