@@ -16,6 +16,7 @@ import { DirectPaths } from './direct-paths.ts';
 import { enrolNode } from './enrol.ts';
 import { EventLog } from './event-log.ts';
 import { FrozenCharon } from './frozen-charon.ts';
+import { HeldCrl } from './held-crl.ts';
 import { LinkWatch } from './link-watch.ts';
 import { localAddresses } from './local-addresses.ts';
 import { LocalRefusal } from './local-server.ts';
@@ -69,6 +70,7 @@ export class Agent {
   readonly #node: NodeState;
   readonly #charonLoop: CharonLoop;
   readonly #network: NodeNetwork;
+  readonly #crl: HeldCrl;
   #identity: NodeIdentity | undefined;
   #credentials: CharonCredentials | undefined;
   #channel: ControlChannel | undefined;
@@ -85,6 +87,7 @@ export class Agent {
     this.#repairs = new Repairs(deps.clock);
     this.#loopback = new MeshLoopback(() => deps.clock.monotonicMs());
     this.#links = new LinkWatch({ ...deps, onChange: () => this.#charonLoop.trigger() });
+    this.#crl = new HeldCrl(this.#stored.crl, () => this.#identity?.ca);
     this.#setIdentity(this.#stored.identity.read());
     this.#keeper = new StateKeeper({
       clock: deps.clock,
@@ -195,6 +198,7 @@ export class Agent {
       localAddresses,
       ownNat: () => this.#network.last?.natKind ?? 'unknown',
       logged: (connection) => this.#evidence.latest(connection),
+      crl: this.#crl,
       channelDownMs: () => this.#channel?.downMs ?? Number.POSITIVE_INFINITY,
       send: (frame) => this.#channel?.send(frame) ?? false,
       onEvent: (event) => this.#events.add(event),
@@ -223,7 +227,7 @@ export class Agent {
       random,
       logger: logger.child({ component: 'charon' }),
       reconciler,
-      credentials: () => this.#credentials,
+      credentials: () => this.#credentialsWithCrl(),
       target: () => this.#target(),
       prepare: () => this.#holdMeshAddresses(),
       gate: (observed) => this.#node.gate(observed),
@@ -275,10 +279,12 @@ export class Agent {
   #target(): Target | undefined {
     const { desired } = this.#node;
     const credentials = this.#credentials;
+    const crl = this.#crl.current;
     if (desired === undefined || credentials === undefined) return undefined;
     return {
       desired,
       credentialsDigest: credentials.digest,
+      ...(crl !== undefined && { crlDigest: crl.digest }),
       digestOf: (connection) => requestDigest(connection, credentials),
     };
   }
@@ -372,6 +378,21 @@ export class Agent {
   #setIdentity(identity: NodeIdentity | undefined): void {
     this.#identity = identity;
     this.#credentials = identity === undefined ? undefined : credentialsOf(identity);
+    this.#restoreCrl();
+  }
+
+  #credentialsWithCrl(): CharonCredentials | undefined {
+    const crl = this.#crl.current?.der;
+    return this.#credentials && { ...this.#credentials, ...(crl !== undefined && { crl }) };
+  }
+
+  /** Without it the node waits for the coordinator's next word; peers are told by their desired state as well. */
+  #restoreCrl(): void {
+    try {
+      this.#crl.restore(this.#stored.crl.readIfUsable((error) => this.#noteUnusable(error)));
+    } catch (error) {
+      this.#deps.logger.warn({ err: error }, 'list of revoked certificates not usable');
+    }
   }
 
   async #netCheck(signal: AbortSignal): Promise<NetCheck> {

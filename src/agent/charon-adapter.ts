@@ -14,12 +14,14 @@ export interface CharonCredentials {
   readonly ca: Uint8Array;
   /** PKCS#8. Goes to charon and nowhere else. */
   readonly privateKey: Uint8Array;
-  /** Stands for all three in the ledger. */
+  /** The list of revoked certificates; absent while there is none. */
+  readonly crl?: Uint8Array;
+  /** Stands for key, certificate and CA in the ledger. */
   readonly digest: string;
 }
 
 /** `digest` is a hash over the three, so that a new key, certificate or CA is loaded. */
-export function charonCredentials(parts: Omit<CharonCredentials, 'digest'>): CharonCredentials {
+export function charonCredentials(parts: Omit<CharonCredentials, 'digest' | 'crl'>): CharonCredentials {
   const hash = createHash('sha256');
   for (const part of [parts.privateKey, parts.own, parts.ca]) hash.update(createHash('sha256').update(part).digest());
   return { ...parts, digest: hash.digest('hex') };
@@ -84,6 +86,7 @@ export class ViciCharon implements Charon {
   #makeExecutors(): Executors {
     return {
       'load-credentials': (_step, signal) => this.#loadCredentials(signal),
+      'load-crl': (_step, signal) => this.#loadCrl(signal),
       'load-conn': ({ connection }, signal) =>
         this.#ask('load-conn', loadConnRequest(connection, this.#credentials().ca), signal),
       'unload-conn': ({ connection }, signal) => this.#ask('unload-conn', { name: connection }, signal),
@@ -109,6 +112,12 @@ export class ViciCharon implements Charon {
     await this.#ask('load-cert', { type: 'X509', flag: 'NONE', data: own }, signal);
     const { id } = await refusable(this.#deps.session.call('load-key', { type: 'any', data: privateKey }, { signal }));
     return id;
+  }
+
+  async #loadCrl(signal: AbortSignal): Promise<undefined> {
+    const { crl: data } = this.#credentials();
+    if (data === undefined) throw new StepRefused('there is no list of revoked certificates any more');
+    await this.#ask('load-cert', { type: 'X509_CRL', data }, signal);
   }
 
   async #ask<C extends ViciCallCommand>(command: C, request: ViciRequest<C>, signal: AbortSignal): Promise<undefined> {

@@ -6,6 +6,7 @@ import {
   type LinkHint,
   type ResourceOutcome,
 } from '../control/frames.ts';
+import { messageOf } from '../errors.ts';
 import type { LinkReport, NodeEvent, NodeReport } from '../control/report.ts';
 import type { DesiredState } from '../ike/desired-state.ts';
 import { canonicalJson, digestOf } from '../json.ts';
@@ -15,6 +16,7 @@ import type { NatKind } from '../paths/path-cause.ts';
 import type { Gate, PathWishes, RoundResult } from '../reconcile/loop.ts';
 import type { DirectPaths } from './direct-paths.ts';
 import { effectiveHints, mediatedLinks } from './hints.ts';
+import type { HeldCrl } from './held-crl.ts';
 import type { LinkWatch } from './link-watch.ts';
 import type { Repairs } from './repairs.ts';
 import { connectionReports, linkReports, type ReportInput } from './report.ts';
@@ -43,6 +45,7 @@ export interface NodeDeps {
   readonly ownNat: () => NatKind;
   /** What charon's log says about a connection that does not come up. */
   readonly logged: (connection: string) => DatedEvidence | undefined;
+  readonly crl: Pick<HeldCrl, 'take'>;
   /** How long the control channel has been down, in ms. */
   readonly channelDownMs: () => number;
   /** Sends on the control channel when it is open. */
@@ -162,6 +165,8 @@ export class NodeState {
       case 'delta':
       case 'snapshot':
         return this.#take(frame);
+      case 'crl':
+        return this.#takeCrl(frame.der);
     }
   }
 
@@ -197,6 +202,17 @@ export class NodeState {
     const nowMs = this.#deps.clock.monotonicMs();
     if (digest === this.#sentReport.digest && nowMs - this.#sentReport.atMs < REPORT_EVERY_MS) return;
     if (this.#deps.send({ type: 'report', report: fitted(report) })) this.#sentReport = { digest, atMs: nowMs };
+  }
+
+  #takeCrl(der: string): void {
+    try {
+      const taken = this.#deps.crl.take(der);
+      if (taken === undefined) return;
+      this.#event('crl', `list ${taken.number} of revoked certificates received`);
+    } catch (error) {
+      this.#event('crl', `list of revoked certificates: ${messageOf(error).slice(0, 900)}`);
+    }
+    this.#deps.changed();
   }
 
   /** A state that is refused changes nothing, and both ends are told why. */
@@ -240,7 +256,8 @@ export class NodeState {
       round.refusals.filter(({ step }) => step === 'load').map(({ resource, message }) => [resource, message]),
     );
     if (round.notLoaded.length > 0 && refused.size === 0) return;
-    const names = ['credentials', ...held.state.connections.map(({ name }) => name)];
+    const isListed = round.target.crlDigest !== undefined;
+    const names = ['credentials', ...(isListed ? ['crl'] : []), ...held.state.connections.map(({ name }) => name)];
     const outcomes: ResourceOutcome[] = names.map((resource) => {
       const message = refused.get(resource) ?? (round.notLoaded.includes(resource) ? 'not loaded yet' : null);
       return { resource, ok: message === null, message };

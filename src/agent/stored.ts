@@ -5,6 +5,7 @@ import { KEY_KINDS } from '../identity/keys.ts';
 import { ledgerSchema, type Ledger } from '../reconcile/ledger.ts';
 import { charonRestartSchema, type CharonRestart } from './charon-freeze.ts';
 import { StateFile } from './disk.ts';
+import { storedCrlSchema, type StoredCrl } from './held-crl.ts';
 import { stateTrustSchema, type StateTrust } from './state-trust.ts';
 
 /** Who this node is: written once, at enrolment. The keys never leave this file but for charon and the TLS socket. */
@@ -36,6 +37,7 @@ export interface Stored {
   readonly trust: StateFile<StateTrust>;
   readonly desired: StateFile<StoredState>;
   readonly ledger: StateFile<Ledger>;
+  readonly crl: StateFile<StoredCrl>;
   readonly charonRestart: StateFile<CharonRestart>;
 }
 
@@ -46,6 +48,7 @@ export function storedIn(stateDir: string): Stored {
     trust: new StateFile<StateTrust>(join(stateDir, 'trust.json'), stateTrustSchema, { keepsPrevious: true }),
     desired: new StateFile(join(stateDir, 'desired.json'), storedStateSchema, { keepsPrevious: true }),
     ledger: new StateFile<Ledger>(join(stateDir, 'ledger.json'), ledgerSchema),
+    crl: new StateFile<StoredCrl>(join(stateDir, 'crl.json'), storedCrlSchema),
     charonRestart: new StateFile<CharonRestart>(join(stateDir, 'charon-restart.json'), charonRestartSchema),
   };
 }

@@ -98,6 +98,8 @@ export const coordinatorFrameSchema = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('delta'), signed: signedSchema, base: digest, delta: json }),
   /** Signing keys that came after the one that the node trusts, each introduced by the one before it. */
   z.strictObject({ type: z.literal('keys'), introductions: z.array(signedSchema).min(1).max(INTRODUCTIONS_MAX) }),
+  /** The list of revoked certificates (DER in base64), when there is a new one and after the hello. The CA has signed it. */
+  z.strictObject({ type: z.literal('crl'), der: z.string().max(90_000) }),
   /** All of the node's link hints; replaces the last ones. */
   z.strictObject({ type: z.literal('links'), hints: z.array(linkHintSchema).max(4096) }),
 ]);

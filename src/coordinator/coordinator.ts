@@ -31,6 +31,7 @@ import { HintPace } from './hint-pace.ts';
 import { LinkBoard } from './link-board.ts';
 import { IssuedStates } from './issued-states.ts';
 import type { SpecRevision, StateVersion } from './mesh-store.ts';
+import { RevocationList } from './revocation-list.ts';
 import { NodeRegistry } from './node-registry.ts';
 import { RenewalRefused } from './renewal-refused.ts';
 import { Renewals } from './renewals.ts';
@@ -73,6 +74,7 @@ export class Coordinator implements ChannelHost {
   readonly #admission: Admission;
   readonly #renewals: Renewals;
   readonly #log: EventLog;
+  readonly #crl: RevocationList;
   /** Who did what, and who tried to. */
   readonly audit: AuditLog;
   /** Who may use the operator's API from elsewhere. */
@@ -108,8 +110,10 @@ export class Coordinator implements ChannelHost {
       now: () => this.#now(),
       note: (node, kind, message) => this.#note(node, kind, message),
     });
+    this.#crl = new RevocationList({ ca, store: store.admission.revocations, clock, logger: deps.logger });
     this.#recompile({ allowMassRemoval: false });
     if (this.#issued.isHeldBack) this.#noteHeldBack();
+    this.renewCrl();
   }
 
   // What the TLS port calls.
@@ -131,6 +135,7 @@ export class Coordinator implements ChannelHost {
     this.#deps.store.renewals.used(node, channel.key);
     this.#registry.open(channel, this.#now());
     this.#note(node, 'channel', `control channel opened from ${channel.remote}, agent ${hello.agentVersion}`);
+    if (this.#crl.frame !== undefined) channel.send(this.#crl.frame);
     this.#delivery.greet(node, hello);
     this.#refreshHints([node, ...this.#board.changed(node)]);
   }
@@ -298,6 +303,8 @@ export class Coordinator implements ChannelHost {
     this.#registry.drop(node, CLOSE_CODES.revoked, 'this node is revoked');
     if (changed) {
       this.#note(node, 'revoke', `revoked${reason === null ? '' : `: ${reason}`}`);
+      // First, so that no charon lets it in again after it has let go of it.
+      this.renewCrl();
       this.#recompile({ allowMassRemoval: true });
     }
     return { node, changed };
@@ -359,6 +366,20 @@ export class Coordinator implements ChannelHost {
 
   get events(): Pick<EventLog, 'after' | 'lastId' | 'more'> {
     return this.#log;
+  }
+
+  /** Issues and sends a new CRL if it is time for one. To be called now and then. */
+  renewCrl(): void {
+    try {
+      if (!this.#crl.renew()) return;
+    } catch (error) {
+      // The desired states keep the others away from a revoked node without it; it is tried again soon.
+      this.#deps.logger.error({ err: error }, 'CRL could not be issued');
+      return;
+    }
+    const { frame } = this.#crl;
+    if (frame === undefined) return;
+    for (const node of this.#registry.online) this.#registry.send(node, frame);
   }
 
   /** Writes what nodes told since the last time. To be called every few seconds, and once after the last channel. */

@@ -160,4 +160,14 @@ export const MIGRATIONS: readonly string[] = [
     certificate TEXT NOT NULL
   ) STRICT;
   `,
+  `
+  CREATE TABLE crl (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    number INTEGER NOT NULL,
+    issued_at_ms INTEGER NOT NULL,
+    revoked_count INTEGER NOT NULL,
+    der TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX certificates_revoked ON certificates (revoked_at_ms) WHERE revoked_at_ms IS NOT NULL;
+  `,
 ];

@@ -16,6 +16,12 @@ const revocationRow = z.object({
 });
 const entryRow = z.object({ serial: z.string(), revoked_at_ms: z.number() });
 const ownerRow = z.object({ node: z.string() });
+const crlRow = z.object({
+  number: z.number(),
+  issued_at_ms: z.number(),
+  revoked_count: z.number(),
+  der: z.string(),
+});
 const countRow = z.object({ count: z.number() });
 
 /** A node that was thrown out. */
@@ -31,6 +37,16 @@ export interface RevokedCertificate {
   /** Hex. */
   readonly serial: string;
   readonly revokedAtMs: number;
+}
+
+/** The newest CRL that was issued. */
+export interface StoredCrl {
+  readonly number: number;
+  readonly issuedAtMs: number;
+  /** How many certificates were ever revoked when it was. */
+  readonly revokedCount: number;
+  /** In base64. */
+  readonly der: string;
 }
 
 /**
@@ -116,6 +132,23 @@ export class RevocationStore {
   revokedCount(): number {
     const sql = 'SELECT count(*) AS count FROM certificates WHERE revoked_at_ms IS NOT NULL';
     return this.#database.get(countRow, sql)?.count ?? 0;
+  }
+
+  crl(): StoredCrl | undefined {
+    const row = this.#database.get(crlRow, 'SELECT * FROM crl');
+    if (row === undefined) return undefined;
+    const { number, issued_at_ms: issuedAtMs, revoked_count: revokedCount, der } = row;
+    return { number, issuedAtMs, revokedCount, der };
+  }
+
+  putCrl({ number, issuedAtMs, revokedCount, der }: StoredCrl): void {
+    this.#database.run(
+      'INSERT OR REPLACE INTO crl (one, number, issued_at_ms, revoked_count, der) VALUES (1, ?, ?, ?, ?)',
+      number,
+      issuedAtMs,
+      revokedCount,
+      der,
+    );
   }
 
   #rowOf(node: NodeName): z.output<typeof revocationRow> | undefined {

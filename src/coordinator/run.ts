@@ -105,5 +105,6 @@ async function keepUp(coordinator: Coordinator, signal: AbortSignal): Promise<vo
   while (!signal.aborted) {
     await pause(FLUSH_INTERVAL_MS, signal);
     coordinator.flush();
+    coordinator.renewCrl();
   }
 }

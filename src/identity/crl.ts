@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey, sign, verify, X509Certificate as NodeCertificate } from 'node:crypto';
+import { createPrivateKey, sign, verify, X509Certificate as NodeCertificate, type KeyObject } from 'node:crypto';
 import { DER_TAG, derElement, derInteger, derTime, readDer } from './der.ts';
 import { IdentityError } from './identity-error.ts';
 import { keyKindOf, type KeyKind } from './keys.ts';
@@ -112,7 +112,7 @@ interface Issuer {
   /** Subject of the CA, DER: byte for byte as its certificate has it. */
   readonly name: Uint8Array;
   readonly keyIdentifier: Uint8Array;
-  readonly publicKey: ReturnType<typeof createPublicKey>;
+  readonly publicKey: KeyObject;
   readonly signing: (typeof SIGNING)[KeyKind];
 }
 

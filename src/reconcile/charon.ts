@@ -24,6 +24,8 @@ export interface ObservedState {
 interface StepArgs {
   /** The node's key and certificate and the mesh CA. */
   'load-credentials': { readonly digest: string };
+  /** The list of revoked certificates. */
+  'load-crl': { readonly digest: string };
   'load-conn': { readonly connection: Connection; readonly digest: string };
   'unload-conn': { readonly connection: ConnectionName };
   /** A private key that a newer one has replaced. */

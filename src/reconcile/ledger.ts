@@ -12,6 +12,8 @@ export const ledgerSchema = z.strictObject({
   keyId: z.string().nullable(),
   /** Ids of the keys that this one replaced and that charon still has. */
   formerKeyIds: z.array(z.string()).default([]),
+  /** Digest of the list of revoked certificates; absent when it was given none. */
+  crl: z.string().exactOptional(),
   connections: z.record(z.string(), z.string()),
 });
 export type Ledger = Readonly<z.output<typeof ledgerSchema>>;
@@ -41,6 +43,8 @@ export function validLedger(ledger: Ledger | undefined, observed: ObservedState)
     credentials: keyIsThere ? ledger.credentials : null,
     keyId: keyIsThere ? ledger.keyId : null,
     formerKeyIds: ledger.formerKeyIds.filter((id) => observed.keyIds.has(id)),
+    // Whoever takes the key away takes the certificates along.
+    ...(keyIsThere && ledger.crl !== undefined && { crl: ledger.crl }),
     connections: Object.fromEntries(connections),
   };
 }
@@ -50,6 +54,8 @@ export function ledgerAfter(ledger: Ledger, step: Step, keyId: string | undefine
   switch (step.kind) {
     case 'load-credentials':
       return { ...ledger, credentials: step.digest, keyId: keyId ?? null, formerKeyIds: formerKeyIds(ledger, keyId) };
+    case 'load-crl':
+      return { ...ledger, crl: step.digest };
     case 'load-conn':
       return { ...ledger, connections: { ...ledger.connections, [step.connection.name]: step.digest } };
     case 'unload-conn': {

@@ -12,13 +12,15 @@ export interface Target {
   readonly desired: DesiredState;
   /** Digest of the node's key, certificate and CA. */
   readonly credentialsDigest: string;
+  /** Digest of the list of revoked certificates; absent while there is none. */
+  readonly crlDigest?: string;
   /** Digest of the load-conn request that a connection gives with these credentials. */
   readonly digestOf: (connection: Connection) => string;
 }
 
 /** charon's "no" that stands. */
 export interface Refusal {
-  /** A connection's name, or `credentials`. */
+  /** A connection's name, `credentials` or `crl`. */
   readonly resource: string;
   readonly step: 'load' | 'initiate';
   readonly message: string;
@@ -31,7 +33,7 @@ export interface RoundResult {
   /** The steps that charon accepted in this round, in order. */
   readonly done: readonly Step[];
   readonly refusals: readonly Refusal[];
-  /** Connections (and `credentials`) that charon does not have as desired after this round. */
+  /** Connections (and `credentials`, `crl`) that charon does not have as desired after this round. */
   readonly notLoaded: readonly string[];
   /** Ms until something that waits may be tried again; infinite when nothing waits. */
   readonly nextAttemptInMs: number;
@@ -131,6 +133,7 @@ export class Reconciler {
       observed,
       ledger: this.#ledger ?? validLedger(undefined, observed),
       credentialsDigest: target.credentialsDigest,
+      ...(target.crlDigest !== undefined && { crlDigest: target.crlDigest }),
       digestOf: (connection) => this.#digests.get(connection.name) ?? target.digestOf(connection),
       knownForMs: ({ uniqueId }) => nowMs - (this.#firstSeenMs.get(uniqueId) ?? nowMs),
       attemptsOf: (key) => this.#attempts.get(key)?.attempts ?? 0,
@@ -202,16 +205,19 @@ export class Reconciler {
   }
 
   #notLoaded(target: Target): readonly string[] {
-    const { credentials, connections } = this.#ledger ?? emptyLedger(0);
-    const names = [...this.#digests].filter(([name, digest]) => connections[name] !== digest).map(([name]) => name);
-    return credentials === target.credentialsDigest ? names : ['credentials', ...names];
+    const { credentials, crl, connections } = this.#ledger ?? emptyLedger(0);
+    return [
+      ...(credentials === target.credentialsDigest ? [] : ['credentials']),
+      ...(crl === target.crlDigest || target.crlDigest === undefined ? [] : ['crl']),
+      ...[...this.#digests].filter(([name, digest]) => connections[name] !== digest).map(([name]) => name),
+    ];
   }
 
   #refusals(): readonly Refusal[] {
     return [...this.#attempts].flatMap(([key, { refusal }]) => {
       if (refusal === undefined) return [];
       const step = key.startsWith('load') ? 'load' : 'initiate';
-      return [{ resource: connectionOf(key) ?? 'credentials', step, message: refusal }];
+      return [{ resource: connectionOf(key) ?? subjectOf(key), step, message: refusal }];
     });
   }
 
@@ -237,8 +243,12 @@ function isStableChild({ installedSeconds }: ChildSa): boolean {
   return installedSeconds !== undefined && installedSeconds >= STABLE_SECONDS;
 }
 
-/** The connection that a pace key is about; undefined for the credentials. */
+/** The connection that a pace key is about; undefined for the credentials and the list of revoked certificates. */
 function connectionOf(key: string): string | undefined {
-  const subject = key.slice(key.indexOf(' ') + 1);
-  return subject === 'credentials' ? undefined : subject.split('/')[0];
+  const subject = subjectOf(key);
+  return subject === 'credentials' || subject === 'crl' ? undefined : subject.split('/')[0];
+}
+
+function subjectOf(key: string): string {
+  return key.slice(key.indexOf(' ') + 1);
 }

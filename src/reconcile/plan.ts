@@ -24,6 +24,8 @@ export interface PlanInput {
   readonly ledger: Ledger;
   /** Digest of the node's key, certificate and CA. */
   readonly credentialsDigest: string;
+  /** Digest of the list of revoked certificates; absent while there is none. */
+  readonly crlDigest?: string;
   /** Digest of what load-conn would be given. */
   readonly digestOf: (connection: Connection) => string;
   /** How long this agent has known the IKE SA, in ms. */
@@ -43,6 +45,8 @@ export function paceKey(step: Step): string | undefined {
   switch (step.kind) {
     case 'load-credentials':
       return 'load credentials';
+    case 'load-crl':
+      return 'load crl';
     case 'load-conn':
       return `load ${step.connection.name}`;
     case 'initiate-ike':
@@ -90,8 +94,14 @@ function repairSteps({ observed, abandon, rekey }: PlanInput): Step[] {
   });
 }
 
-function credentialSteps({ ledger, credentialsDigest }: PlanInput): Step[] {
-  return ledger.credentials === credentialsDigest ? [] : [{ kind: 'load-credentials', digest: credentialsDigest }];
+/** Before anything is removed: who is on the list must not come back through the gap. */
+function credentialSteps({ ledger, credentialsDigest, crlDigest }: PlanInput): Step[] {
+  const isLoaded = ledger.credentials === credentialsDigest;
+  const isListed = crlDigest === undefined || (isLoaded && ledger.crl === crlDigest);
+  return [
+    ...(isLoaded ? [] : [{ kind: 'load-credentials' as const, digest: credentialsDigest }]),
+    ...(isListed ? [] : [{ kind: 'load-crl' as const, digest: crlDigest }]),
+  ];
 }
 
 /**

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { DirectPaths } from '../../src/agent/direct-paths.ts';
+import type { HeldCrl, NodeCrl } from '../../src/agent/held-crl.ts';
 import { NodeState, type NodeDeps } from '../../src/agent/node-state.ts';
 import type { ProbeReading } from '../../src/agent/prober.ts';
 import { Repairs } from '../../src/agent/repairs.ts';
@@ -62,10 +63,19 @@ class FakeLinks implements FakedLinks {
 }
 type FakedLinks = NodeDeps['links'];
 
+/** Knows the lists `new` and `old`. */
+class FakeCrls implements Pick<HeldCrl, 'take'> {
+  take(der: string): NodeCrl | undefined {
+    if (der !== 'new' && der !== 'old') throw new Error('not signed');
+    return der === 'new' ? { number: 7, der: Buffer.of(1), digest: 'd' } : undefined;
+  }
+}
+
 /** edge1's knowledge, on a real folder, with all that it says. */
 class Node {
   readonly clock = new ManualClock();
   readonly links = new FakeLinks();
+  readonly crls = new FakeCrls();
   readonly localAddresses = new Set(['192.168.1.2']);
   readonly sent: AgentFrame[] = [];
   readonly events: NodeEvent[] = [];
@@ -98,6 +108,7 @@ class Node {
       localAddresses: () => this.localAddresses,
       ownNat: () => 'cone',
       logged: () => undefined,
+      crl: this.crls,
       channelDownMs: () => this.channelDownMs,
       send: (frame) => {
         if (this.isChannelOpen) this.sent.push(frame);
@@ -136,6 +147,19 @@ class Node {
     return storedIn(this.folder).desired.read();
   }
 }
+
+describe('a list of revoked certificates', () => {
+  it.each([
+    ['that is new is looked at by charon’s loop', 'new', ['list 7 of revoked certificates received'], 1],
+    ['that is known changes nothing', 'old', [], 0],
+    ['that is not the CA’s is told of', 'bad', ['list of revoked certificates: not signed'], 1],
+  ])('%s', (_what, der, told, changes) => {
+    const node = new Node();
+    node.state.received({ type: 'crl', der });
+    expect(node.events.map(({ message }) => message)).toEqual(told);
+    expect(node.changes).toBe(changes);
+  });
+});
 
 describe('a snapshot', () => {
   const text = canonicalJson(mesh);

@@ -417,6 +417,14 @@ describe('revoking a node', () => {
     expect(view('edge1')?.online).toBe(false);
   });
 
+  it('gives everybody a list of its certificates, before the new states', () => {
+    const remote = mesh.connect('remote');
+    expect(remote.take()).not.toContain('crl');
+    mesh.core.revokeNode(edge1, null);
+    expect(remote.take().slice(0, 2)).toEqual(['crl', 'snapshot']);
+    expect(mesh.connect('remote').take().slice(0, 2)).toEqual(['crl', 'snapshot']);
+  });
+
   it('changes nothing the second time', () => {
     expect(mesh.core.revokeNode(edge1, null)).toEqual({ node: edge1, changed: true });
     const { revision } = mesh.core.status();

@@ -128,6 +128,7 @@ class Witness {
         return must(rekeyed?.state === 'INSTALLED', 'rekeyed, and not installed');
       }
       case 'load-credentials':
+      case 'load-crl':
       case 'unload-conn':
       case 'terminate-child':
         return;

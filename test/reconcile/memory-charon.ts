@@ -41,6 +41,7 @@ export class MemoryCharon implements Charon {
     const execute = (step: Step): Promise<string | undefined> => this.#execute(step);
     this.executors = {
       'load-credentials': execute,
+      'load-crl': execute,
       'load-conn': execute,
       'unload-conn': execute,
       'unload-key': execute,
@@ -101,6 +102,8 @@ export class MemoryCharon implements Charon {
       case 'load-credentials':
         this.keyIds.add(`key of ${step.digest}`);
         return `key of ${step.digest}`;
+      case 'load-crl':
+        return undefined;
       case 'load-conn':
         this.connections.add(step.connection.name);
         return undefined;
@@ -144,11 +147,12 @@ export class MemoryCharon implements Charon {
 /** `load cygnet-x`, `initiate-child cygnet-y`: a step in words. */
 export function stepWords(step: Step): string {
   const verb = step.kind === 'load-conn' ? 'load' : step.kind;
-  return step.kind === 'load-credentials' ? verb : `${verb} ${resourceOf(step)}`;
+  return step.kind === 'load-credentials' || step.kind === 'load-crl' ? verb : `${verb} ${resourceOf(step)}`;
 }
 
 function resourceOf(step: Step): string {
   if (step.kind === 'load-credentials') return 'credentials';
+  if (step.kind === 'load-crl') return 'crl';
   if (step.kind === 'unload-key') return step.keyId;
   return step.kind === 'load-conn' ? step.connection.name : step.connection;
 }

@@ -72,6 +72,20 @@ describe('loading', () => {
     ).toEqual(['load-credentials', names.medsrv, names.peer]);
   });
 
+  it('gives it the list of revoked certificates after the CA, and before anything is removed', () => {
+    const { observed: seen, ledger } = loaded();
+    const withList = { ...ledger, crl: 'list' };
+    const steps = planOf({ desired: desired(medsrv(), spoke()), crlDigest: 'list' });
+    expect(kinds(steps).slice(0, 2)).toEqual(['load-crl', 'unload-conn']);
+    expect(planOf({ ledger: withList, crlDigest: 'list', ...withSas(upMedsrv, upHub, upPeer) })).toEqual([]);
+    expect(planOf({ ledger: withList, crlDigest: 'newer' })[0]).toEqual({ kind: 'load-crl', digest: 'newer' });
+    const anew = planOf({ ledger: withList, crlDigest: 'list', credentialsDigest: 'other' });
+    expect(kinds(anew).slice(0, 2)).toEqual(['load-credentials', 'load-crl']);
+    expect(validLedger(withList, seen).crl).toBe('list');
+    expect(validLedger(withList, { ...seen, keyIds: new Set() }).crl).toBeUndefined();
+    expect(ledgerAfter(ledger, { kind: 'load-crl', digest: 'list' }, undefined)).toEqual(withList);
+  });
+
   it('writes nothing when charon is as desired', () => {
     expect(planOf(withSas(upMedsrv, upHub, upPeer))).toEqual([]);
   });
