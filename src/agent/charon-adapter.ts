@@ -118,6 +118,9 @@ export class ViciCharon implements Charon {
     const { crl: data } = this.#credentials();
     if (data === undefined) throw new StepRefused('there is no list of revoked certificates any more');
     await this.#ask('load-cert', { type: 'X509_CRL', data }, signal);
+    // charon keeps every list that it has gone by in a cache of its own (cert_cache.c), and takes an old one from there
+    // before the new one, as long as that is valid.
+    await this.#ask('flush-certs', { type: 'X509_CRL' }, signal);
   }
 
   async #ask<C extends ViciCallCommand>(command: C, request: ViciRequest<C>, signal: AbortSignal): Promise<undefined> {
