@@ -421,7 +421,7 @@ describe('revoking a node', () => {
     const remote = mesh.connect('remote');
     expect(remote.take()).not.toContain('crl');
     mesh.core.revokeNode(edge1, null);
-    expect(remote.take().slice(0, 2)).toEqual(['crl', 'snapshot']);
+    expect(remote.take().slice(0, 2)).toEqual(['crl', 'delta']);
     expect(mesh.connect('remote').take().slice(0, 2)).toEqual(['crl', 'snapshot']);
   });
 
