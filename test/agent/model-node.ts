@@ -231,6 +231,7 @@ export class ModelNode {
       localAddresses: () => new Set(['192.168.1.2']),
       ownNat: () => 'cone',
       logged: () => undefined,
+      crl: { take: () => undefined },
       channelDownMs: () => this.channelDownMs,
       send: () => true,
       onEvent: () => undefined,
