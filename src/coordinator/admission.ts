@@ -4,7 +4,7 @@ import type { EnrolmentReply, EnrolmentRequest } from '../identity/enrolment.ts'
 import { IdentityError } from '../identity/identity-error.ts';
 import { caPinOf, type MeshCa } from '../identity/mesh-ca.ts';
 import type { CertificatePurpose } from '../identity/renewal.ts';
-import { createToken, hashTokenSecret, parseToken } from '../identity/token.ts';
+import { createToken, hashTokenSecret, parseToken, tokenIdOf } from '../identity/token.ts';
 import type { NodeName } from '../ike/connection.ts';
 import type { Attempt } from './audit-log.ts';
 import type { AdmissionStore, NodeRecord, TokenCheck, TokenRefusal } from './admission-store.ts';
@@ -79,18 +79,26 @@ export class Admission {
    * Exchanges a token for certificates. The token is checked before anything is signed, so that strangers cannot make
    * the coordinator work; it is consumed and the record written in one transaction, after. Throws an EnrolmentRefused.
    */
-  async enroll(request: EnrolmentRequest, nowMs: number): Promise<Enrolment> {
+  async enroll(request: EnrolmentRequest, nowMs: number, attempt: Attempt): Promise<Enrolment> {
     const hash = hashTokenSecret(request.secret);
+    attempt.about(request.node ?? null);
     const [channel, ike] = await Promise.all([proven(request.channelCsr), proven(request.ikeCsr)]);
     const name = request.node as NodeName | undefined;
     const keys = { channelKey: channel.spkiSha256, ikeKey: ike.spkiSha256 };
     const applicant = { keys, name, groups: name === undefined ? [] : this.#groupsOf(name) };
     const check = this.#store.checkToken(hash, applicant, nowMs);
     if (check.kind === 'refused') throw refusal(check.reason);
-    if (check.kind === 'repeated') return { reply: this.#reply(check.record), isNew: false };
+    if (check.kind === 'repeated') {
+      attempt.changedNothing();
+      return { reply: this.#reply(check.record), isNew: false };
+    }
+    attempt.about(check.node, { token: tokenIdOf(hash) });
     const certificates = await this.#issue(check.node, { channel, ike }, nowMs);
-    const consumed = this.#store.enroll(hash, applicant, { ...certificates, enrolledAtMs: nowMs });
-    return this.#consumed(consumed, certificates);
+    const consume = (): Enrolment => {
+      const consumed = this.#store.enroll(hash, applicant, { ...certificates, enrolledAtMs: nowMs });
+      return this.#consumed(consumed, certificates);
+    };
+    return attempt.commit(consume, ({ isNew }) => ({ isNew }));
   }
 
   /** The same token may have been used while the certificates were signed. */

@@ -25,8 +25,14 @@ export interface AuditLogDeps {
 /** Who did what to the mesh, and who tried to. What changes the store is recorded in the same transaction. */
 export class AuditLog {
   readonly #deps: AuditLogDeps;
-  /** Apart, so that strangers do not hide what somebody with a token or a node is refused. */
-  readonly #refusals = { known: new RefusalWindows(), stranger: new RefusalWindows() };
+  /** By the kind of who is refused, so that strangers, or a revoked node, do not hide what others are refused. */
+  readonly #refusals: Readonly<Record<AuditEntry['actor']['kind'], RefusalWindows>> = {
+    socket: new RefusalWindows(),
+    'api-token': new RefusalWindows(),
+    node: new RefusalWindows(),
+    stranger: new RefusalWindows(),
+    coordinator: new RefusalWindows(),
+  };
 
   constructor(deps: AuditLogDeps) {
     this.#deps = deps;
@@ -78,7 +84,7 @@ export class AuditLog {
 
   /** For an Attempt: a refusal, which is counted together with others like it. Never throws. */
   refused(entry: AuditFacts): void {
-    const windows = this.#refusals[entry.actor.kind === 'stranger' ? 'stranger' : 'known'];
+    const windows = this.#refusals[entry.actor.kind];
     const due = windows.refused(this.#complete(entry), this.#deps.clock.monotonicMs());
     for (const each of due) this.#appendRefusal(each);
   }

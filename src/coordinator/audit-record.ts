@@ -13,7 +13,7 @@ export const CHAIN_START = '0'.repeat(64);
  * `socket`: whoever may open the coordinator's own socket. `api-token`: by its name. `node`: by its name. `stranger`:
  * somebody who has not shown who it is. `coordinator`: the program by itself.
  */
-export const ACTOR_KINDS = ['socket', 'api-token', 'node', 'stranger', 'coordinator'] as const;
+const ACTOR_KINDS = ['socket', 'api-token', 'node', 'stranger', 'coordinator'] as const;
 
 const hash = z.string().regex(/^[0-9a-f]{64}$/, 'not a hash');
 

@@ -19,6 +19,15 @@ export interface NodeChannel {
 /** A node that has shown itself by a channel certificate. */
 export type ShownNode = Pick<NodeChannel, 'node' | 'key' | 'remote'>;
 
+/** Who was turned away for its certificate. */
+export interface RefusedPeer {
+  readonly action: 'channel.open' | 'certificate.renew';
+  readonly remote: string;
+  readonly reason: string;
+  /** Whose key it was, before it was revoked. */
+  readonly node?: NodeName;
+}
+
 /** What the TLS port (control channels, enrolment, renewal) needs of the coordinator's core. */
 export interface ChannelHost {
   /**
@@ -33,6 +42,8 @@ export interface ChannelHost {
   /** Any later frame, already validated. */
   received(channel: NodeChannel, frame: AgentFrame): void;
   closed(channel: NodeChannel): void;
+  /** After a peer was turned away, which the core has heard nothing of. */
+  refused(peer: RefusedPeer): void;
   /** Consumes the token and the node's record in one transaction; throws an EnrolmentRefused. */
   enroll(request: EnrolmentRequest, remote: string): Promise<EnrolmentReply>;
   /** Whether this node was given exactly this certificate, and it has expired so lately that it may be renewed. */

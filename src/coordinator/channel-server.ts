@@ -113,6 +113,7 @@ class TlsPort implements ChannelServer {
     if (!admission.ok) {
       const { reason, node: revoked } = admission;
       this.#refusals.note(revoked ?? reason, { remote, reason, node: revoked }, 'control channel refused');
+      this.#host.refused({ action: 'channel.open', remote, ...admission });
       return refuseUpgrade(socket, admission.status);
     }
     const { node, certificate } = admission;

@@ -25,7 +25,8 @@ import type {
 import { ApiRefused } from './api-refused.ts';
 import type { Backup, Backups } from './backups.ts';
 import type { CertificatePolicy } from './certificate-policy.ts';
-import type { ChannelHost, NodeChannel, ShownNode } from './channel-host.ts';
+import type { ChannelHost, NodeChannel, RefusedPeer, ShownNode } from './channel-host.ts';
+import { EnrolmentRefused } from './enrol-refused.ts';
 import { EventLog } from './event-log.ts';
 import { HintPace } from './hint-pace.ts';
 import { LinkBoard } from './link-board.ts';
@@ -60,6 +61,8 @@ export interface ApplySpecOptions {
   /** Without one, it is the coordinator's own doing. */
   readonly attempt?: Attempt;
 }
+
+const STRANGER = { kind: 'stranger', name: null } as const;
 
 /** The coordinator's core: what the TLS port and the operator's API both talk to. It opens nothing and has no timers but for hints. */
 export class Coordinator implements ChannelHost {
@@ -169,16 +172,29 @@ export class Coordinator implements ChannelHost {
     this.#refreshHints(this.#board.changed(channel.node));
   }
 
+  refused({ action, remote, reason, node }: RefusedPeer): void {
+    const actor = node === undefined ? STRANGER : ({ kind: 'node', name: node } as const);
+    this.audit.begin(action, { actor, remote }).refused(reason);
+  }
+
   async enroll(request: EnrolmentRequest, remote: string): Promise<EnrolmentReply> {
-    const { reply, isNew } = await this.#admission.enroll(request, this.#now());
-    if (isNew) {
-      const node = reply.node as NodeName;
-      this.#note(node, 'enrol', `enrolled from ${remote}`);
-      // A channel that is open now was let in with the key of an earlier enrolment.
-      this.#registry.drop(node, CLOSE_CODES.unknownNode, 'this node was enrolled anew');
-      this.#refreshHints(this.#board.changed(node));
+    const attempt = this.audit.begin('node.enroll', { actor: STRANGER, remote });
+    try {
+      const { reply, isNew } = await this.#admission.enroll(request, this.#now(), attempt);
+      if (isNew) this.#enrolled(reply.node as NodeName, remote);
+      return { ...reply, signingKeys: this.#delivery.keysFor(reply.node as NodeName) };
+    } catch (error) {
+      if (error instanceof EnrolmentRefused) attempt.refused(error.message);
+      else attempt.failed(error);
+      throw error;
     }
-    return { ...reply, signingKeys: this.#delivery.keysFor(reply.node as NodeName) };
+  }
+
+  #enrolled(node: NodeName, remote: string): void {
+    this.#note(node, 'enrol', `enrolled from ${remote}`);
+    // A channel that is open now was let in with the key of an earlier enrolment.
+    this.#registry.drop(node, CLOSE_CODES.unknownNode, 'this node was enrolled anew');
+    this.#refreshHints(this.#board.changed(node));
   }
 
   mayRenewExpired(node: NodeName, certificate: X509Certificate): boolean {

@@ -18,7 +18,7 @@ const REFUSED_STATUS: Readonly<Record<RenewalRefusedCode, number>> = {
 };
 
 export interface RenewalEndpointDeps {
-  readonly host: Pick<ChannelHost, 'nodeOfChannelKey' | 'revokedNodeOf' | 'mayRenewExpired' | 'renew'>;
+  readonly host: Pick<ChannelHost, 'nodeOfChannelKey' | 'revokedNodeOf' | 'mayRenewExpired' | 'renew' | 'refused'>;
   readonly refusals: RefusalLog;
   readonly logger: Logger;
 }
@@ -35,6 +35,7 @@ export async function answerRenewal(
   if (!admission.ok) {
     const { status, reason, node: revoked } = admission;
     refusals.note(`renewal ${revoked ?? status}`, { remote, reason, node: revoked }, 'renewal refused');
+    host.refused({ action: 'certificate.renew', remote, ...admission });
     if (status === 410) return failure(status, 'node-revoked', NODE_REVOKED);
     const message = "this coordinator does not know the node's certificate, or it has expired too long ago";
     return failure(REFUSED_STATUS['certificate-refused'], 'certificate-refused', message);

@@ -98,6 +98,7 @@ async function runWithStore(
   } finally {
     // After the last channel has closed.
     coordinator.flush();
+    coordinator.audit.flush({ all: true });
   }
 }
 

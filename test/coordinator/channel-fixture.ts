@@ -8,7 +8,7 @@ import { spkiSha256 } from '../../src/identity/spki.ts';
 import { nodeNameSchema, type NodeName } from '../../src/ike/connection.ts';
 import type { AgentFrame } from '../../src/control/frames.ts';
 import { createLogger } from '../../src/log.ts';
-import type { ChannelHost, NodeChannel, ShownNode } from '../../src/coordinator/channel-host.ts';
+import type { ChannelHost, NodeChannel, RefusedPeer, ShownNode } from '../../src/coordinator/channel-host.ts';
 import { openChannelServer, type ChannelServer } from '../../src/coordinator/channel-server.ts';
 import type { ChannelLimits } from '../../src/coordinator/channel-limits.ts';
 import { publicKeyOf } from '../identity/mesh.ts';
@@ -32,6 +32,7 @@ export async function nodeKeys(ca: MeshCa, validityDays = 1): Promise<NodeKeys> 
 /** Remembers what it was told, in words; `next` waits for one more of them. */
 export class FakeHost implements ChannelHost {
   readonly heard: string[] = [];
+  readonly refusals: string[] = [];
   readonly channels: NodeChannel[] = [];
   readonly keys = new Map<string, NodeName>();
   readonly revokedKeys = new Map<string, NodeName>();
@@ -59,6 +60,10 @@ export class FakeHost implements ChannelHost {
   received(channel: NodeChannel, frame: AgentFrame): void {
     this.onFrame(frame);
     this.#note(`received ${frame.type} of ${channel.node}`);
+  }
+
+  refused({ remote, reason, node }: RefusedPeer): void {
+    this.refusals.push(`${node ?? 'nobody'} from ${remote}: ${reason}`);
   }
 
   closed(channel: NodeChannel): void {

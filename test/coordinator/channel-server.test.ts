@@ -177,6 +177,7 @@ describe('the door', () => {
     expect(await refusal()).toBe(410);
     expect(await refusal(respelt)).toBe(410);
     expect(host.heard).toEqual([]);
+    expect(host.refusals).toEqual(['edge1 from 127.0.0.1: revoked', 'edge1 from 127.0.0.1: revoked']);
   });
 
   it('is quick to refuse a revoked node that knocks all the time', async () => {

@@ -43,6 +43,13 @@ it('listens on IPv6 too', () => {
   expect(read(`${MINIMAL}listen: "[::]:443"\n`).listen).toEqual({ host: '::', port: 443 });
 });
 
+it('offers the operator’s API to other machines only where it is told to', () => {
+  expect(read(MINIMAL).api).toBeUndefined();
+  expect(read(`${MINIMAL}api: { listen: "127.0.0.1:7444" }\n`).api).toEqual({
+    listen: { host: '127.0.0.1', port: 7444 },
+  });
+});
+
 it.each([
   ['mesh: Seed!', 'line 1: mesh: mesh name "Seed!"'],
   ['subject: Local', 'line 1: subject: subject: "Local" is not TYPE=value'],
@@ -50,6 +57,8 @@ it.each([
   ['listen: "*:7443"', 'line 1: listen: not ADDRESS:PORT'],
   ['listen: 0.0.0.0:70000', 'line 1: listen: not ADDRESS:PORT'],
   ['listen: ::1:7443', 'line 1: listen: not ADDRESS:PORT'],
+  ['api: { listen: 7444 }', 'line 1: api.listen: expected string'],
+  ['api: {}', 'line 1: api.listen: '],
   ['advertise: []', 'line 1: advertise: Too small'],
   ['advertise: [https://x]', 'line 1: advertise[0]: neither an address nor a host name'],
   ['stateDir: state', 'line 1: stateDir: must be an absolute path'],

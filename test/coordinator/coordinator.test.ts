@@ -362,6 +362,33 @@ describe('enrolment', () => {
     await expect(mesh.core.enroll(request, 'a')).rejects.toThrow(refusal('token-expired'));
   });
 
+  it('is in the audit log: who was let in with which token, and who was not', async () => {
+    const { token, id } = mesh.core.issueToken('third' as NodeName, 60);
+    const request = await enrolmentRequest(token);
+    const before = mesh.core.audit.head.id;
+    await mesh.core.enroll(request, '192.0.2.7');
+    await mesh.core.enroll(request, '192.0.2.7');
+    await expect(mesh.core.enroll(await enrolmentRequest(token), '192.0.2.8')).rejects.toThrow(refusal('token-used'));
+    const stranger = { kind: 'stranger', name: null };
+    const [entry, ...rest] = mesh.core.audit.after(before, 10);
+    expect(entry).toMatchObject({ actor: stranger, remote: '192.0.2.7', action: 'node.enroll', target: 'third' });
+    expect(entry).toMatchObject({ outcome: 'done', details: { token: id, isNew: true } });
+    expect(rest).toMatchObject([
+      { actor: stranger, remote: '192.0.2.8', action: 'node.enroll', outcome: 'refused', target: null },
+    ]);
+    expect(JSON.stringify(mesh.core.audit.after(0, 100))).not.toContain(request.secret);
+  });
+
+  it('leaves a record of every node that is turned away', () => {
+    const before = mesh.core.audit.head.id;
+    mesh.core.refused({ action: 'channel.open', remote: '192.0.2.7', reason: 'revoked', node: 'edge1' as NodeName });
+    mesh.core.refused({ action: 'channel.open', remote: '192.0.2.7', reason: 'unknown channel key' });
+    expect(mesh.core.audit.after(before, 10)).toMatchObject([
+      { actor: { kind: 'node', name: 'edge1' }, action: 'channel.open', outcome: 'refused', reason: 'revoked' },
+      { actor: { kind: 'stranger', name: null }, action: 'channel.open', outcome: 'refused' },
+    ]);
+  });
+
   it('anew ends the channel that the old key opened', async () => {
     const channel = mesh.connect('edge1');
     await mesh.enrol('edge1');

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { LocalApi } from '../../src/cli/local-api.ts';
 import { systemClock } from '../../src/clock.ts';
-import { nodesReplySchema, tokenReplySchema } from '../../src/coordinator/api.ts';
+import { apiTokenReplySchema, nodesReplySchema, tokenReplySchema } from '../../src/coordinator/api.ts';
 import { certificatePolicySchema } from '../../src/coordinator/certificate-policy.ts';
 import type { CoordinatorConfig } from '../../src/coordinator/config.ts';
-import { runCoordinator } from '../../src/coordinator/run.ts';
+import { runCoordinator, type Listening } from '../../src/coordinator/run.ts';
 import { createCsr } from '../../src/identity/csr.ts';
 import { enroll } from '../../src/identity/enroll.ts';
 import { generatePrivateKey } from '../../src/identity/keys.ts';
@@ -33,15 +33,16 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }));
 
 /** Runs a coordinator for as long as `use` takes. */
-async function whileRunning<T>(use: (port: number) => Promise<T>): Promise<T> {
+async function whileRunning<T>(use: (port: number, apiPort: number | null) => Promise<T>): Promise<T> {
   const stop = new AbortController();
-  const ready: { resolve?: (port: number) => void } = {};
-  const port = new Promise<number>((resolve) => (ready.resolve = resolve));
+  const ready: { resolve?: (listening: Listening) => void } = {};
+  const listening = new Promise<Listening>((resolve) => (ready.resolve = resolve));
   const deps = { clock: systemClock, logger: createLogger('test', 'silent'), version: '1.2.3' };
-  const onReady = (listening: { readonly port: number }): void => ready.resolve?.(listening.port);
+  const onReady = (found: Listening): void => ready.resolve?.(found);
   const running = runCoordinator(config, { ...deps, onReady }, stop.signal);
   try {
-    return await use(await Promise.race([port, running.then(() => expect.fail('it ended'))]));
+    const { port, apiPort } = await Promise.race([listening, running.then(() => expect.fail('it ended'))]);
+    return await use(port, apiPort);
   } finally {
     stop.abort();
     await running;
@@ -62,6 +63,18 @@ describe('a coordinator', () => {
     expect(reply).toMatchObject({ node: 'edge1', mesh: 'seed' });
     const { nodes } = await whileRunning(() => api.get('/v1/nodes', nodesReplySchema));
     expect(nodes).toMatchObject([{ name: 'edge1', state: 'not-in-spec' }]);
+  });
+
+  it('answers the holder of an API token on a port of its own, where it is told to', async () => {
+    config = { ...config, api: { listen: { host: '127.0.0.1', port: 0 } } };
+    const api = new LocalApi({ socketPath: config.apiSocket, service: 'cygnet-coordinator' });
+    const { nodes } = await whileRunning(async (_port, apiPort) => {
+      const body = { contentType: 'application/json', text: '{"name":"ci","role":"viewer","ttlSeconds":60}' };
+      const { token } = await api.send('POST', '/v1/api-tokens', apiTokenReplySchema, body);
+      const remote = { host: '127.0.0.1', port: apiPort ?? 0, token };
+      return new LocalApi({ remote, service: 'cygnet-coordinator' }).get('/v1/nodes', nodesReplySchema);
+    });
+    expect(nodes).toEqual([]);
   });
 
   it('keeps its state to itself and leaves no socket behind', async () => {
