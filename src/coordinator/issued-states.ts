@@ -46,8 +46,8 @@ interface Issued {
 export interface IssuedStatesDeps {
   readonly mesh: string;
   readonly states: Pick<MeshStore, 'versions' | 'state'>;
-  readonly store: SigningStore;
-  readonly keys: SigningKeys;
+  readonly store: Pick<SigningStore, 'epoch' | 'isHeldBack' | 'release' | 'statements' | 'issued' | 'issue'>;
+  readonly keys: Pick<SigningKeys, 'current' | 'signer'>;
 }
 
 /**

@@ -12,7 +12,7 @@ import type { Commit } from './signing-store.ts';
 export interface StateDeliveryDeps {
   readonly mesh: string;
   readonly issued: IssuedStates;
-  readonly keys: SigningKeys;
+  readonly keys: Pick<SigningKeys, 'current' | 'signer' | 'introductionsFor' | 'introduce' | 'rotate'>;
   readonly registry: NodeRegistry;
   /** Of the spec in force; no generation is above it. */
   readonly revision: () => number;
