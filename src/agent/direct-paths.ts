@@ -89,6 +89,7 @@ export class DirectPaths {
     this.#causes = new Map(links.map((mediated) => [mediated.link.id, this.#explain(mediated, sasOf, input)]));
     for (const id of this.#triedAtMs.keys()) if (!this.#paths.has(id)) this.#triedAtMs.delete(id);
     this.#notePending(links, sasOf);
+    this.#passTurnsOn(links, hints);
     const phases = [...this.#paths.values()];
     const underway = links.filter(({ link }) => this.#isOpen(link.id)).length;
     const failuresOf = ({ link }: MediatedLink): number => this.#paths.get(link.id)?.failures ?? 0;
@@ -139,6 +140,17 @@ export class DirectPaths {
     const pending = links.filter((mediated) => isPending(mediated, sasOf)).map(({ link }) => link.id);
     const before = this.#pendingSinceMs;
     this.#pendingSinceMs = new Map(pending.map((id) => [id, before.get(id) ?? this.#clock.monotonicMs()]));
+  }
+
+  /** A turn that cannot be taken is told as a try that failed: the coordinator then gives it to the other end. */
+  #passTurnsOn(links: readonly MediatedLink[], hints: DirectPathsInput['hints']): void {
+    for (const mediated of links) {
+      const { id } = mediated.link;
+      const path = this.#paths.get(id);
+      const hangs = this.#pendingSinceMs.has(id) && !this.#isOpen(id);
+      if (path === undefined || !hangs || wayInTurn(mediated, hints).length === 0) continue;
+      this.#paths.set(id, this.#next(path, { type: 'blocked' }, id));
+    }
   }
 
   /** Whether a mediation of the link is under way that may still come to something soon. */

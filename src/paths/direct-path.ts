@@ -38,6 +38,8 @@ export type DirectPathEvent =
   | { readonly type: 'silent'; readonly ikeSaIds: readonly number[] }
   /** charon's log shows that the try which is under way can come to nothing any more. */
   | { readonly type: 'stuck' }
+  /** It is this node's turn, but charon holds on to an earlier try that hangs: only the other end can set the path up now. */
+  | { readonly type: 'blocked' }
   /** This node's addresses or routes are others now: what failed before may work. */
   | { readonly type: 'network-changed' };
 
@@ -96,6 +98,8 @@ export function nextDirectPath(path: DirectPath, event: DirectPathEvent, facts: 
       return path.phase === 'up' && !path.proven ? { phase: 'up', failures: 0, lost: false, proven: true } : path;
     case 'stuck':
       return path.phase === 'trying' ? failed(path, 'none', facts) : path;
+    case 'blocked':
+      return path.phase === 'idle' ? failed(path, 'none', facts) : path;
     case 'network-changed':
       return path.phase === 'resting' ? { phase: 'idle', failures: 0, lost: path.lost } : path;
     case 'observed':

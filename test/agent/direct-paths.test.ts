@@ -192,6 +192,37 @@ describe('a try that charon is stuck in', () => {
   });
 });
 
+describe('a turn that charon does not let this end take', () => {
+  const hung = [registered, sa('p1', 'CREATED')];
+  const first = (paths: DirectPaths): unknown => paths.paths.get('edge1--p1');
+
+  /** The path has worked and is lost, and its next try hangs. */
+  function lostAndHung(hints = allHints): { readonly paths: DirectPaths; readonly clock: ManualClock } {
+    const started = start();
+    const { paths, clock } = started;
+    look(paths, { ikeSas: [registered, upSa('p1')] });
+    look(paths, { ikeSas: hung, hints });
+    clock.advance(5999);
+    look(paths, { ikeSas: hung, hints });
+    expect(first(paths)).toMatchObject({ phase: 'idle', failures: 0 });
+    clock.advance(1);
+    look(paths, { ikeSas: hung, hints });
+    return started;
+  }
+
+  it('counts as a failure as soon as the earlier try is known to hang, so that the other end has its turn', () => {
+    const { paths } = lostAndHung();
+    expect(first(paths)).toMatchObject({ phase: 'resting', failures: 1, lost: true });
+  });
+
+  it('is none while it is the turn of the other end, or the two have nowhere to meet', () => {
+    for (const change of [{ initiate: false }, { mediator: null }]) {
+      const { paths } = lostAndHung(new Map([['edge1--p1', hint('p1', change)]]));
+      expect(first(paths)).toMatchObject({ phase: 'idle', failures: 0 });
+    }
+  });
+});
+
 describe('the cause', () => {
   const TRIED_AT_MS = new ManualClock().monotonicMs();
   const causeAfter = (change: Partial<DirectPathsInput>): string | undefined => {
@@ -360,7 +391,7 @@ describe('a direct path has its turn', () => {
     expect(look(paths, { ikeSas })).toMatchObject({ turns: new Set(), changesInMs: 6000 });
     clock.advance(6000);
     // Not those that hang: charon would make a second IKE SA of each.
-    expect(look(paths, { ikeSas })).toMatchObject({ turns: new Set(['p5', 'p6'].map(turn)), changesInMs: Infinity });
+    expect(look(paths, { ikeSas })).toMatchObject({ turns: new Set(['p5', 'p6'].map(turn)) });
   });
 
   it('not again before it has rested', () => {
