@@ -1,12 +1,13 @@
 import { createPrivateKey, randomBytes, X509Certificate } from 'node:crypto';
 import { pause, type Clock } from '../clock.ts';
 import { messageOf } from '../errors.ts';
+import { renew } from '../identity/renew.ts';
 import type { Logger } from '../log.ts';
 import type { Ledger } from '../reconcile/ledger.ts';
 import { EvidenceBoard } from '../paths/evidence-board.ts';
-import { Reconciler, type Target } from '../reconcile/loop.ts';
+import { Reconciler, type RoundResult, type Target } from '../reconcile/loop.ts';
 import { ViciClient, type ViciLogLine } from '../vici/index.ts';
-import type { AgentStatus, EnrollCommand, NetCheck, PingCommand, PingResult } from './api.ts';
+import type { AgentStatus, CertificateStatus, EnrollCommand, NetCheck, PingCommand, PingResult } from './api.ts';
 import { ControlChannel } from './channel.ts';
 import { charonCredentials, requestDigest, type CharonCredentials } from './charon-adapter.ts';
 import { followCharonLog } from './charon-log.ts';
@@ -26,6 +27,7 @@ import { NetworkMonitor } from './network-monitor.ts';
 import { NodeNetwork } from './netcheck/node-network.ts';
 import { systemNetwork } from './netcheck/udp-network.ts';
 import { NodeState } from './node-state.ts';
+import { Renewals } from './renewals.ts';
 import { Repairs } from './repairs.ts';
 import { agentStatus } from './status.ts';
 import { StateKeeper } from './state-keeper.ts';
@@ -71,12 +73,14 @@ export class Agent {
   readonly #charonLoop: CharonLoop;
   readonly #network: NodeNetwork;
   readonly #crl: HeldCrl;
+  readonly #renewals: Renewals;
   #identity: NodeIdentity | undefined;
   #credentials: CharonCredentials | undefined;
   #channel: ControlChannel | undefined;
   #diskProblem: string | null = null;
   #isEnrolling = false;
-  #enrolled: () => void = () => undefined;
+  /** Ends the channel that another identity or certificate has opened. */
+  #channelChanged: () => void = () => undefined;
 
   /** Throws a StateFileError when the node's identity is on disk but cannot be used. */
   constructor(config: AgentConfig, deps: AgentDeps) {
@@ -99,6 +103,7 @@ export class Agent {
     this.#evidence.keep(this.#node.desired?.connections ?? []);
     this.#charonLoop = this.#makeCharonLoop();
     this.#network = this.#makeNetwork();
+    this.#renewals = this.#makeRenewals();
   }
 
   /** Runs until the signal aborts; rejects only when the local sockets cannot be served. */
@@ -110,6 +115,7 @@ export class Agent {
         keptEvents: () => this.#events.kept(),
         followEvents: (stop) => this.#events.follow(stop),
         enroll: (command) => this.#enroll(command, signal),
+        renew: () => this.#renew(signal),
         ping: (command) => this.#ping(command),
         netCheck: () => this.#netCheck(signal),
       },
@@ -125,6 +131,7 @@ export class Agent {
     const loops = [
       this.#charonLoop.run(running),
       this.#runChannel(running),
+      this.#renewals.run(running),
       this.#network.run(running),
       monitor.run(running),
       this.#readLog(running),
@@ -232,7 +239,7 @@ export class Agent {
       prepare: () => this.#holdMeshAddresses(),
       gate: (observed) => this.#node.gate(observed),
       frozen: this.#makeFrozenCharon(),
-      onRound: (round) => this.#node.roundDone(round),
+      onRound: (round) => this.#roundDone(round),
       onLost: (problem) => this.#node.charonLost(problem),
       onEvent: (event) => this.#events.add(event),
     });
@@ -276,6 +283,33 @@ export class Agent {
     });
   }
 
+  #roundDone(round: RoundResult): void {
+    this.#node.roundDone(round);
+    const identity = this.#identity;
+    const isLoaded = !round.notLoaded.includes('credentials');
+    if (identity !== undefined && isLoaded && round.target?.credentialsDigest === this.#credentials?.digest) {
+      this.#renewals.worked('ike', identity.ike.key);
+    }
+  }
+
+  #makeRenewals(): Renewals {
+    const { clock, random, logger } = this.#deps;
+    return new Renewals({
+      clock,
+      random,
+      logger: logger.child({ component: 'certificates' }),
+      keyType: this.#config.keyType,
+      identity: () => this.#identity,
+      save: (identity) => {
+        this.#stored.identity.write(identity);
+        this.#setIdentity(identity);
+      },
+      changed: (purpose) => (purpose === 'channel' ? this.#channelChanged() : this.#charonLoop.trigger()),
+      onEvent: (event) => this.#events.add(event),
+      renew,
+    });
+  }
+
   #target(): Target | undefined {
     const { desired } = this.#node;
     const credentials = this.#credentials;
@@ -289,14 +323,14 @@ export class Agent {
     };
   }
 
-  /** One channel for each identity: an enrolment ends the last one. */
+  /** One channel for each certificate: an enrolment or a renewal ends the last one. */
   async #runChannel(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const identity = this.#identity ?? (await this.#untilEnrolled(signal));
       if (identity === undefined) return;
-      const renewed = new AbortController();
-      this.#enrolled = () => renewed.abort();
-      await this.#holdChannel(identity, AbortSignal.any([signal, renewed.signal]));
+      const changed = new AbortController();
+      this.#channelChanged = () => changed.abort();
+      await this.#holdChannel(identity, AbortSignal.any([signal, changed.signal]));
     }
   }
 
@@ -308,7 +342,11 @@ export class Agent {
       random,
       logger: logger.child({ component: 'channel' }),
       hello: () => this.#node.hello(),
-      opened: () => this.#node.channelOpened(),
+      opened: () => {
+        this.#renewals.worked('channel', identity.channel.key);
+        this.#node.channelOpened();
+      },
+      refused: () => this.#renewals.refused(identity.channel.key),
       received: (frame) => this.#node.received(frame),
     });
     this.#channel = channel;
@@ -324,7 +362,7 @@ export class Agent {
   #untilEnrolled(signal: AbortSignal): Promise<NodeIdentity | undefined> {
     if (signal.aborted) return Promise.resolve(undefined);
     return new Promise((resolve) => {
-      this.#enrolled = () => resolve(this.#identity);
+      this.#channelChanged = () => resolve(this.#identity);
       signal.addEventListener('abort', () => resolve(undefined), { once: true });
     });
   }
@@ -358,10 +396,16 @@ export class Agent {
     } finally {
       this.#isEnrolling = false;
     }
-    this.#enrolled();
+    this.#renewals.enrolled();
+    this.#channelChanged();
     this.#charonLoop.trigger();
     const { node = '', mesh = '' } = this.#identity ?? {};
     return { node, mesh };
+  }
+
+  async #renew(signal: AbortSignal): Promise<{ readonly certificates: readonly CertificateStatus[] }> {
+    if (this.#identity === undefined) throw new LocalRefusal(409, 'not-enrolled', 'this node is not enrolled yet');
+    return { certificates: await this.#renewals.renewNow(signal) };
   }
 
   async #ping({ peer }: PingCommand): Promise<PingResult> {
@@ -420,15 +464,16 @@ export class Agent {
         sinceMs: this.#deps.clock.nowMs(),
         problem: null,
       },
+      certificates: this.#renewals.status,
     });
-    return { ...status, problems: [...status.problems, ...this.#network.problems] };
+    return { ...status, problems: [...status.problems, ...this.#renewals.problems, ...this.#network.problems] };
   }
 }
 
-function credentialsOf({ ikeKey, ikeCertificate, ca }: NodeIdentity): CharonCredentials {
+function credentialsOf({ ike, ca }: NodeIdentity): CharonCredentials {
   return charonCredentials({
-    privateKey: createPrivateKey(ikeKey).export({ type: 'pkcs8', format: 'der' }),
-    own: new X509Certificate(ikeCertificate).raw,
+    privateKey: createPrivateKey(ike.key).export({ type: 'pkcs8', format: 'der' }),
+    own: new X509Certificate(ike.certificate).raw,
     ca: new X509Certificate(ca).raw,
   });
 }

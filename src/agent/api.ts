@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { charonReportSchema, connectionReportSchema, linkReportSchema, nodeEventSchema } from '../control/report.ts';
+import { CERTIFICATE_PURPOSES } from '../identity/renewal.ts';
 
 export type { ChildSaReport, ConnectionReport, IkeSaReport, LinkReport } from '../control/report.ts';
 
@@ -28,6 +29,18 @@ export const channelStatusSchema = z.object({
 });
 export type ChannelStatus = Readonly<z.output<typeof channelStatusSchema>>;
 
+/** One of the node's two certificates. */
+export const certificateStatusSchema = z.object({
+  purpose: z.enum(CERTIFICATE_PURPOSES).describe('channel: shown to the coordinator; ike: shown to other nodes'),
+  notAfterMs: z.number().int().describe('its end: ms since the epoch'),
+  renewalAtMs: z.number().int().describe('when it is to be renewed: ms since the epoch'),
+  problem: z.string().nullable().describe('why the last attempt to renew it came to nothing'),
+});
+export type CertificateStatus = Readonly<z.output<typeof certificateStatusSchema>>;
+
+/** Reply to `POST /v1/renew`. */
+export const renewResultSchema = z.object({ certificates: z.array(certificateStatusSchema) });
+
 export const statusSchema = z
   .object({
     agentVersion: z.string(),
@@ -35,6 +48,7 @@ export const statusSchema = z
     mesh: z.string().nullable(),
     atMs: z.number().int().min(0).describe('when this was read: ms since the epoch'),
     coordinator: channelStatusSchema,
+    certificates: z.array(certificateStatusSchema).describe('empty before enrolment'),
     charon: charonReportSchema,
     desired: z.object({
       generation: z.number().int().nullable().describe('held on disk; null when none was ever received'),

@@ -31,6 +31,8 @@ export interface ChannelDeps {
   readonly hello: () => AgentFrame;
   /** The hello is sent: the rest of the report may follow. */
   readonly opened: () => void;
+  /** The coordinator does not let the node in by its certificate. */
+  readonly refused: () => void;
   /** Must not throw. */
   readonly received: (frame: CoordinatorFrame) => void;
 }
@@ -114,7 +116,10 @@ export class ControlChannel {
         heard();
         this.#receive(socket, data, isBinary);
       });
-      socket.on('error', (error) => (reason ||= explain(error)));
+      socket.on('error', (error) => {
+        reason ||= explain(error);
+        if (isRefusal(error)) this.#deps.refused();
+      });
       socket.on('close', (code, text) => {
         clearInterval(watchdog);
         clearTimeout(terminated);
@@ -126,11 +131,11 @@ export class ControlChannel {
   }
 
   #dial(): WebSocket {
-    const { coordinatorUrl, ca, channelKey, channelCertificate } = this.#deps.identity;
+    const { coordinatorUrl, ca, channel } = this.#deps.identity;
     return new WebSocket(`${coordinatorUrl.replace(/^https:/, 'wss:')}/v1/channel`, {
       ca,
-      key: channelKey,
-      cert: channelCertificate,
+      key: channel.key,
+      cert: channel.certificate,
       minVersion: 'TLSv1.3',
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
       maxPayload: FRAME_BYTES_MAX,
@@ -185,16 +190,22 @@ const REVOKED =
 function explain(error: Error): string {
   const message = messageOf(error);
   if (message.includes('Unexpected server response: 401'))
-    return 'the coordinator does not accept this certificate: enrol the node again';
+    return 'the coordinator does not accept this certificate: it has expired, or the clocks of the two machines disagree';
   if (message.includes('Unexpected server response: 403'))
     return 'the coordinator does not know this node any more: enrol it again';
   if (message.includes('Unexpected server response: 410')) return REVOKED;
   return message;
 }
 
+/** Of the certificate; one that is revoked stays so. */
+function isRefusal(error: Error): boolean {
+  return /Unexpected server response: 40[13]$/.test(messageOf(error));
+}
+
 function closeReason(code: number, text: string): string {
   if (code === CLOSE_CODES.replaced) return 'another agent with this identity has connected';
   if (code === CLOSE_CODES.revoked) return REVOKED;
+  if (code === CLOSE_CODES.certificateExpired) return 'this certificate has expired: it is to be renewed first';
   if (code === CLOSE_CODES.protocol) return 'the coordinator speaks another version of the protocol';
   return text === '' ? `closed by the coordinator (${code})` : `closed by the coordinator: ${text} (${code})`;
 }

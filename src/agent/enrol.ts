@@ -49,10 +49,8 @@ export async function enrolNode(
       mesh,
       coordinatorUrl: new URL(request.coordinator).origin,
       ca,
-      channelCertificate,
-      ikeCertificate,
-      channelKey: keys.channelKey,
-      ikeKey: keys.ikeKey,
+      channel: { key: keys.channelKey, certificate: channelCertificate },
+      ike: { key: keys.ikeKey, certificate: ikeCertificate },
     };
     // With the identity alone the node would believe no state.
     stored.trust.write(trust);

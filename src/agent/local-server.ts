@@ -8,6 +8,7 @@ import {
   enrollCommandSchema,
   pingCommandSchema,
   type AgentStatus,
+  type CertificateStatus,
   type EnrollCommand,
   type NetCheck,
   type PingCommand,
@@ -21,6 +22,8 @@ export interface LocalApiHandlers {
   readonly followEvents: (signal: AbortSignal) => AsyncIterable<NodeEvent>;
   /** Rejects with a LocalRefusal. */
   readonly enroll: (command: EnrollCommand) => Promise<{ readonly node: string; readonly mesh: string }>;
+  /** Rejects with a LocalRefusal. */
+  readonly renew: () => Promise<{ readonly certificates: readonly CertificateStatus[] }>;
   /** Rejects with a LocalRefusal. */
   readonly ping: (command: PingCommand) => Promise<PingResult>;
   /** Rejects with a LocalRefusal. */
@@ -63,6 +66,7 @@ export const LOCAL_ROUTES: ReadonlyMap<string, LocalRoute> = new Map<string, Loc
       answer: async (handlers, { body }) => handlers.ping(parsed(pingCommandSchema, await body())),
     },
   ],
+  ['/v1/renew', { method: 'POST', kind: 'act', answer: (handlers) => handlers.renew() }],
   ['/v1/netcheck', { method: 'POST', kind: 'act', answer: (handlers) => handlers.netCheck() }],
 ]);
 

@@ -1,5 +1,5 @@
 import type { NodeReport } from '../control/report.ts';
-import type { AgentStatus, ChannelStatus } from './api.ts';
+import type { AgentStatus, CertificateStatus, ChannelStatus } from './api.ts';
 
 export interface StatusInput {
   readonly report: NodeReport;
@@ -7,12 +7,14 @@ export interface StatusInput {
   readonly node: string | null;
   readonly mesh: string | null;
   readonly channel: ChannelStatus;
+  readonly certificates: readonly CertificateStatus[];
   /** What the machine refuses: the disk, an address. */
   readonly hostProblems: readonly string[];
 }
 
 /** What `agentctl status` shows. Pure. */
-export function agentStatus({ report, generations, node, mesh, channel, hostProblems }: StatusInput): AgentStatus {
+export function agentStatus(input: StatusInput): AgentStatus {
+  const { report, generations, node, mesh, channel, certificates, hostProblems } = input;
   const { agentVersion, atMs, charon, connections, links } = report;
   return {
     agentVersion,
@@ -20,6 +22,7 @@ export function agentStatus({ report, generations, node, mesh, channel, hostProb
     mesh,
     atMs,
     coordinator: channel,
+    certificates: [...certificates],
     charon,
     desired: generations,
     connections,

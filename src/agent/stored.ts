@@ -5,20 +5,19 @@ import { KEY_KINDS } from '../identity/keys.ts';
 import { ledgerSchema, type Ledger } from '../reconcile/ledger.ts';
 import { charonRestartSchema, type CharonRestart } from './charon-freeze.ts';
 import { StateFile } from './disk.ts';
+import { heldCertificateSchema } from './held-certificate.ts';
 import { storedCrlSchema, type StoredCrl } from './held-crl.ts';
 import { stateTrustSchema, type StateTrust } from './state-trust.ts';
 
-/** Who this node is: written once, at enrolment. The keys never leave this file but for charon and the TLS socket. */
+/** Who this node is: made at enrolment, renewed in part ever after. Its keys go to charon and the TLS socket only. */
 const identitySchema = z.strictObject({
   node: z.string(),
   mesh: z.string(),
   coordinatorUrl: z.string(),
   /** PEM. */
   ca: z.string(),
-  channelKey: z.string(),
-  channelCertificate: z.string(),
-  ikeKey: z.string(),
-  ikeCertificate: z.string(),
+  channel: heldCertificateSchema,
+  ike: heldCertificateSchema,
 });
 export type NodeIdentity = Readonly<z.output<typeof identitySchema>>;
 

@@ -33,6 +33,7 @@ function head(status: AgentStatus, style: Style): string {
   const rows = [
     ['node', style.bold(printable(name)) + `, agent ${printable(status.agentVersion)}`],
     ['coordinator', coordinatorLine(status, style)],
+    ...(status.certificates.length === 0 ? [] : [['certificates', certificatesLine(status, style)] as const]),
     ['charon', charonLine(status, style)],
     ['desired state', generationLine(status, style)],
   ];
@@ -46,6 +47,18 @@ function coordinatorLine({ coordinator, atMs }: AgentStatus, style: Style): stri
   if (coordinator.state === 'connected') return `${style.good('connected')} to ${where} for ${since}`;
   const why = coordinator.problem === null ? '' : `: ${printable(coordinator.problem)}`;
   return `${style.warn('not connected')} to ${where} for ${since}${why}; tunnels stay as they are`;
+}
+
+/** What is wrong with them stands below. */
+function certificatesLine({ certificates, atMs }: AgentStatus, style: Style): string {
+  return certificates
+    .map(({ purpose, notAfterMs, problem }) => {
+      const name = purpose === 'ike' ? 'IKE' : printable(purpose);
+      if (notAfterMs <= atMs) return style.bad(`${name} expired ${formatAge((atMs - notAfterMs) / 1000)} ago`);
+      const text = `${name} for ${formatAge((notAfterMs - atMs) / 1000)}`;
+      return problem === null ? text : style.warn(text);
+    })
+    .join(', ');
 }
 
 function charonLine({ charon, atMs }: AgentStatus, style: Style): string {

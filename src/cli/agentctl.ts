@@ -6,6 +6,7 @@ import type { AgentctlContext } from './agentctl-context.ts';
 import { enrollCommand } from './agentctl-enroll.ts';
 import { eventsCommand } from './agentctl-events.ts';
 import { importCommand } from './agentctl-import.ts';
+import { renewCommand } from './agentctl-renew.ts';
 import { pathsCommand } from './agentctl-paths.ts';
 import { pingCommand } from './agentctl-ping.ts';
 import { netCheckCommand } from './agentctl-netcheck.ts';
@@ -38,6 +39,7 @@ export async function agentctl(args: readonly string[], terminal: Terminal): Pro
   program
     .addCommand(statusCommand(context))
     .addCommand(enrollCommand(context))
+    .addCommand(renewCommand(context))
     .addCommand(pathsCommand(context))
     .addCommand(pingCommand(context))
     .addCommand(eventsCommand(context))

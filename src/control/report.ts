@@ -123,7 +123,7 @@ export type NodeReport = Readonly<z.output<typeof nodeReportSchema>>;
 export const nodeEventSchema = z.object({
   atMs: instant,
   kind: text.describe(
-    'ike-up, ike-down, child-up, child-down, ike-rekey, child-rekey, ike-update, alert, path, charon, channel, network, step',
+    'ike-up, ike-down, child-up, child-down, ike-rekey, child-rekey, ike-update, alert, path, charon, channel, certificate, network, step',
   ),
   connection: text.nullable(),
   child: text.nullable(),

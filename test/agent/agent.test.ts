@@ -7,11 +7,12 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { Agent } from '../../src/agent/agent.ts';
-import { statusSchema, type AgentStatus } from '../../src/agent/api.ts';
+import { renewResultSchema, statusSchema, type AgentStatus } from '../../src/agent/api.ts';
 import type { AgentConfig } from '../../src/agent/config.ts';
 import { storedIn } from '../../src/agent/stored.ts';
 import { LocalApi } from '../../src/cli/local-api.ts';
 import { systemClock } from '../../src/clock.ts';
+import { issueChannelCertificate, issueIkeCertificate } from '../../src/identity/certificates.ts';
 import { verifyCsr } from '../../src/identity/csr.ts';
 import { caPinOf } from '../../src/identity/mesh-ca.ts';
 import { createToken } from '../../src/identity/token.ts';
@@ -158,11 +159,45 @@ describe('an agent that is enrolled', () => {
       host.keys.set((await verifyCsr(asked.channelCsr)).spkiSha256, EDGE1);
       return await certify(ca, asked);
     };
+    host.renewal = async (_node, { purpose, csr }) => {
+      const { publicKey, spkiSha256 } = await verifyCsr(csr);
+      if (purpose === 'channel') host.keys.set(spkiSha256, EDGE1);
+      const issue = purpose === 'channel' ? issueChannelCertificate : issueIkeCertificate;
+      return { certificate: await issue(ca, { node: 'edge1', publicKey, nowMs: Date.now() }) };
+    };
     await running();
     const coordinator = `https://127.0.0.1:${server.port}`;
     const command = (): object => ({ coordinator, token: createToken(caPinOf(ca.certificatePem)) });
     return { host, enroll: (change) => post({ ...command(), ...change }) };
   }
+
+  it('renews its certificates when it is told to, and opens its channel with the new one', async () => {
+    const { host, enroll } = await enrolling();
+    await enroll();
+    await eventually(() => expect(opened(host)).toBe(1));
+    const before = storedIn(config.stateDir).identity.read()!;
+    const local = new LocalApi({ socketPath: config.socket, service: 'cygnet-agent' });
+    expect(await local.send('POST', '/v1/renew', renewResultSchema)).toMatchObject({
+      certificates: [
+        { purpose: 'channel', problem: null },
+        { purpose: 'ike', problem: null },
+      ],
+    });
+    await eventually(() => expect(opened(host)).toBe(2));
+    const after = storedIn(config.stateDir).identity.read()!;
+    expect(after.channel.key).not.toBe(before.channel.key);
+    expect(after.channel.former).toBeUndefined();
+    // There is no charon that could have taken it.
+    expect(after.ike.former).toEqual(before.ike);
+    const { problems, certificates } = await local.get('/v1/status', statusSchema);
+    expect(problems.filter((problem) => problem.includes('certificate'))).toEqual([]);
+    expect(certificates.map(({ purpose }) => purpose)).toEqual(['channel', 'ike']);
+  });
+
+  it('renews nothing before it is enrolled', async () => {
+    const local = await running();
+    await expect(local.send('POST', '/v1/renew', renewResultSchema)).rejects.toThrow(/not enrolled yet/);
+  });
 
   function post(body: object): Promise<{ status: number | undefined; body: string }> {
     return new Promise((resolve, reject) => {
@@ -194,8 +229,8 @@ describe('an agent that is enrolled', () => {
     const before = storedIn(config.stateDir).identity.read()!;
     expect(await enroll({ again: true })).toMatchObject({ status: 200 });
     const after = storedIn(config.stateDir).identity.read()!;
-    expect(after.channelKey).not.toBe(before.channelKey);
-    expect(after.ikeKey).not.toBe(before.ikeKey);
+    expect(after.channel.key).not.toBe(before.channel.key);
+    expect(after.ike.key).not.toBe(before.ike.key);
     expect(existsSync(join(config.stateDir, 'enrolment.json'))).toBe(false);
     await eventually(() => expect(opened(host)).toBe(2));
   });

@@ -29,28 +29,30 @@ beforeEach(async () => {
 interface Running {
   readonly channel: ControlChannel;
   readonly received: CoordinatorFrame[];
+  /** One for each connection that was refused because of the certificate. */
+  readonly refusals: string[];
   readonly stop: () => Promise<void>;
 }
 
 /** A channel that runs until the test ends. `random` decides how long it waits before it connects again: 0 not at all. */
 function run(change: { readonly random?: number; readonly opened?: (channel: ControlChannel) => void } = {}): Running {
   const received: CoordinatorFrame[] = [];
+  const refusals: string[] = [];
   const channel: ControlChannel = new ControlChannel({
     identity: {
       node: 'edge1',
       mesh: ca.mesh,
       coordinatorUrl: coordinator.url,
       ca: ca.certificatePem,
-      channelKey: keys.key,
-      channelCertificate: keys.cert,
-      ikeKey: '',
-      ikeCertificate: '',
+      channel: { key: keys.key, certificate: keys.cert },
+      ike: { key: '', certificate: '' },
     },
     clock: systemClock,
     random: () => change.random ?? 0,
     logger: createLogger('test', 'silent'),
     hello: () => firstHello,
     opened: () => change.opened?.(channel),
+    refused: () => refusals.push('refused'),
     received: (frame) => received.push(frame),
   });
   const stopping = new AbortController();
@@ -60,7 +62,7 @@ function run(change: { readonly random?: number; readonly opened?: (channel: Con
     return ended;
   };
   onTestFinished(stop);
-  return { channel, received, stop };
+  return { channel, received, refusals, stop };
 }
 
 /** The channel number `count` since the start, once its hello is there. */
@@ -161,18 +163,20 @@ describe('a control channel', () => {
   });
 
   it.each([
-    [401, /enrol the node again/],
-    [403, /does not know this node any more/],
-    [410, /this node is revoked/],
-    [500, /500/],
-  ])('that is refused with %i says what to do', async (status, problem) => {
+    [401, /does not accept this certificate/, true],
+    [403, /does not know this node any more/, true],
+    [410, /this node is revoked/, false],
+    [500, /500/, false],
+  ])('that is refused with %i says what to do, and whether it is for its certificate', async (status, problem, its) => {
     coordinator.refuseWith = status;
-    const { channel } = run({ random: 0.1 });
+    const { channel, refusals } = run({ random: 0.1 });
     await eventually(() => expect(channel.status.problem).toMatch(problem));
+    expect(refusals.length > 0).toBe(its);
   });
 
   it.each([
     [CLOSE_CODES.replaced, '', /another agent with this identity/],
+    [CLOSE_CODES.certificateExpired, 'x', /has expired: it is to be renewed/],
     [CLOSE_CODES.protocol, '', /another version of the protocol/],
     [CLOSE_CODES.revoked, 'x', /this node is revoked.*meshctl node readmit.*agentctl enroll --again/],
     [CLOSE_CODES.unknownNode, 'gone', /closed by the coordinator: gone \(4003\)/],

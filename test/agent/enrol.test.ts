@@ -41,8 +41,8 @@ describe('an enrolment', () => {
     expect(identity).toMatchObject({ node: 'edge1', mesh: ca.mesh, coordinatorUrl: command.coordinator });
     const fits = (certificate: string, key: string): boolean =>
       new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key));
-    expect(fits(identity.channelCertificate, identity.channelKey)).toBe(true);
-    expect(fits(identity.ikeCertificate, identity.ikeKey)).toBe(true);
+    expect(fits(identity.channel.certificate, identity.channel.key)).toBe(true);
+    expect(fits(identity.ike.certificate, identity.ike.key)).toBe(true);
   });
 
   it('comes with the same keys again when its reply was lost', async () => {
@@ -65,11 +65,9 @@ describe('an enrolment', () => {
     await expect(enrolNode(stored, 'ecdsa-p256', command, never)).rejects.toMatchObject({ status: 502 });
     const before = stored.pendingKeys.read();
     host.enrolment = (request) => certify(ca, request);
-    const {
-      identity: { channelKey, ikeKey },
-    } = await enrolNode(stored, 'ecdsa-p384', command, never);
-    expect(createPrivateKey(ikeKey).asymmetricKeyDetails).toMatchObject({ namedCurve: 'secp384r1' });
-    expect(channelKey).not.toBe(before?.channelKey);
+    const { identity } = await enrolNode(stored, 'ecdsa-p384', command, never);
+    expect(createPrivateKey(identity.ike.key).asymmetricKeyDetails).toMatchObject({ namedCurve: 'secp384r1' });
+    expect(identity.channel.key).not.toBe(before?.channelKey);
   });
 
   it.each([

@@ -4,6 +4,7 @@ import { connectionReports, linkReports, type ReportInput } from '../../src/agen
 import { childSa, desired, ikeSa, mediatedPeer, medsrv, names, spoke } from '../reconcile/builders.ts';
 
 export const STATUS_AT_MS = 1_700_000_600_000;
+const DAY_MS = 86_400_000;
 
 /** A status with something in every field: medsrv up, the hub tunnel up with its CHILD SA, a direct path that fails, a relay that is probed. */
 export function fullStatus(): AgentStatus {
@@ -44,6 +45,15 @@ export function fullStatus(): AgentStatus {
     hostProblems: [],
     node: 'edge1',
     mesh: 'mesh.example',
+    certificates: [
+      {
+        purpose: 'channel',
+        notAfterMs: STATUS_AT_MS + 6 * DAY_MS,
+        renewalAtMs: STATUS_AT_MS + 3 * DAY_MS,
+        problem: null,
+      },
+      { purpose: 'ike', notAfterMs: STATUS_AT_MS + 20 * DAY_MS, renewalAtMs: STATUS_AT_MS + 5 * DAY_MS, problem: null },
+    ],
     channel: { url: 'https://203.0.113.1:8443', state: 'connected', sinceMs: STATUS_AT_MS - 120_000, problem: null },
   });
 }

@@ -31,6 +31,7 @@ function handlersWith(change: Partial<LocalApiHandlers>): LocalApiHandlers {
     followEvents: () => new EventLog().follow(AbortSignal.abort()),
     enroll: () => Promise.resolve({ node: 'edge1', mesh: 'mesh.example' }),
     netCheck: () => Promise.resolve(coneCheck()),
+    renew: () => Promise.resolve({ certificates: [] }),
     ping: () => Promise.resolve(pingResult()),
     ...change,
   };
@@ -152,7 +153,7 @@ describe('the socket for readers', () => {
 
   async function servingReaders(): Promise<string> {
     const path = join(temporaryFolder(), 'read.sock');
-    const handlers = handlersWith({ enroll: unexpected, ping: unexpected, netCheck: unexpected });
+    const handlers = handlersWith({ enroll: unexpected, ping: unexpected, netCheck: unexpected, renew: unexpected });
     const api = await serveReaders({ path }, handlers, logger);
     onTestFinished(() => api[Symbol.asyncDispose]());
     return path;
@@ -184,6 +185,7 @@ describe('the path of the socket', () => {
         followEvents: () => new EventLog().follow(AbortSignal.abort()),
         enroll: () => Promise.reject(new Error('not expected')),
         netCheck: () => Promise.reject(new Error('not expected')),
+        renew: () => Promise.reject(new Error('not expected')),
         ping: () => Promise.resolve(pingResult()),
       },
       logger,
@@ -307,6 +309,7 @@ describe('the event stream', () => {
         followEvents: (signal) => log.follow(signal),
         enroll: () => Promise.reject(new Error('not expected')),
         netCheck: () => Promise.reject(new Error('not expected')),
+        renew: () => Promise.reject(new Error('not expected')),
         ping: () => Promise.resolve(pingResult()),
       },
       logger,

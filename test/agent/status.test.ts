@@ -7,6 +7,7 @@ import { fullStatus } from './full-status.ts';
 const input = (change: Partial<StatusInput> = {}): StatusInput => ({
   report: reportOf(),
   generations: { generation: 1, applied: 1 },
+  certificates: [],
   hostProblems: [],
   node: 'edge1',
   mesh: 'mesh',

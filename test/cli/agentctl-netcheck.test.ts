@@ -27,6 +27,7 @@ async function run(found: () => Promise<NetCheck>, ...args: readonly string[]): 
     followEvents: async function* () {},
     enroll: () => Promise.reject(new Error('not expected')),
     netCheck: found,
+    renew: () => Promise.resolve({ certificates: [] }),
     ping: () => Promise.resolve(pingResult()),
   };
   const agent = await serveLocalApi(socket, handlers, createLogger('test', 'silent'));

@@ -27,6 +27,7 @@ async function run(answers: readonly (PingResult | Error)[], ...args: readonly s
     followEvents: async function* () {},
     enroll: () => Promise.reject(new Error('not expected')),
     netCheck: () => Promise.resolve(coneCheck()),
+    renew: () => Promise.resolve({ certificates: [] }),
     ping: () => {
       const next = left.shift() ?? new Error('one too many');
       return next instanceof Error ? Promise.reject(next) : Promise.resolve(next);

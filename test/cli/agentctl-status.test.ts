@@ -24,6 +24,7 @@ describe('the status', () => {
     expect(renderStatus(statusOf(), plain)).toBe(`\
 node:          edge1 in mesh mesh.example, agent 1.2.3
 coordinator:   connected to https://203.0.113.1:8443 for 2 min
+certificates:  channel for 6 days, IKE for 20 days
 charon:        connected, strongSwan 5.9.8, up 10 min, 11 idle workers
 desired state: generation 4, applied
 
@@ -52,6 +53,7 @@ what is wrong:
         statusOf({
           node: null,
           mesh: null,
+          certificates: [],
           coordinator: { url: null, state: 'not-enrolled', sinceMs: 0, problem: null },
           charon: { connected: false, version: null, sinceMs: null, idleWorkers: null, problem: 'charon does not run' },
           desired: { generation: null, applied: null },

@@ -42,6 +42,7 @@ async function serve(change: Partial<LocalApiHandlers> = {}): Promise<void> {
     followEvents: (signal) => events.follow(signal),
     enroll: () => Promise.resolve({ node: 'edge1', mesh: 'mesh.example' }),
     netCheck: () => Promise.resolve(coneCheck()),
+    renew: () => Promise.resolve({ certificates: [...fullStatus().certificates] }),
     ping: () => Promise.resolve(pingResult()),
     ...change,
   };
@@ -104,6 +105,28 @@ describe('agentctl events', () => {
     agent = undefined;
     expect(await exitCode).toBe(1);
     expect(terminal.stderr).toContain('hung up');
+  });
+});
+
+describe('agentctl renew', () => {
+  it('says until when the new certificates are valid', async () => {
+    await serve();
+    expect(await run('renew')).toBe(0);
+    expect(terminal.stdout).toMatch(
+      /^channel certificate renewed, valid until .*Z\nIKE certificate renewed, valid until/,
+    );
+  });
+
+  it('has the same as JSON', async () => {
+    await serve();
+    await run('renew', '--json');
+    expect(JSON.parse(terminal.stdout)).toEqual({ certificates: fullStatus().certificates });
+  });
+
+  it('says why it was not done', async () => {
+    await serve({ renew: () => Promise.reject(new LocalRefusal(502, 'not-renewed', 'the channel certificate: no')) });
+    expect(await run('renew')).toBe(1);
+    expect(terminal.stderr).toContain('the channel certificate: no');
   });
 });
 
