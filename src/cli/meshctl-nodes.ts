@@ -1,11 +1,14 @@
 import { Command } from 'commander';
-import { nodesReplySchema, type NodeView } from '../coordinator/api.ts';
+import { nodesReplySchema, type NodesReply, type NodeView } from '../coordinator/api.ts';
 import { formatAge } from './age.ts';
 import type { MeshctlContext } from './meshctl-context.ts';
 import type { Paint, Style } from './style.ts';
 import { renderTable, type Cell, type Row } from './table.ts';
 
-const HEADINGS = ['NODE', 'ONLINE', 'CHARON', 'GENERATION', 'STATE', 'LAST SEEN'];
+const HEADINGS = ['NODE', 'ONLINE', 'CHARON', 'GENERATION', 'STATE', 'CERTIFICATES', 'LAST SEEN'];
+
+/** So long before its end a CA that nobody replaces is worth a warning. */
+const CA_WARNING_MS = 180 * 86_400_000;
 
 const STATE_WORDS: Readonly<Record<NodeView['state'], string>> = {
   revoked: 'revoked',
@@ -26,16 +29,19 @@ export function nodesCommand({ terminal, clock, api }: MeshctlContext): Command 
     .option('--json', 'as JSON')
     .action(async ({ json }: { readonly json?: true }) => {
       const reply = await api().get('/v1/nodes', nodesReplySchema);
-      terminal.out(json ? `${JSON.stringify(reply)}\n` : renderNodes(reply.nodes, clock.nowMs(), terminal.style));
+      terminal.out(json ? `${JSON.stringify(reply)}\n` : renderNodes(reply, clock.nowMs(), terminal.style));
     });
 }
 
-function renderNodes(nodes: readonly NodeView[], nowMs: number, style: Style): string {
+function renderNodes({ nodes, caNotAfterMs }: NodesReply, nowMs: number, style: Style): string {
   if (nodes.length === 0) return 'no nodes yet: write a mesh spec, and run meshctl apply -f FILE\n';
-  return renderTable(
+  const table = renderTable(
     HEADINGS,
     nodes.map((node) => nodeRow(node, nowMs, style)),
   );
+  if (caNotAfterMs - nowMs > CA_WARNING_MS) return table;
+  const end = new Date(caNotAfterMs).toISOString();
+  return `${table}${style.bad(`the mesh CA is valid until ${end}, and no certificate beyond that: see docs/certificates.md`)}\n`;
 }
 
 function nodeRow(node: NodeView, nowMs: number, style: Style): Row {
@@ -47,6 +53,7 @@ function nodeRow(node: NodeView, nowMs: number, style: Style): Row {
       charonCell(node, style),
       `${node.appliedGeneration ?? '-'}/${node.wantedGeneration ?? '-'}`,
       { text: STATE_WORDS[node.state], paint: statePaint(node.state, style) },
+      certificatesCell(node, nowMs, style),
       node.online ? 'now' : seen,
     ],
     notes: notesOf(node, style),
@@ -58,6 +65,15 @@ function charonCell({ online, report }: NodeView, style: Style): Cell {
   if (!online || report === null) return '-';
   const { connected, version } = report.charon;
   return connected ? { text: version ?? 'yes', paint: style.good } : { text: 'down', paint: style.bad };
+}
+
+/** How long those are good for that it was given last: for its channel, and for IKE. */
+function certificatesCell({ certificates, revoked }: NodeView, nowMs: number, style: Style): Cell {
+  if (certificates === null || revoked !== null) return '-';
+  const { channelNotAfterMs, ikeNotAfterMs } = certificates;
+  const left = (endMs: number): string => (endMs <= nowMs ? 'expired' : formatAge((endMs - nowMs) / 1000));
+  const text = `${left(channelNotAfterMs)}, ${left(ikeNotAfterMs)}`;
+  return Math.min(channelNotAfterMs, ikeNotAfterMs) <= nowMs ? { text, paint: style.bad } : text;
 }
 
 function statePaint(state: NodeView['state'], style: Style): Paint {

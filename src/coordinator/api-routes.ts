@@ -168,7 +168,15 @@ export const API_ROUTES: ReadonlyMap<string, ApiMethods> = new Map<string, ApiMe
       },
     },
   ],
-  ['/v1/nodes', { GET: { role: 'viewer', answer: (coordinator) => ({ nodes: coordinator.nodes() }) } }],
+  [
+    '/v1/nodes',
+    {
+      GET: {
+        role: 'viewer',
+        answer: (coordinator) => ({ nodes: coordinator.nodes(), caNotAfterMs: coordinator.caNotAfterMs }),
+      },
+    },
+  ],
   [
     '/v1/nodes/revoke',
     {

@@ -191,6 +191,10 @@ export const nodeViewSchema = z.object({
   name: z.string(),
   inSpec: z.boolean(),
   enrolledAtMs: count.nullable(),
+  certificates: z
+    .object({ channelNotAfterMs: count, ikeNotAfterMs: count })
+    .nullable()
+    .describe('ends of those that it was given last: ms since the epoch; null before enrolment'),
   revoked: z
     .object({ atMs: count, reason: z.string().nullable() })
     .nullable()
@@ -211,7 +215,11 @@ export const nodeViewSchema = z.object({
 export type NodeView = Readonly<z.output<typeof nodeViewSchema>>;
 
 /** Reply to `GET /v1/nodes`. */
-export const nodesReplySchema = z.object({ nodes: z.array(nodeViewSchema) });
+export const nodesReplySchema = z.object({
+  nodes: z.array(nodeViewSchema),
+  caNotAfterMs: count.describe('end of the mesh CA, and at the latest of all certificates: ms since the epoch'),
+});
+export type NodesReply = Readonly<z.output<typeof nodesReplySchema>>;
 
 const linkEndSchema = z.object({
   node: z.string(),

@@ -1,4 +1,4 @@
-import { createHash, type X509Certificate } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { CLOSE_CODES, type AgentFrame } from '../control/frames.ts';
 import type { Signed } from '../control/statement.ts';
@@ -341,19 +341,28 @@ export class Coordinator implements ChannelHost {
 
   /** The spec's nodes and those that have enrolled, by name. */
   nodes(): NodeView[] {
+    const certificates = this.#deps.store.renewals.ends();
     const records = new Map(this.#deps.store.admission.nodes().map((record) => [record.name, record]));
     const revocations = new Map(this.#deps.store.admission.revocations.inForce().map((each) => [each.node, each]));
     const names = [...new Set([...this.#spec.nodes, ...records.keys(), ...revocations.keys()])].sort();
-    return names.map((name) =>
-      nodeView(
-        { record: records.get(name), revocation: revocations.get(name), ...this.#knowledgeOf(name) },
-        this.#now(),
-      ),
-    );
+    return names.map((name) => {
+      const found = {
+        record: records.get(name),
+        certificates: certificates.get(name),
+        revocation: revocations.get(name),
+      };
+      return nodeView({ ...found, ...this.#knowledgeOf(name) }, this.#now());
+    });
+  }
+
+  /** End of the mesh CA: ms since the epoch. */
+  get caNotAfterMs(): number {
+    return Date.parse(new X509Certificate(this.#deps.ca.certificatePem).validTo);
   }
 
   links(): LinkView[] {
-    const knowledgeOf = (node: NodeName): Omit<NodeKnowledge, 'record' | 'revocation'> => this.#knowledgeOf(node);
+    const knowledgeOf = (node: NodeName): Omit<NodeKnowledge, 'record' | 'certificates' | 'revocation'> =>
+      this.#knowledgeOf(node);
     return this.#spec.links.map((link) => linkView(link, knowledgeOf, this.#board.view(link.id)));
   }
 
@@ -469,7 +478,7 @@ export class Coordinator implements ChannelHost {
     }
   }
 
-  #knowledgeOf(name: NodeName): Omit<NodeKnowledge, 'record' | 'revocation'> {
+  #knowledgeOf(name: NodeName): Omit<NodeKnowledge, 'record' | 'certificates' | 'revocation'> {
     return {
       name,
       inSpec: this.#spec.nodes.has(name),

@@ -5,9 +5,12 @@ import type { Database } from './database.ts';
 
 const certifiedRow = z.object({ key: z.string(), certificate: z.string() });
 const nodeRow = z.object({ node: z.string() });
+const endsRow = z.object({ node: z.string(), channel: z.number(), ike: z.number() });
 
 /** A key (hex SHA-256 of its SPKI) and the certificate (PEM) that it was given. */
 export type CertifiedKey = Readonly<z.output<typeof certifiedRow>>;
+
+export type CertificateEnds = Readonly<Record<CertificatePurpose, number>>;
 
 /**
  * The certificates of nodes as they follow each other. A node's next channel certificate stands beside the one that it has
@@ -33,6 +36,16 @@ export class RenewalStore {
     const sql = `SELECT channel_key AS key, channel_certificate AS certificate, 0 AS place FROM nodes WHERE name = ?
        UNION SELECT key, certificate, 1 FROM next_channel_certificates WHERE node = ? ORDER BY place`;
     return this.#database.all(certifiedRow, sql, node, node);
+  }
+
+  /** The end of each node's newest certificates, by node: ms since the epoch. */
+  ends(): ReadonlyMap<NodeName, CertificateEnds> {
+    const sql = `SELECT nodes.name AS node, max(channel.not_after_ms) AS channel, max(ike.not_after_ms) AS ike FROM nodes
+       LEFT JOIN next_channel_certificates AS next ON next.node = nodes.name
+       JOIN certificates AS channel ON channel.key IN (nodes.channel_key, next.key)
+       JOIN certificates AS ike ON ike.key = nodes.ike_key
+       GROUP BY nodes.name`;
+    return new Map(this.#database.all(endsRow, sql).map(({ node, ...ends }) => [node as NodeName, ends]));
   }
 
   /** Whether any node has this key now, for any purpose. */

@@ -6,6 +6,7 @@ import type { LinkView, NodeView, TokenView } from './api.ts';
 import type { NodeChannel } from './channel-host.ts';
 import type { StateVersion } from './mesh-store.ts';
 import type { NodeStatus } from './observation-store.ts';
+import type { CertificateEnds } from './renewal-store.ts';
 import type { Revocation } from './revocation-store.ts';
 import type { StoredToken } from './token-store.ts';
 import type { PlannedLink } from './topology.ts';
@@ -15,6 +16,8 @@ export interface NodeKnowledge {
   readonly name: NodeName;
   readonly inSpec: boolean;
   readonly record: NodeRecord | undefined;
+  /** When its newest certificates end; undefined before enrolment. */
+  readonly certificates: CertificateEnds | undefined;
   readonly revocation: Revocation | undefined;
   readonly wanted: StateVersion | undefined;
   /** What the node may be told; behind the wanted state until that is signed. */
@@ -26,12 +29,14 @@ export interface NodeKnowledge {
 }
 
 export function nodeView(knowledge: NodeKnowledge, nowMs: number): NodeView {
-  const { name, inSpec, record, revocation, wanted, status, channel } = knowledge;
+  const { name, inSpec, record, certificates, revocation, wanted, status, channel } = knowledge;
   const failed = status?.outcome?.outcomes ?? [];
   return {
     name,
     inSpec,
     enrolledAtMs: record?.enrolledAtMs ?? null,
+    certificates:
+      certificates === undefined ? null : { channelNotAfterMs: certificates.channel, ikeNotAfterMs: certificates.ike },
     revoked: revocation === undefined ? null : { atMs: revocation.revokedAtMs, reason: revocation.reason },
     online: channel !== undefined,
     remote: channel?.remote ?? null,

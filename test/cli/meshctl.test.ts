@@ -150,7 +150,7 @@ describe('meshctl node', () => {
     expect(revoked).toMatchObject({ code: 0, stderr: '' });
     expect(revoked.stdout).toContain('edge1 is revoked');
     expect((await run(['node', 'revoke', 'edge1'])).stdout).toContain('was revoked before');
-    expect((await run(['nodes'])).stdout).toContain(`edge1    no      -       -/2         revoked       -
+    expect((await run(['nodes'])).stdout).toContain(`edge1    no      -       -/2         revoked       -             -
     revoked 2023-11-14T22:13:20.000Z: stolen; meshctl node readmit edge1 lifts it
 `);
     const token = await run(['token', 'create', 'edge1']);
@@ -191,13 +191,23 @@ describe('meshctl nodes', () => {
     mesh.core.received(master1, { type: 'ack', epoch: mesh.store.signing.epoch, generation: 1, outcomes: [] });
     mesh.core.closed(master1);
     mesh.nowMs += 90_000;
-    expect((await run(['nodes'])).stdout).toBe(`NODE     ONLINE  CHARON  GENERATION  STATE         LAST SEEN
-edge1    yes     5.9.8   -/1         refused       now
+    expect((await run(['nodes'])).stdout)
+      .toBe(`NODE     ONLINE  CHARON  GENERATION  STATE         CERTIFICATES     LAST SEEN
+edge1    yes     5.9.8   -/1         refused       6 days, 29 days  now
     cygnet-peer-remote: unknown option: ?[31mx
-master1  no      -       1/1         offline       1 min ago
-remote   no      -       -/1         not enrolled  -
+master1  no      -       1/1         offline       6 days, 29 days  1 min ago
+remote   no      -       -/1         not enrolled  -                -
     run here: meshctl token create remote; then on remote: agentctl enroll
 `);
+  });
+
+  it('shows whose certificates have expired, and that the CA ends', async () => {
+    await mesh.enrol('edge1');
+    mesh.nowMs += 8 * 86_400_000;
+    expect((await run(['nodes'])).stdout).toContain('expired, 22 days');
+    expect((await run(['nodes'])).stdout).not.toContain('the mesh CA');
+    mesh.nowMs = Date.now() + 3_600 * 86_400_000;
+    expect((await run(['nodes'])).stdout).toMatch(/^the mesh CA is valid until .*, and no certificate beyond that/m);
   });
 
   it('says how to begin', async () => {

@@ -144,6 +144,21 @@ describe.each(['5.9', '6.0'] as const)('a mesh on strongSwan %s', (strongswan) =
     expect(await Promise.all(NODES.map((node) => stepsOf(running, node)))).toEqual(before);
   });
 
+  it('loses no packet and no SA when the certificates of every node are renewed', async () => {
+    await expectNothingLost(running, async () => {
+      await Promise.all(NODES.map((node) => running.mesh.agentctl(node, ['renew'])));
+      await waitFor({
+        what: 'charons that have let go of the former keys',
+        observe: () => Promise.all(NODES.map((node) => stepsOf(running, node, 'unload-key'))),
+        until: (unloads) => unloads.every((count) => count === 1),
+        timeoutMs: 30_000,
+      });
+      await untilDirect(running);
+    });
+    // The tests that follow set tunnels up with the new ones.
+    expect(await stepsOf(running, 'edge1', 'load-credentials')).toBe(2);
+  });
+
   it.each(NODES)('loses no packet and no SA when the agent of %s is killed', async (node) => {
     await expectNothingLost(running, async () => {
       await running.mesh.stopAgent(node, 'SIGKILL');
