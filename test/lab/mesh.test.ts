@@ -1,5 +1,8 @@
+import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { agentEventSchema, statusSchema, type AgentStatus } from '../../src/agent/api.ts';
+import { nodeEventSchema, type NodeEvent } from '../../src/control/report.ts';
 import { Lab } from './lab.ts';
 import { Mesh } from './mesh.ts';
 import { meshSpec, SEED_LINKS, type SeedLink } from './seed-mesh.ts';
@@ -110,6 +113,39 @@ function seedSpec(lab: Lab, links: readonly SeedLink[] = SEED_LINKS): string {
   const wanted = new Set(['edge1', 'remote', ...links.flat()]);
   return meshSpec({ topology: { hub, edges: edges.filter(({ name }) => wanted.has(name)) } }, links);
 }
+
+/** Whether this node's charon has an IKE SA of another one. */
+function knows({ connections }: AgentStatus, node: string): boolean {
+  const ikeSas = connections.flatMap((connection) => connection.ikeSas);
+  return ikeSas.some(({ remoteId }) => new RegExp(`\\b${node}\\b`).test(remoteId));
+}
+
+/** Ms from the revocation of edge1 to the end of its channel, and to the last end of an SA of its at these nodes. */
+async function revocationTimes(
+  { lab, mesh }: Running,
+  others: readonly NodeName[],
+): Promise<{ readonly closedMs: number; readonly goneMs: number }> {
+  const eventsIn = (text: string): NodeEvent[] => linesOf(text).map((line) => nodeEventSchema.parse(line));
+  const told = eventsIn(await mesh.meshctl(['events', '--since', '0', '--json']));
+  const revokedMs = Math.max(...told.filter(({ kind }) => kind === 'revoke').map(({ atMs }) => atMs));
+  const ended = await Promise.all(others.map((node) => mesh.agentctl(node, ['events', '--json'])));
+  const ends = ended.flatMap(eventsIn).filter(({ kind, atMs }) => kind === 'ike-down' && atMs >= revokedMs);
+  const closed = linesOf(await readFile(`${lab.folder}/agent-edge1.log`, 'utf8'))
+    .map((line) => agentLogLine.parse(line))
+    .find(({ problem }) => problem?.includes('revoked'));
+  return {
+    closedMs: Date.parse(closed?.time ?? '') - revokedMs,
+    goneMs: Math.max(...ends.map(({ atMs }) => atMs)) - revokedMs,
+  };
+}
+
+const agentLogLine = z.object({ time: z.string(), problem: z.string().nullish() });
+
+const linesOf = (text: string): unknown[] =>
+  text
+    .trim()
+    .split('\n')
+    .map((line): unknown => JSON.parse(line));
 
 /** How many steps, or steps of one kind, the agent has taken since its start. */
 async function stepsOf({ mesh }: Running, node: NodeName, kind?: string): Promise<number> {
@@ -336,5 +372,42 @@ describe.each(['5.9', '6.0'] as const)('a mesh on strongSwan %s', (strongswan) =
     expect((await lab.ping('edge1', '10.233.97.1', { count: 3 })).received).toBe(3);
     await mesh.applySpec(seedSpec(lab));
     await untilDirect(running);
+  });
+
+  it('throws a revoked node out of every charon within seconds, and lets it in nowhere again', async () => {
+    const { lab, mesh } = running;
+    await mesh.meshctl(['node', 'revoke', 'edge1', '--reason', 'stolen']);
+    const others: readonly NodeName[] = ['master1', 'remote'];
+    await waitFor({
+      what: 'charons without an SA of edge1',
+      observe: () => statuses(running, others),
+      until: (all) => all.every((status) => !knows(status, 'edge1')),
+      timeoutMs: 30_000,
+    });
+    const { closedMs, goneMs } = await revocationTimes(running, others);
+    expect(closedMs).toBeLessThan(2000);
+    expect(goneMs).toBeLessThan(5000);
+    // With nothing but its certificates it tries everything anew: its agent and its charon begin from what is on disk.
+    await mesh.stopAgent('edge1', 'SIGKILL');
+    await lab.killCharon('edge1', 'SIGKILL');
+    await lab.startCharon('edge1');
+    await mesh.startAgent('edge1');
+    await waitFor({
+      what: 'a mediator whose charon has refused the certificate',
+      observe: () => readFile(`${lab.folderOf('master1')}/charon.log`, 'utf8'),
+      until: (log) => log.includes('certificate was revoked'),
+      timeoutMs: 30_000,
+    });
+    const status = await waitFor({
+      what: 'an agent that says why',
+      observe: () => statusOf(running, 'edge1'),
+      until: ({ coordinator }) => coordinator.problem?.includes('this node is revoked') === true,
+      timeoutMs: 30_000,
+    });
+    expect(status.connections.flatMap(({ ikeSas }) => ikeSas).filter(({ state }) => state === 'ESTABLISHED')).toEqual(
+      [],
+    );
+    for (const other of await statuses(running, others)) expect(knows(other, 'edge1')).toBe(false);
+    expect(await mesh.meshctl(['nodes'])).toMatch(/edge1 +no .* revoked/);
   });
 });
