@@ -1,7 +1,6 @@
-import type { HttpExchange } from '../http-service.ts';
+import { HttpRefusal, type HttpExchange } from '../http-service.ts';
 import { YAML_BYTES_MAX } from '../yaml-document.ts';
 import { ApiRefused } from './api-refused.ts';
-import type { ApiRequest } from './api-request.ts';
 import { API_ROUTES, type ApiRoute } from './api-routes.ts';
 import type { Origin } from './audit-log.ts';
 import type { Coordinator } from './coordinator.ts';
@@ -24,16 +23,15 @@ export async function dispatch(coordinator: Coordinator, caller: Caller, exchang
   const { method, url, response, signal } = exchange;
   const route = routeOf(url.pathname, method);
   if (!suffices(caller.role, route.role)) throw forbidden(coordinator, caller, route, exchange);
-  const query = Object.fromEntries(url.searchParams);
-  if ('recorded' in route && route.recorded !== undefined) {
+  if ('action' in route) return await change(route, coordinator, caller, exchange);
+  const request = { query: Object.fromEntries(url.searchParams), body: '' };
+  if (route.recorded !== undefined) {
     const attempt = coordinator.audit.begin(route.recorded, caller.origin);
-    attempt.about(url.pathname, query);
+    attempt.about(url.pathname, request.query);
     attempt.succeeded();
   }
-  if ('stream' in route) return await route.stream(coordinator, { query, body: '' }, response, signal);
-  const body = await exchange.body();
-  if (body !== '') checkContentType(exchange, route);
-  return await answerOf(route, coordinator, caller, { query, body });
+  if ('stream' in route) return await route.stream(coordinator, request, response, signal);
+  return await route.answer(coordinator, request);
 }
 
 function routeOf(path: string, method: string): ApiRoute {
@@ -52,28 +50,30 @@ function forbidden(coordinator: Coordinator, caller: Caller, route: ApiRoute, ex
   return new ApiRefused('forbidden', message);
 }
 
-/** Another site's form can send a body, but not one of these types. */
-function checkContentType({ request }: HttpExchange, route: ApiRoute): void {
-  const wanted = ('bodyType' in route ? route.bodyType : undefined) ?? 'application/json';
-  const found = request.headers['content-type']?.split(';')[0]?.trim().toLowerCase() ?? 'none';
-  if (found !== wanted) throw new ApiRefused('bad-content-type', `the body must be ${wanted}, and is ${found}`);
-}
-
-async function answerOf(
-  route: Exclude<ApiRoute, { readonly stream: unknown }>,
+/** However it ends, there is a record of it. */
+async function change(
+  route: Extract<ApiRoute, { readonly action: string }>,
   coordinator: Coordinator,
   caller: Caller,
-  request: ApiRequest,
+  exchange: HttpExchange,
 ): Promise<unknown> {
-  if (!('action' in route)) return await route.answer(coordinator, request);
   const attempt = coordinator.audit.begin(route.action, caller.origin);
   try {
-    const answer = await route.answer(coordinator, request, attempt);
+    const body = await exchange.body();
+    if (body !== '') checkContentType(exchange, route.bodyType ?? 'application/json');
+    const query = Object.fromEntries(exchange.url.searchParams);
+    const answer = await route.answer(coordinator, { query, body }, attempt);
     attempt.succeeded();
     return answer;
   } catch (error) {
-    if (error instanceof ApiRefused) attempt.refused(error.message);
+    if (error instanceof HttpRefusal) attempt.refused(error.message);
     else attempt.failed(error);
     throw error;
   }
+}
+
+/** Another site's form can send a body, but not one of these types. */
+function checkContentType({ request }: HttpExchange, wanted: string): void {
+  const found = request.headers['content-type']?.split(';')[0]?.trim().toLowerCase() ?? 'none';
+  if (found !== wanted) throw new ApiRefused('bad-content-type', `the body must be ${wanted}, and is ${found}`);
 }

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { messageOf, systemCodeOf } from '../errors.ts';
 import { makeFolderDurably, readIfThere, syncToDisk, writeDurably } from '../durable-file.ts';
 import { caPinOf } from '../identity/mesh-ca.ts';
+import { AuditStore } from './audit-store.ts';
 import { unsealBackup, type BackupInfo, type OpenedBackup } from './backup-file.ts';
 import { Database, StoreError } from './database.ts';
 import { beginNewEpoch } from './store.ts';
@@ -78,6 +79,7 @@ function prepare({ database, info, keyFiles }: OpenedBackup, stateDir: string): 
     );
   }
   beginNewEpoch(database);
+  recordRestore(database, info);
   for (const { name, text } of keyFiles) {
     const path = join(stateDir, name);
     // One that is there may be newer than the backup.
@@ -86,6 +88,21 @@ function prepare({ database, info, keyFiles }: OpenedBackup, stateDir: string): 
     ownLike(stateDir, path);
   }
   return info;
+}
+
+/** The audit log goes back to what it was at the time of the backup; from here on it says so. */
+function recordRestore(database: Database, { madeAtMs, version }: BackupInfo): void {
+  new AuditStore(database).append({
+    atMs: Date.now(),
+    actor: { kind: 'coordinator', name: null },
+    remote: null,
+    action: 'store.restore',
+    target: null,
+    outcome: 'done',
+    reason: null,
+    details: { madeAtMs, version },
+    times: 1,
+  });
 }
 
 /** The old store keeps a name of its own; at no moment is there none. */

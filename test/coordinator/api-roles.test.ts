@@ -107,6 +107,19 @@ describe('the routes', () => {
     expect(documented.sort(byPath)).toEqual([...ROUTES].sort(byPath));
   });
 
+  it.each(ROUTES.filter(({ method }) => method !== 'GET'))(
+    'leave a record of who tried $method $path, and of nothing else',
+    async ({ method, path }) => {
+      mesh.core.audit.flush({ all: true });
+      const before = mesh.core.audit.head.id;
+      (await api.begin(method, path, { headers: headersOf.admin }, bodyFor(method))).resume();
+      const { action } = (API_ROUTES.get(path) as Record<string, { action: string }>)[method]!;
+      expect(mesh.core.audit.after(before, 10)).toMatchObject([
+        { action, actor: { kind: 'api-token', name: 'admin' }, remote: '127.0.0.1' },
+      ]);
+    },
+  );
+
   it('leave a refusal in the audit log', async () => {
     await api.call('PUT', '/v1/spec', headersOf.viewer);
     await api.call('GET', '/v1/spec', headersOf['a revoked token']);

@@ -92,6 +92,15 @@ describe('a restore', () => {
     expect(new Set(epochs).size).toBe(3);
   });
 
+  it('is told of by the audit log, which goes on from where it was', async () => {
+    await makeBackup();
+    const { id, hash } = mesh.store.audit.head();
+    restore();
+    expect(inRestored(({ audit }) => audit.after(id, 10))).toMatchObject([
+      { id: id + 1, previous: hash, action: 'store.restore', outcome: 'done' },
+    ]);
+  });
+
   it('keeps the store that it replaces', async () => {
     await makeBackup();
     restore();
