@@ -453,6 +453,7 @@ export class Agent {
       report: this.#node.report(),
       hostProblems: [
         ...this.#keeper.problems,
+        ...this.#node.problems,
         ...[this.#diskProblem, this.#loopback.problem, this.#links.problem].filter((each) => each !== null),
       ],
       generations: this.#node.generations,

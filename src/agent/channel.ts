@@ -114,7 +114,7 @@ export class ControlChannel {
       socket.on('ping', heard).on('pong', heard);
       socket.on('message', (data, isBinary) => {
         heard();
-        this.#receive(socket, data, isBinary);
+        reason ||= this.#receive(socket, data, isBinary) ?? '';
       });
       socket.on('error', (error) => {
         reason ||= explain(error);
@@ -153,18 +153,24 @@ export class ControlChannel {
     this.#deps.opened();
   }
 
-  #receive(socket: WebSocket, data: RawData, isBinary: boolean): void {
+  /** Returns why the frame is refused, and the channel closed. */
+  #receive(socket: WebSocket, data: RawData, isBinary: boolean): string | undefined {
     // What is still on its way behind a frame that was refused.
     if (socket.readyState !== WebSocket.OPEN) return undefined;
-    if (!isBinary || !Buffer.isBuffer(data)) return socket.close(CLOSE_CODES.badFrame, 'binary frames only');
+    if (!isBinary || !Buffer.isBuffer(data)) {
+      socket.close(CLOSE_CODES.badFrame, 'binary frames only');
+      return 'the coordinator sent text, which is no frame';
+    }
     let frame: CoordinatorFrame;
     try {
       frame = decodeCoordinatorFrame(data);
     } catch (error) {
       this.#deps.logger.warn({ err: error }, 'frame refused');
-      return socket.close(CLOSE_CODES.badFrame, 'frame refused');
+      socket.close(CLOSE_CODES.badFrame, 'frame refused');
+      return `a frame of the coordinator was refused: ${messageOf(error)}`;
     }
     this.#deps.received(frame);
+    return undefined;
   }
 
   #checkAlive(socket: WebSocket, heardMs: number): void {

@@ -29,6 +29,11 @@ const NO_WISHES: PathWishes = { allows: () => false, abandon: new Set(), rekey: 
 /** A link without the time of its path, which is known here only. */
 type UndatedLink = ReturnType<typeof linkReports>[number];
 
+const UNREPORTED_RESOURCES: ReadonlyMap<string, string> = new Map([
+  ['credentials', "this node's key and certificates"],
+  ['crl', 'the list of revoked certificates'],
+]);
+
 /** A report without news is sent this often all the same, for the byte counts. */
 const REPORT_EVERY_MS = 30_000;
 
@@ -81,6 +86,14 @@ export class NodeState {
 
   get generations(): { readonly generation: number | null; readonly applied: number | null } {
     return { generation: this.#deps.keeper.held?.statement.generation ?? null, applied: this.#appliedGeneration };
+  }
+
+  /** What charon refuses that no connection's report can tell, in words. */
+  get problems(): readonly string[] {
+    return (this.#round?.refusals ?? []).flatMap(({ resource, message }) => {
+      const what = UNREPORTED_RESOURCES.get(resource);
+      return what === undefined ? [] : [`charon refuses ${what}: ${message}; it is tried again`];
+    });
   }
 
   /** Which set-ups the paths want, given what charon shows. Mediated children wait for their turn; others need none. */

@@ -111,6 +111,13 @@ describe('a control channel', () => {
     expect(received).toEqual([]);
   });
 
+  it('says of such a frame why it was refused', async () => {
+    const { channel } = run({ random: 1 });
+    (await channelNumber(1)).sendRaw(Uint8Array.of(0xc1));
+    await eventually(() => expect(channel.status).toMatchObject({ state: 'waiting' }));
+    expect(channel.status.problem).toMatch(/^a frame of the coordinator was refused: \[malformed\]/);
+  });
+
   it('takes in nothing that comes behind such a frame', async () => {
     const { received } = run();
     const remote = await channelNumber(1);

@@ -356,6 +356,27 @@ describe('an outcome', () => {
   });
 });
 
+describe('what charon refuses', () => {
+  it('is told in words when no connection can tell it, and not any more when it is taken', () => {
+    const node = new Node();
+    node.receive(mesh);
+    const refusals = ['credentials', 'crl', names.hub].map(
+      (resource) => ({ resource, step: 'load', message: 'no' }) as const,
+    );
+    node.round({ refusals, notLoaded: ['credentials', names.hub] });
+    expect(node.state.problems).toEqual([
+      "charon refuses this node's key and certificates: no; it is tried again",
+      'charon refuses the list of revoked certificates: no; it is tried again',
+    ]);
+    expect(node.state.report().connections.find(({ name }) => name === names.hub)).toMatchObject({
+      status: 'refused',
+      problem: 'no',
+    });
+    node.round();
+    expect(node.state.problems).toEqual([]);
+  });
+});
+
 describe('a report', () => {
   const up = observed({ ikeSas: [ikeSa(names.hub, { childSas: [childSa('edge1--remote')] })] });
   const later = observed({
