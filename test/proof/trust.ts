@@ -4,10 +4,11 @@ import { tableOf } from '../bench/table.ts';
 import { messageOf } from '../../src/errors.ts';
 import { stateFileFaults } from './disk-rows.ts';
 import type { Proof, ProofRow } from './proof.ts';
+import { stateStreams } from './stream-rows.ts';
 
 /** The program behind `scripts/proof-trust`, which has the help. */
 
-const PROOFS: readonly Proof[] = [stateFileFaults];
+const PROOFS: readonly Proof[] = [stateFileFaults, stateStreams];
 
 let interrupted: string | undefined;
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
