@@ -1,6 +1,7 @@
 import { createPrivateKey, randomBytes, X509Certificate } from 'node:crypto';
 import { pause, type Clock } from '../clock.ts';
 import { messageOf } from '../errors.ts';
+import { certificatesIn } from '../identity/operator-ca.ts';
 import { renew } from '../identity/renew.ts';
 import type { Logger } from '../log.ts';
 import type { Ledger } from '../reconcile/ledger.ts';
@@ -471,10 +472,11 @@ export class Agent {
   }
 }
 
-function credentialsOf({ ike, ca }: NodeIdentity): CharonCredentials {
+function credentialsOf({ ike, ca, chain = '' }: NodeIdentity): CharonCredentials {
   return charonCredentials({
     privateKey: createPrivateKey(ike.key).export({ type: 'pkcs8', format: 'der' }),
     own: new X509Certificate(ike.certificate).raw,
     ca: new X509Certificate(ca).raw,
+    chain: certificatesIn(chain).map((pem) => new X509Certificate(pem).raw),
   });
 }

@@ -12,6 +12,8 @@ export interface CharonCredentials {
   readonly own: Uint8Array;
   /** The mesh CA. */
   readonly ca: Uint8Array;
+  /** The CAs above it, up to the root: charon believes in a CA only when it sees where its chain begins. */
+  readonly chain?: readonly Uint8Array[];
   /** PKCS#8. Goes to charon and nowhere else. */
   readonly privateKey: Uint8Array;
   /** The list of revoked certificates; absent while there is none. */
@@ -23,7 +25,8 @@ export interface CharonCredentials {
 /** `digest` is a hash over the three, so that a new key, certificate or CA is loaded. */
 export function charonCredentials(parts: Omit<CharonCredentials, 'digest' | 'crl'>): CharonCredentials {
   const hash = createHash('sha256');
-  for (const part of [parts.privateKey, parts.own, parts.ca]) hash.update(createHash('sha256').update(part).digest());
+  for (const part of [parts.privateKey, parts.own, parts.ca, ...(parts.chain ?? [])])
+    hash.update(createHash('sha256').update(part).digest());
   return { ...parts, digest: hash.digest('hex') };
 }
 
@@ -107,8 +110,8 @@ export class ViciCharon implements Charon {
 
   /** The key last: until charon has it, it goes on using the former certificate, whose key is still there. */
   async #loadCredentials(signal: AbortSignal): Promise<string> {
-    const { own, ca, privateKey } = this.#credentials();
-    await this.#ask('load-cert', { type: 'X509', flag: 'CA', data: ca }, signal);
+    const { own, ca, chain = [], privateKey } = this.#credentials();
+    for (const data of [ca, ...chain]) await this.#ask('load-cert', { type: 'X509', flag: 'CA', data }, signal);
     await this.#ask('load-cert', { type: 'X509', flag: 'NONE', data: own }, signal);
     const { id } = await refusable(this.#deps.session.call('load-key', { type: 'any', data: privateKey }, { signal }));
     return id;

@@ -38,7 +38,7 @@ export async function enrolNode(
       signal,
       timeoutMs: TIMEOUT_MS,
     });
-    const { node, mesh, ca, channelCertificate, ikeCertificate, signingKeys } = reply;
+    const { node, mesh, ca, chain, channelCertificate, ikeCertificate, signingKeys } = reply;
     const former = stored.trust.readEither(
       (trust) => trust,
       () => undefined,
@@ -49,6 +49,7 @@ export async function enrolNode(
       mesh,
       coordinatorUrl: new URL(request.coordinator).origin,
       ca,
+      ...(chain !== undefined && { chain }),
       channel: { key: keys.channelKey, certificate: channelCertificate },
       ike: { key: keys.ikeKey, certificate: ikeCertificate },
     };

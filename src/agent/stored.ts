@@ -16,6 +16,8 @@ const identitySchema = z.strictObject({
   coordinatorUrl: z.string(),
   /** PEM. */
   ca: z.string(),
+  /** The CAs above it, up to the root; absent when it is a root. */
+  chain: z.string().exactOptional(),
   channel: heldCertificateSchema,
   ike: heldCertificateSchema,
 });

@@ -125,8 +125,8 @@ export class Admission {
   }
 
   #reply({ name, channelCertificate, ikeCertificate }: Certificates & Pick<NodeRecord, 'name'>): Enrolment['reply'] {
-    const { mesh, certificatePem: ca } = this.#ca;
-    return { node: name, mesh, ca, channelCertificate, ikeCertificate };
+    const { mesh, certificatePem: ca, chainPem: chain } = this.#ca;
+    return { node: name, mesh, ca, ...(chain !== undefined && { chain }), channelCertificate, ikeCertificate };
   }
 }
 

@@ -24,13 +24,16 @@ type Knowledge = Pick<ChannelHost, 'nodeOfChannelKey' | 'revokedNodeOf'>;
  * Decides on a control channel by the client certificate: issued by the mesh's CA and valid now (401), and with a key that
  * belongs to a node (403) and was not revoked (410). The names in the certificate do not count, so a node that was
  * enrolled again is not confused with its old self; nor do its bytes, of which the signature can be written in more than
- * one way.
+ * one way. `issuer`: the mesh's CA, when TLS has also to trust the root above it.
  */
-export function admit(socket: TLSSocket, host: Knowledge): Admission {
+export function admit(socket: TLSSocket, host: Knowledge, issuer?: X509Certificate): Admission {
   const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined) return { ok: false, status: 401, reason: 'no client certificate' };
   // A resumed session would carry an old verdict; there are none, see tls-options.ts.
   if (!socket.authorized || socket.isSessionReused()) return refused(socket);
+  if (issuer !== undefined && !isIssuedBy(certificate, issuer)) {
+    return { ok: false, status: 401, reason: 'client certificate of another CA of the same root' };
+  }
   return admitKeyOf(certificate, host);
 }
 
@@ -39,12 +42,20 @@ export function admit(socket: TLSSocket, host: Knowledge): Admission {
  * tells the last one only, so behind "expired" may be another CA, another usage or a wrong signature. Therefore an expired
  * certificate counts only if it is one that this node was given.
  */
-export function admitRenewal(socket: TLSSocket, host: Knowledge & Pick<ChannelHost, 'mayRenewExpired'>): Admission {
+export function admitRenewal(
+  socket: TLSSocket,
+  host: Knowledge & Pick<ChannelHost, 'mayRenewExpired'>,
+  issuer?: X509Certificate,
+): Admission {
   const certificate = socket.getPeerX509Certificate();
   const hasExpired = String(socket.authorizationError) === 'CERT_HAS_EXPIRED';
-  if (certificate === undefined || socket.isSessionReused() || !hasExpired) return admit(socket, host);
+  if (certificate === undefined || socket.isSessionReused() || !hasExpired) return admit(socket, host, issuer);
   const admission = admitKeyOf(certificate, host);
   return !admission.ok || host.mayRenewExpired(admission.node, certificate) ? admission : refused(socket);
+}
+
+function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 }
 
 function refused({ authorizationError }: TLSSocket): Admission {

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { createServer, type Server } from 'node:https';
@@ -52,6 +53,8 @@ class TlsPort implements ChannelServer {
   readonly #refusals: RefusalLog;
   readonly #limits: ChannelLimits;
   readonly #server: Server;
+  /** The mesh's CA, when it is not the root of its chain. */
+  readonly #issuer: X509Certificate | undefined;
   readonly #enrolments: EnrolEndpoint;
   readonly #webSockets = new WebSocketServer({
     noServer: true,
@@ -68,11 +71,13 @@ class TlsPort implements ChannelServer {
     this.#logger = options.logger;
     this.#refusals = new RefusalLog(options.logger);
     this.#limits = { ...CHANNEL_LIMITS, ...options.limits };
+    this.#issuer = options.chain === undefined ? undefined : new X509Certificate(options.ca);
     this.#enrolments = new EnrolEndpoint({
       host,
       logger: this.#logger,
       refusals: this.#refusals,
       limits: this.#limits,
+      issuer: this.#issuer,
     });
     this.#server = createServer({
       ...tlsOptions(options),
@@ -109,7 +114,7 @@ class TlsPort implements ChannelServer {
     if (request.url !== '/v1/channel') return refuseUpgrade(socket, 404);
     if (!(socket instanceof TLSSocket)) return refuseUpgrade(socket, 401);
     const remote = remoteOf(request);
-    const admission = admit(socket, this.#host);
+    const admission = admit(socket, this.#host, this.#issuer);
     if (!admission.ok) {
       const { reason, node: revoked } = admission;
       this.#refusals.note(revoked ?? reason, { remote, reason, node: revoked }, 'control channel refused');

@@ -36,6 +36,14 @@ const configSchema = z.strictObject({
    * it the coordinator makes a key of its own.
    */
   signingKey: absolutePathSchema.exactOptional(),
+  /** A CA of the operator's instead of one that the coordinator makes; all PEM, `chain` only when it is not a root. */
+  ca: z
+    .strictObject({
+      certificate: absolutePathSchema,
+      key: absolutePathSchema,
+      chain: absolutePathSchema.exactOptional(),
+    })
+    .exactOptional(),
   apiSocket: ownSocketPathSchema.default(COORDINATOR_SOCKET_DEFAULT),
   logLevel: z.enum(LOG_LEVELS).default('info'),
   certificates: certificatePolicySchema.prefault({}),

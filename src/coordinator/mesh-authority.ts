@@ -1,10 +1,13 @@
 import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
+import { statSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { issueServerCertificate } from '../identity/certificates.ts';
 import { generatePrivateKey } from '../identity/keys.ts';
 import { caDn, createMeshCa, type MeshCa } from '../identity/mesh-ca.ts';
 import { formatDn } from '../identity/names.ts';
+import { checkOperatorCa } from '../identity/operator-ca.ts';
+import { messageOf } from '../errors.ts';
 import { readIfThere, writeDurably } from '../durable-file.ts';
 import type { TlsIdentity } from './tls-options.ts';
 
@@ -20,12 +23,30 @@ export interface AuthorityOptions {
   readonly subject: string;
   /** Wall-clock time, ms since the epoch. */
   readonly nowMs: number;
+  /** The operator's own CA. */
+  readonly ca?: CaFiles;
 }
 
-/** The mesh's CA from `ca.key` and `ca.crt`; both are made when neither is there. Throws an AuthorityError. */
-export async function loadMeshCa({ stateDir, mesh, subject, nowMs }: AuthorityOptions): Promise<MeshCa> {
+/** Paths of PEM files. */
+export interface CaFiles {
+  readonly certificate: string;
+  readonly key: string;
+  /** The CAs above it, each followed by its issuer. */
+  readonly chain?: string;
+}
+
+/**
+ * The mesh's CA: the operator's, or the one in `ca.key` and `ca.crt`; both are made when neither is there. Throws an
+ * AuthorityError.
+ */
+export async function loadMeshCa({ stateDir, mesh, subject, nowMs, ca: files }: AuthorityOptions): Promise<MeshCa> {
   const keyPath = join(stateDir, 'ca.key');
   const certificatePath = join(stateDir, 'ca.crt');
+  if (files !== undefined) {
+    if (readIfThere(keyPath) === undefined) return loadOperatorCa(files, { mesh, subject, nowMs });
+    const message = `${keyPath}: this mesh has a CA already; with another one its nodes would be locked out. Remove ca in the configuration, or for a new mesh the state directory`;
+    throw new AuthorityError(message);
+  }
   const [privateKeyPem, certificatePem] = [readIfThere(keyPath), readIfThere(certificatePath)];
   if (privateKeyPem !== undefined && certificatePem !== undefined) {
     checkCa(certificatePath, { mesh, subject, privateKeyPem, certificatePem });
@@ -40,6 +61,28 @@ export async function loadMeshCa({ stateDir, mesh, subject, nowMs }: AuthorityOp
   writeDurably(keyPath, ca.privateKeyPem, 0o600);
   writeDurably(certificatePath, ca.certificatePem, 0o644);
   return ca;
+}
+
+function loadOperatorCa(
+  files: CaFiles,
+  { mesh, subject, nowMs }: Pick<AuthorityOptions, 'mesh' | 'subject' | 'nowMs'>,
+): MeshCa {
+  const [certificatePem, privateKeyPem] = [fileText(files.certificate), fileText(files.key)];
+  const chainPem = files.chain === undefined ? '' : fileText(files.chain);
+  if ((statSync(files.key).mode & 0o007) !== 0) {
+    throw new AuthorityError(`${files.key}: everybody can read the CA's key: chmod o= it`);
+  }
+  try {
+    return checkOperatorCa({ mesh, subject, certificatePem, privateKeyPem, chainPem }, nowMs);
+  } catch (cause) {
+    throw new AuthorityError(`${files.certificate}: ${messageOf(cause)}`, { cause });
+  }
+}
+
+function fileText(path: string): string {
+  const text = readIfThere(path);
+  if (text === undefined) throw new AuthorityError(`${path}: there is no such file`);
+  return text;
 }
 
 function checkCa(path: string, ca: MeshCa): void {
@@ -74,7 +117,9 @@ export async function loadServerIdentity(
     writeDurably(keyPath, key, 0o600);
     writeDurably(certificatePath, certificate, 0o644);
   }
-  return { key, certificateChain: certificate + ca.certificatePem, ca: ca.certificatePem };
+  const { certificatePem, chainPem: chain } = ca;
+  const certificateChain = certificate + certificatePem;
+  return { key, certificateChain, ca: certificatePem, ...(chain !== undefined && { chain }) };
 }
 
 interface ServerPair {

@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { TLSSocket } from 'node:tls';
 import { renewalRequestSchema } from '../identity/renewal.ts';
@@ -21,17 +22,19 @@ export interface RenewalEndpointDeps {
   readonly host: Pick<ChannelHost, 'nodeOfChannelKey' | 'revokedNodeOf' | 'mayRenewExpired' | 'renew' | 'refused'>;
   readonly refusals: RefusalLog;
   readonly logger: Logger;
+  /** See {@link admitRenewal}. */
+  readonly issuer: X509Certificate | undefined;
 }
 
 /** `POST /v1/renew`: who asks is told by the client certificate alone. */
 export async function answerRenewal(
-  { host, logger, refusals }: RenewalEndpointDeps,
+  { host, logger, refusals, issuer }: RenewalEndpointDeps,
   request: IncomingMessage,
   body: unknown,
 ): Promise<HttpAnswer> {
   const remote = remoteOf(request);
   if (!(request.socket instanceof TLSSocket)) return failure(401, 'certificate-refused', 'no client certificate');
-  const admission = admitRenewal(request.socket, host);
+  const admission = admitRenewal(request.socket, host, issuer);
   if (!admission.ok) {
     const { status, reason, node: revoked } = admission;
     refusals.note(`renewal ${revoked ?? status}`, { remote, reason, node: revoked }, 'renewal refused');

@@ -52,7 +52,13 @@ async function runWithStore(
   signal: AbortSignal,
 ): Promise<void> {
   const { stateDir, mesh, subject, advertise, listen } = config;
-  const ca = await loadMeshCa({ stateDir, mesh, subject, nowMs: clock.nowMs() });
+  const ca = await loadMeshCa({
+    stateDir,
+    mesh,
+    subject,
+    nowMs: clock.nowMs(),
+    ...(config.ca !== undefined && { ca: config.ca }),
+  });
   const loadIdentity = (): Promise<TlsIdentity> => loadServerIdentity(stateDir, ca, advertise, clock.nowMs());
   const identity = await loadIdentity();
   const coordinator = new Coordinator({

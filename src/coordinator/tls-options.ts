@@ -8,14 +8,18 @@ export interface TlsIdentity {
   readonly certificateChain: string;
   /** PEM: the CA that node certificates must be of; no other is trusted. */
   readonly ca: string;
+  /** PEM: the CAs above it, up to the root; absent when it is a root. */
+  readonly chain?: string;
 }
 
 /** TLS 1.3 only, and a client certificate for those who have one: a node that enrols has none yet. */
-export function tlsOptions({ key, certificateChain, ca }: TlsIdentity): ServerOptions {
+export function tlsOptions({ key, certificateChain, ca, chain }: TlsIdentity): ServerOptions {
   return {
     key,
     cert: certificateChain,
-    ca,
+    // A server of Node 20 cannot trust an intermediate by itself (`allowPartialTrustChain` is for clients only). That a
+    // certificate is the mesh CA's own, and no other's of the same root, is looked at by admission.
+    ca: chain === undefined ? ca : [ca, chain],
     minVersion: 'TLSv1.3',
     requestCert: true,
     // The handshake goes on without a valid certificate; admission looks at the verdict before any channel opens.

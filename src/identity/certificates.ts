@@ -1,9 +1,9 @@
 import { X509Certificate, type KeyObject } from 'node:crypto';
 import { isIP } from 'node:net';
 import { IdentityError } from './identity-error.ts';
-import { caDn, type MeshCa } from './mesh-ca.ts';
+import type { MeshCa } from './mesh-ca.ts';
 import { meshDn, nodeDn, tunnelIdentity, type Rdn } from './names.ts';
-import { signCertificate } from './sign.ts';
+import { signCertificate, type Issuer } from './sign.ts';
 import {
   BasicConstraintsExtension,
   ExtendedKeyUsage,
@@ -11,6 +11,8 @@ import {
   KeyUsageFlags,
   KeyUsagesExtension,
   SubjectAlternativeNameExtension,
+  SubjectKeyIdentifierExtension,
+  X509Certificate as X509Reader,
   type JsonGeneralNames,
 } from './x509.ts';
 
@@ -86,7 +88,7 @@ function issue(
   return signCertificate(
     {
       subject,
-      issuer: caDn(ca),
+      issuer: issuerOf(ca),
       publicKey,
       nowMs,
       notAfterMs: Math.min(nowMs + validityDays * DAY_MS, caEndMs),
@@ -99,6 +101,13 @@ function issue(
     },
     ca.privateKeyPem,
   );
+}
+
+/** Name and key identifier are taken from the CA's certificate as they are: in an operator's PKI they can be any. */
+function issuerOf(ca: MeshCa): Issuer {
+  const certificate = new X509Reader(ca.certificatePem);
+  const keyIdentifier = certificate.getExtension(SubjectKeyIdentifierExtension)?.keyId;
+  return { name: certificate.subjectName, ...(keyIdentifier !== undefined && { keyIdentifier }) };
 }
 
 function hostAlternativeName(host: string): JsonGeneralNames[number] {

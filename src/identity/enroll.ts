@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto';
 import {
   checkIssued,
   parseCoordinatorUrl,
@@ -10,6 +11,7 @@ import {
 import { verifyCsr } from './csr.ts';
 import { enrolmentReplySchema, type EnrolmentReply, type EnrolmentRequest } from './enrolment.ts';
 import { IdentityError } from './identity-error.ts';
+import { certificatesIn } from './operator-ca.ts';
 import { connectPinned } from './pinned-tls.ts';
 import { spkiSha256 } from './spki.ts';
 import { parseToken } from './token.ts';
@@ -62,11 +64,12 @@ function readReply(answer: Answer, caPin: string, keys: ExpectedKeys): Enrolment
   const parsed = enrolmentReplySchema.safeParse(answer.json);
   if (!parsed.success)
     throw new IdentityError('bad-reply', 'the reply is not one to an enrolment', { cause: parsed.error });
-  const { ca, channelCertificate, ikeCertificate } = parsed.data;
+  const { ca, chain = '', channelCertificate, ikeCertificate } = parsed.data;
   const issuer = readCertificate(ca);
   if (spkiSha256(issuer.publicKey) !== caPin) {
     throw new IdentityError('wrong-ca', 'the reply brings another CA than the one that the token names');
   }
+  checkChain(issuer, chain);
   checkIssued(readCertificate(channelCertificate), issuer, keys.channel);
   checkIssued(readCertificate(ikeCertificate), issuer, keys.ike);
   return parsed.data;
@@ -80,4 +83,15 @@ function refusalOf(answer: Answer): IdentityError {
   return code.startsWith('token-')
     ? new IdentityError('token-refused', `${message}; ask for a new token for this node`)
     : new IdentityError('enrolment-refused', message);
+}
+
+/** charon will be told to trust them: they have to be what is above the CA, and nothing else. */
+function checkChain(ca: X509Certificate, chain: string): void {
+  let below = ca;
+  for (const above of certificatesIn(chain).map(readCertificate)) {
+    if (!below.checkIssued(above) || !below.verify(above.publicKey)) {
+      throw new IdentityError('bad-reply', "the reply brings a chain that does not begin with the mesh's CA");
+    }
+    below = above;
+  }
 }

@@ -21,6 +21,8 @@ export const enrolmentReplySchema = z.object({
   mesh: z.string().max(63),
   /** PEM of the mesh CA; the caller compares its public key with the token's pin before it trusts any of this. */
   ca: pem,
+  /** PEM of the CAs above it, up to the root; absent when it is a root. */
+  chain: pem.exactOptional(),
   channelCertificate: pem,
   ikeCertificate: pem,
   /** Ed25519 public keys (32 bytes in base64url) that sign this mesh's desired states, the newest first. */

@@ -6,6 +6,8 @@ export type IdentityErrorCode =
   | 'bad-csr'
   /** A list of revoked certificates that cannot be read, or that the mesh's CA has not signed. */
   | 'bad-crl'
+  /** A CA of the operator's that cannot be a mesh's. */
+  | 'bad-ca'
   | 'bad-token'
   /** The coordinator's URL cannot be used. */
   | 'bad-url'

@@ -1,7 +1,7 @@
 import { X509Certificate, createPrivateKey, createPublicKey } from 'node:crypto';
 import { generatePrivateKey } from './keys.ts';
 import { meshDn, type Rdn } from './names.ts';
-import { signCertificate } from './sign.ts';
+import { encodableDn, signCertificate } from './sign.ts';
 import { spkiSha256 } from './spki.ts';
 import { BasicConstraintsExtension, KeyUsageFlags, KeyUsagesExtension } from './x509.ts';
 
@@ -14,6 +14,8 @@ export interface MeshCa {
   readonly certificatePem: string;
   /** PKCS#8. */
   readonly privateKeyPem: string;
+  /** PEM: the CAs above it, up to the root. Absent when it is a root, as the mesh's own is. */
+  readonly chainPem?: string;
 }
 
 const DAY_MS = 86_400_000;
@@ -36,7 +38,7 @@ export async function createMeshCa({ mesh, subject, nowMs }: MeshCaOptions): Pro
   const certificatePem = await signCertificate(
     {
       subject: name,
-      issuer: name,
+      issuer: { name: encodableDn(name) },
       publicKey: createPublicKey(createPrivateKey(privateKeyPem)),
       nowMs,
       notAfterMs: nowMs + CA_VALIDITY_DAYS * DAY_MS,
@@ -50,7 +52,7 @@ export async function createMeshCa({ mesh, subject, nowMs }: MeshCaOptions): Pro
   return { mesh, subject, certificatePem, privateKeyPem };
 }
 
-/** The CA's own name, issuer of all certificates of the mesh. */
+/** The name of a mesh's own CA. */
 export function caDn({ mesh, subject }: Pick<MeshCa, 'mesh' | 'subject'>): readonly Rdn[] {
   return meshDn(subject, mesh, 'CA');
 }

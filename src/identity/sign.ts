@@ -16,10 +16,16 @@ import {
  */
 export const CLOCK_SKEW_MS = 3_600_000;
 
+/** Who signs. `keyIdentifier`, hex: as its certificate has it; the usual hash of its key by default. */
+export interface Issuer {
+  readonly name: Name;
+  readonly keyIdentifier?: string;
+}
+
 /** What a certificate says, but for its serial number (random), its key identifiers and the signature. */
 export interface CertificateContent {
   readonly subject: readonly Rdn[];
-  readonly issuer: readonly Rdn[];
+  readonly issuer: Issuer;
   readonly publicKey: KeyObject;
   /** Time of issue, ms since the epoch; validity begins {@link CLOCK_SKEW_MS} before. */
   readonly nowMs: number;
@@ -34,7 +40,7 @@ export async function signCertificate(content: CertificateContent, issuerKeyPem:
   const publicKey = new PublicKey(content.publicKey.export({ type: 'spki', format: 'der' }));
   const certificate = await X509CertificateGenerator.create({
     subject: encodableDn(content.subject),
-    issuer: encodableDn(content.issuer),
+    issuer: content.issuer.name,
     publicKey,
     signingKey: issuer.privateKey,
     signingAlgorithm: issuer.algorithm,
@@ -43,13 +49,15 @@ export async function signCertificate(content: CertificateContent, issuerKeyPem:
     extensions: [
       ...content.extensions,
       await SubjectKeyIdentifierExtension.create(publicKey),
-      await AuthorityKeyIdentifierExtension.create(issuer.publicKey),
+      content.issuer.keyIdentifier === undefined
+        ? await AuthorityKeyIdentifierExtension.create(issuer.publicKey)
+        : new AuthorityKeyIdentifierExtension(content.issuer.keyIdentifier),
     ],
   });
   return `${certificate.toString('pem')}\n`;
 }
 
 /** One RDN each, in the order given, as PrintableString: the encoding that strongSwan gives the same text. */
-function encodableDn(dn: readonly Rdn[]): Name {
+export function encodableDn(dn: readonly Rdn[]): Name {
   return new Name(dn.map(({ type, value }) => ({ [type]: [{ printableString: value }] })));
 }

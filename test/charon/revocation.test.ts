@@ -6,11 +6,13 @@ import { issueIkeCertificate } from '../../src/identity/certificates.ts';
 import { issueCrl, type CrlContent } from '../../src/identity/crl.ts';
 import { generatePrivateKey } from '../../src/identity/keys.ts';
 import type { MeshCa } from '../../src/identity/mesh-ca.ts';
+import { certificatesIn, checkOperatorCa } from '../../src/identity/operator-ca.ts';
 import { tunnelIdentity } from '../../src/identity/names.ts';
 import { connectionNameSchema, nodeNameSchema, type Connection } from '../../src/ike/connection.ts';
 import { loadConnRequest } from '../../src/ike/sections.ts';
 import { ViciClient, type ViciSession } from '../../src/vici/index.ts';
 import { MESH, meshCa, publicKeyOf } from '../identity/mesh.ts';
+import { authority, handedOver } from '../identity/operator-pki.ts';
 import { child, spoke } from '../reconcile/builders.ts';
 import { canRunCharon } from './charon-daemon.ts';
 import { CharonPair, LEFT, RIGHT } from './charon-pair.ts';
@@ -41,7 +43,9 @@ const derOf = (pem: string): Uint8Array => new X509Certificate(pem).raw;
 async function equip(session: ViciSession, ca: MeshCa, node: string, connection: Connection): Promise<string> {
   const key = await generatePrivateKey('ecdsa-p256');
   const own = await issueIkeCertificate(ca, { node, publicKey: publicKeyOf(key), nowMs: Date.now() });
-  await session.call('load-cert', { type: 'X509', flag: 'CA', data: derOf(ca.certificatePem) });
+  for (const pem of [ca.certificatePem, ...certificatesIn(ca.chainPem ?? '')]) {
+    await session.call('load-cert', { type: 'X509', flag: 'CA', data: derOf(pem) });
+  }
   await session.call('load-cert', { type: 'X509', flag: 'NONE', data: derOf(own) });
   const data = createPrivateKey(key).export({ type: 'pkcs8', format: 'der' });
   await session.call('load-key', { type: 'any', data });
@@ -49,9 +53,16 @@ async function equip(session: ViciSession, ca: MeshCa, node: string, connection:
   return new X509Certificate(own).serialNumber;
 }
 
-describe.runIf(canRunCharon).each(['5.9', '6.0'] as const)('the CRL in strongSwan %s', (strongswan) => {
+describe.runIf(canRunCharon).each([
+  ['5.9', 'the mesh’s own CA'],
+  ['6.0', 'the mesh’s own CA'],
+  ['5.9', 'an intermediate of the operator’s PKI'],
+  ['6.0', 'an intermediate of the operator’s PKI'],
+] as const)('the CRL in strongSwan %s, of %s', (strongswan, kind) => {
   const clients: ViciClient[] = [];
   let ca: MeshCa;
+  /** Not the mesh's; in the operator's PKI it has the same root. */
+  let other: MeshCa;
   let pair: CharonPair;
   let edge: ViciSession;
   let hub: ViciSession;
@@ -64,7 +75,11 @@ describe.runIf(canRunCharon).each(['5.9', '6.0'] as const)('the CRL in strongSwa
   };
 
   beforeAll(async () => {
-    ca = await meshCa();
+    const root = await authority({ name: 'Root' });
+    const made = async (name: string): Promise<MeshCa> =>
+      checkOperatorCa(handedOver(await authority({ name, issuer: root }), root), Date.now());
+    ca = kind === 'the mesh’s own CA' ? await meshCa() : await made('VPN CA');
+    other = kind === 'the mesh’s own CA' ? await meshCa() : await made('Web CA');
     pair = await CharonPair.start({ strongswan });
     [edge, hub] = await Promise.all([sessionOf(pair.left.socketPath), sessionOf(pair.right.socketPath)]);
     serial = await equip(edge, ca, 'edge1', toHub);
@@ -131,6 +146,19 @@ describe.runIf(canRunCharon).each(['5.9', '6.0'] as const)('the CRL in strongSwa
   it('is replaced by a newer one', async () => {
     await load(14, '4711');
     expect(await isLetIn()).toBe(true);
+  });
+
+  it('is not all that counts: a certificate of another CA is refused, also of one with the same root', async () => {
+    await edge.call('clear-creds');
+    await equip(edge, other, 'edge1', toHub);
+    for (const pem of [ca, other].map(({ certificatePem }) => certificatePem)) {
+      for (const session of [edge, hub]) {
+        await session.call('load-cert', { type: 'X509', flag: 'CA', data: derOf(pem) });
+      }
+    }
+    await edge.call('load-conn', loadConnRequest(toHub, derOf(ca.certificatePem)));
+    expect(await isLetIn()).toBe(false);
+    expect(await pair.right.readLog()).toMatch(/peer not authenticated by CA|no trusted .* found for 'edge1/);
   });
 
   it('is never asked for on the network', async () => {

@@ -110,6 +110,7 @@ export async function openTestServer(
       key,
       certificateChain: certificate + ca.certificatePem,
       ca: ca.certificatePem,
+      ...(ca.chainPem !== undefined && { chain: ca.chainPem }),
       logger: createLogger('test', 'silent'),
       limits,
     },

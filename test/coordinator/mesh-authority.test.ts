@@ -1,10 +1,11 @@
 import { X509Certificate } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { AuthorityError, loadMeshCa, loadServerIdentity } from '../../src/coordinator/mesh-authority.ts';
+import { AuthorityError, loadMeshCa, loadServerIdentity, type CaFiles } from '../../src/coordinator/mesh-authority.ts';
 import type { MeshCa } from '../../src/identity/mesh-ca.ts';
+import { authority } from '../identity/operator-pki.ts';
 
 const DAY_MS = 86_400_000;
 const NOW = Date.UTC(2030, 0, 1);
@@ -75,5 +76,48 @@ describe('the server certificate', () => {
     const first = await serial(HOSTS, NOW);
     rmSync(join(stateDir, 'server.key'));
     expect(await serial(HOSTS, NOW)).not.toBe(first);
+  });
+});
+
+describe('the operator’s CA', () => {
+  async function files(): Promise<CaFiles> {
+    const root = await authority({ name: 'Root', nowMs: NOW });
+    const middle = await authority({ name: 'VPN CA', issuer: root, nowMs: NOW });
+    const written = (name: string, text: string, mode = 0o640): string => {
+      const path = join(stateDir, name);
+      writeFileSync(path, text, { mode });
+      return path;
+    };
+    return {
+      certificate: written('mesh-ca.pem', middle.certificate),
+      key: written('mesh-ca.key', middle.key),
+      chain: written('root.pem', root.certificate),
+    };
+  }
+  const loadFrom = (ca: CaFiles): Promise<MeshCa> =>
+    loadMeshCa({ stateDir, mesh: 'seed', subject: 'C=CN, O=Local Cluster', nowMs: NOW, ca });
+
+  it('is read from its files, and none is made', async () => {
+    const ca = await loadFrom(await files());
+    expect(ca).toMatchObject({ mesh: 'seed', chainPem: expect.stringContaining('BEGIN CERTIFICATE') as string });
+    expect(existsSync(join(stateDir, 'ca.key'))).toBe(false);
+    const { certificateChain } = await loadServerIdentity(stateDir, ca, HOSTS, NOW);
+    expect(certificateChain).toContain(ca.certificatePem.trim());
+  });
+
+  it('does not take the place of one that nodes have enrolled with', async () => {
+    const ca = await files();
+    await load();
+    await expect(loadFrom(ca)).rejects.toThrow(/this mesh has a CA already/);
+  });
+
+  it('is refused with the file’s name when it is missing, open to everybody, or cannot be used', async () => {
+    const ca = await files();
+    await expect(loadFrom({ ...ca, key: '/nowhere/ca.key' })).rejects.toThrow('/nowhere/ca.key: there is no such file');
+    chmodSync(ca.key, 0o644);
+    await expect(loadFrom(ca)).rejects.toThrow(`${ca.key}: everybody can read the CA's key`);
+    chmodSync(ca.key, 0o640);
+    const { chain: _left, ...withoutChain } = ca;
+    await expect(loadFrom(withoutChain)).rejects.toThrow(/mesh-ca\.pem: .*is no root/);
   });
 });
