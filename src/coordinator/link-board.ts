@@ -3,6 +3,7 @@ import type { LinkId, NodeName } from '../ike/connection.ts';
 import {
   firstLinkState,
   hintFor,
+  makeSameHints,
   nextLinkState,
   type FactsOf,
   type LinkState,
@@ -58,20 +59,8 @@ export class LinkBoard {
     const before = this.#stateOf(link);
     const now = nextLinkState(link, before, this.#facts);
     this.#states.set(link.id, now);
-    return !isSame(now, before);
+    return !makeSameHints(now, before);
   }
-}
-
-/** Whether all hints made of the two would be the same. */
-function isSame(a: LinkState, b: LinkState): boolean {
-  return (
-    a.mediator === b.mediator &&
-    a.election.initiator === b.election.initiator &&
-    a.ends.every((end, index) => {
-      const other = b.ends[index];
-      return end.online === other?.online && end.registered === other.registered && end.nat === other.nat;
-    })
-  );
 }
 
 function grouped(

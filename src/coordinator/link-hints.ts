@@ -78,8 +78,14 @@ export function firstElection(link: MediatedLink): Election {
  * stuck pair; and to an end that has lost its tunnel while its peer still holds on to the dead one, because that peer has
  * nothing to set up. Only while both are registered.
  */
-export function nextElection(link: MediatedLink, election: Election, facts: FactsOf, registered: boolean): Election {
-  const deserted = registered ? desertedEnd(link, facts) : undefined;
+function nextElection(
+  link: MediatedLink,
+  election: Election,
+  facts: FactsOf,
+  { mediator, ends }: Omit<LinkState, 'election'>,
+): Election {
+  const registered = mediator !== undefined;
+  const deserted = registered ? desertedEnd(link, ends) : undefined;
   if (deserted !== undefined && deserted !== election.initiator) {
     return { initiator: deserted, failures: failuresOf(link, facts(deserted)) };
   }
@@ -93,12 +99,16 @@ export function nextElection(link: MediatedLink, election: Election, facts: Fact
   return { initiator, failures: failuresOf(link, facts(initiator)) };
 }
 
-/** The end without a direct tunnel whose peer shows one; undefined when the two agree. */
-function desertedEnd(link: MediatedLink, facts: FactsOf): NodeName | undefined {
-  const isDirect = (end: LinkEnd): boolean | undefined => facts(end.node)?.direct?.has(link.id);
-  const [first, second] = link.ends;
-  if (isDirect(first) === false && isDirect(second) === true) return first.node;
-  return isDirect(first) === true && isDirect(second) === false ? second.node : undefined;
+/** The end that shows no direct tunnel, knowing that its peer has one; undefined when the two agree. */
+function desertedEnd(link: MediatedLink, [first, second]: LinkState['ends']): NodeName | undefined {
+  const isDeserted = (end: EndState, peer: EndState): boolean =>
+    end.facts?.direct?.has(link.id) === false && isDirect(link, peer.facts) && end.facts !== end.factsBefore;
+  if (isDeserted(first, second)) return link.ends[0].node;
+  return isDeserted(second, first) ? link.ends[1].node : undefined;
+}
+
+function isDirect(link: MediatedLink, facts: NodeFacts | undefined): boolean {
+  return facts?.direct?.has(link.id) === true;
 }
 
 function failuresOf(link: MediatedLink, facts: NodeFacts | undefined): number | undefined {
@@ -110,18 +120,20 @@ export function hintFor(node: NodeName, link: MediatedLink, { mediator, election
   return {
     link: link.id,
     mediator: mediator ?? null,
-    peerOnline: peer.online,
+    peerOnline: peer.facts !== undefined,
     peerRegistered: peer.registered,
-    peerNat: peer.nat,
+    peerNat: natOf(peer),
     initiate: election.initiator === node,
   };
 }
 
 /** What counts of one end of a link for the other. */
 interface EndState {
-  readonly online: boolean;
+  /** Undefined while it is offline. */
+  readonly facts: NodeFacts | undefined;
   readonly registered: boolean;
-  readonly nat: NodeReport['nat'];
+  /** What was known of this end when its peer first showed the direct tunnel: it may have it by now as well. */
+  readonly factsBefore: NodeFacts | undefined;
 }
 
 /** All that hints are made of. */
@@ -133,20 +145,40 @@ export interface LinkState {
 }
 
 export function firstLinkState(link: MediatedLink): LinkState {
-  const unseen: EndState = { online: false, registered: false, nat: 'unknown' };
+  const unseen: EndState = { facts: undefined, registered: false, factsBefore: undefined };
   return { mediator: undefined, election: firstElection(link), ends: [unseen, unseen] };
 }
 
 export function nextLinkState(link: MediatedLink, before: LinkState, facts: FactsOf): LinkState {
-  const mediator = meetingPoint(link, facts);
-  const endOf = (end: LinkEnd): EndState => ({
-    online: facts(end.node) !== undefined,
-    registered: link.mediators.some((each) => isEndRegistered(end, each, facts)),
-    nat: facts(end.node)?.nat ?? 'unknown',
-  });
-  return {
-    mediator,
-    election: nextElection(link, before.election, facts, mediator !== undefined),
-    ends: [endOf(link.ends[0]), endOf(link.ends[1])],
-  };
+  const now = { mediator: meetingPoint(link, facts), ends: [endState(0), endState(1)] as const };
+  return { ...now, election: nextElection(link, before.election, facts, now) };
+
+  function endState(index: 0 | 1): EndState {
+    const end = link.ends[index];
+    const peer = index === 0 ? 1 : 0;
+    const peerHadIt = isDirect(link, before.ends[peer].facts);
+    return {
+      facts: facts(end.node),
+      registered: link.mediators.some((each) => isEndRegistered(end, each, facts)),
+      factsBefore: peerHadIt ? before.ends[index].factsBefore : facts(end.node),
+    };
+  }
+}
+
+/** Whether all hints made of the two would be the same. */
+export function makeSameHints(a: LinkState, b: LinkState): boolean {
+  return (
+    a.mediator === b.mediator &&
+    a.election.initiator === b.election.initiator &&
+    isSameEnd(a.ends[0], b.ends[0]) &&
+    isSameEnd(a.ends[1], b.ends[1])
+  );
+}
+
+function isSameEnd(a: EndState, b: EndState): boolean {
+  return (a.facts === undefined) === (b.facts === undefined) && a.registered === b.registered && natOf(a) === natOf(b);
+}
+
+function natOf({ facts }: EndState): NodeReport['nat'] {
+  return facts?.nat ?? 'unknown';
 }

@@ -229,10 +229,25 @@ describe('the initiator', () => {
     [REMOTE, EDGE1],
   ])('is the end that has lost the tunnel which %s still shows', (holds, deserted) => {
     startWith(holds);
-    const touched = bothReport((node) => onPath(node === holds ? 'direct' : 'relay'));
-    expect(new Set(touched)).toEqual(new Set([EDGE1, REMOTE]));
+    bothReport(() => onPath('direct'));
+    expect(new Set(report(deserted, onPath('relay')))).toEqual(new Set([EDGE1, REMOTE]));
     expect(board.view(ID)?.initiator).toBe(deserted);
   });
+
+  it.each([
+    [EDGE1, REMOTE],
+    [REMOTE, EDGE1],
+  ])(
+    'stays %s when that end shows a new tunnel before the other one does, until the other has told more',
+    (holds, other) => {
+      startWith(holds);
+      bothReport(() => onPath('relay'));
+      expect(report(holds, onPath('direct')), 'no news for either').toEqual([]);
+      expect(board.view(ID)?.initiator).toBe(holds);
+      report(other, onPath('relay'));
+      expect(board.view(ID)?.initiator, 'it has told since, and has none').toBe(other);
+    },
+  );
 
   it.each([
     [EDGE1, REMOTE],
