@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { text as textOf } from 'node:stream/consumers';
 import { openApiListener, type ApiListener } from '../../src/coordinator/api-listener.ts';
+import type { TlsIdentity } from '../../src/coordinator/tls-options.ts';
 import type { Role } from '../../src/coordinator/role.ts';
 import { issueServerCertificate } from '../../src/identity/certificates.ts';
 import { generatePrivateKey } from '../../src/identity/keys.ts';
@@ -35,13 +36,10 @@ export class RemoteApiFixture implements AsyncDisposable {
   }
 
   static async open(mesh: CoreFixture, ca: MeshCa, monotonicMs: () => number): Promise<RemoteApiFixture> {
-    const key = await generatePrivateKey('ecdsa-p256');
-    const issuance = { hosts: API_NAMES, publicKey: publicKeyOf(key), nowMs: Date.now() };
-    const certificateChain = (await issueServerCertificate(ca, issuance)) + ca.certificatePem;
     const listener = await openApiListener({
       host: '127.0.0.1',
       port: 0,
-      identity: { key, certificateChain, ca: ca.certificatePem },
+      identity: await newIdentity(ca),
       names: API_NAMES,
       coordinator: mesh.core,
       clock: { nowMs: () => mesh.nowMs, monotonicMs },
@@ -52,6 +50,11 @@ export class RemoteApiFixture implements AsyncDisposable {
 
   get port(): number {
     return this.#listener.port;
+  }
+
+  /** The server's certificate is renewed. */
+  async renewCertificate(): Promise<void> {
+    this.#listener.useIdentity(await newIdentity(this.#ca));
   }
 
   /** A new token's text. */
@@ -92,3 +95,10 @@ export class RemoteApiFixture implements AsyncDisposable {
 }
 
 export const bearer = (token: string): Record<string, string> => ({ authorization: `Bearer ${token}` });
+
+async function newIdentity(ca: MeshCa): Promise<TlsIdentity> {
+  const key = await generatePrivateKey('ecdsa-p256');
+  const issuance = { hosts: API_NAMES, publicKey: publicKeyOf(key), nowMs: Date.now() };
+  const certificateChain = (await issueServerCertificate(ca, issuance)) + ca.certificatePem;
+  return { key, certificateChain, ca: ca.certificatePem };
+}

@@ -34,7 +34,24 @@ afterEach(async () => {
 const status = async (headers: Record<string, string>, path = '/v1/status'): Promise<number> =>
   (await api.call('GET', path, headers)).status;
 
+/** The serial number of the certificate that it shows. */
+async function shown(): Promise<string> {
+  const socket = connect({ host: '127.0.0.1', port: api.port, ca: ca.certificatePem });
+  await once(socket, 'secureConnect');
+  const { serialNumber } = socket.getPeerX509Certificate()!;
+  socket.destroy();
+  return serialNumber;
+}
+
 describe('the API on a port', () => {
+  it('shows a renewed certificate from the next connection on, and goes on with those that it has', async () => {
+    expect(await status(operator)).toBe(200);
+    const before = await shown();
+    await api.renewCertificate();
+    expect(await shown()).not.toBe(before);
+    expect(await status(operator)).toBe(200);
+  });
+
   it('answers who has a token, and records by whom and from where', async () => {
     const spec = { ...operator, 'content-type': 'application/yaml' };
     expect((await api.call('PUT', '/v1/spec', spec, SEED_SPEC)).status).toBe(200);
