@@ -2,7 +2,7 @@ import { pino, type DestinationStream, type Logger as PinoLogger } from 'pino';
 
 /**
  * Messages are constant phrases; values are fields. Field names in use: `component`, `node`, `connection`, `child`,
- * `link`, `ikeSaId`, `step`, `code`, `err`, `attempt`, `durationMs`, `generation`, `remote`, `path`,
+ * `link`, `ikeSaId`, `step`, `code`, `err`, `attempt`, `durationMs`, `generation`, `remote`, `path`, `auditId`, `auditHash`,
  * `service`.
  */
 export type Logger = PinoLogger;

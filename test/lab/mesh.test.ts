@@ -173,6 +173,17 @@ describe.each(['5.9', '6.0'] as const)('a mesh on strongSwan %s', (strongswan) =
     expect(await running.lab.ping('edge1', '7.7.8.1', { count: 20 })).toEqual({ sent: 20, received: 20 });
   });
 
+  it('has no TCP port open on an edge, whose network has nothing but the agent and charon in it', async () => {
+    const { pid } = running.mesh.agentOf('edge1');
+    const tables = await Promise.all(['tcp', 'tcp6'].map((name) => readFile(`/proc/${pid}/net/${name}`, 'utf8')));
+    const states = tables
+      .flatMap((table) => table.trim().split('\n').slice(1))
+      .map((line) => line.trim().split(/\s+/)[3]);
+    // The control channel is there, so the tables are the right ones.
+    expect(states).toContain('01');
+    expect(states).not.toContain('0A');
+  });
+
   it('writes nothing to charon while nothing changes', async () => {
     const before = await Promise.all(NODES.map((node) => stepsOf(running, node)));
     // Each status is a full round of observing and planning.
