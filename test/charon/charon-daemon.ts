@@ -16,7 +16,7 @@ const START_MS_MAX = 15_000;
 const STOP_MS_MAX = 3000;
 
 /** Enough for certificates, PSK and user-space ESP; a kernel without ESP does. */
-const PLUGINS =
+export const CHARON_PLUGINS =
   'random nonce openssl x509 revocation constraints pubkey pkcs1 pkcs8 pem gmp curve25519 hmac kdf gcm aes sha2 sha1 ' +
   'kernel-libipsec kernel-netlink socket-default vici counters';
 
@@ -132,7 +132,7 @@ export class CharonDaemon implements AsyncDisposable {
   #configuration(options: CharonDaemonOptions): string {
     return `charon-systemd {
   load_modular = no
-  load = ${options.plugins ?? PLUGINS}
+  load = ${options.plugins ?? CHARON_PLUGINS}
   plugins {
     vici { socket = unix://${join(this.#seenFolder, 'charon.vici')} }
     kernel-netlink { fwmark = !0x42 }
