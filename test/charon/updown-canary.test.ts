@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -5,7 +6,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { desiredStateSchema } from '../../src/ike/desired-state.ts';
 import { loadConnRequest } from '../../src/ike/sections.ts';
 import { ViciClient, ViciError, type ViciSession } from '../../src/vici/index.ts';
-import { X509Certificate } from 'node:crypto';
 import { everyKind } from '../ike/connections.ts';
 import { meshCa } from '../identity/mesh.ts';
 import { eventually } from '../vici/eventually.ts';
@@ -50,7 +50,9 @@ describe.skipIf(!canRunCharon)('a charon that runs updown scripts', () => {
   /** A tunnel between the two, as far as the CHILD SA. */
   async function setUp(session: ViciSession, name: string): Promise<void> {
     await pair.loadRight(await right.session({ signal }), name);
-    for await (const _line of session.stream('initiate', { child: name, timeout: 20_000 }, { signal })) continue;
+    const lines: unknown[] = [];
+    for await (const line of session.stream('initiate', { child: name, timeout: 20_000 }, { signal })) lines.push(line);
+    expect(lines).not.toEqual([]);
   }
 
   it('runs none that a desired state brings along in any of its texts', async () => {
