@@ -28,6 +28,7 @@ export function writeDurably(path: string, text: string, mode: number, previous?
     renameSync(temporary, path);
   } catch (error) {
     removeIfPossible(temporary);
+    if (previous !== undefined) removeIfPossible(`${previous}.new`);
     throw error;
   }
   // Without this a crash may lose the rename.

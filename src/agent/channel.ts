@@ -4,16 +4,19 @@ import { pause, type Clock } from '../clock.ts';
 import { decodeCoordinatorFrame, encodeFrame } from '../control/codec.ts';
 import { FrameError } from '../control/frame-error.ts';
 import { CLOSE_CODES, type AgentFrame, type CoordinatorFrame } from '../control/frames.ts';
-import { FRAME_BYTES_MAX } from '../control/limits.ts';
+import { FRAME_BYTES_MAX, FRAME_CHUNKS_MAX, FRAME_FRAGMENTS_MAX } from '../control/limits.ts';
 import { messageOf } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { ChannelStatus } from './api.ts';
 import type { NodeIdentity } from './stored.ts';
 
-const BACKOFF: BackoffPolicy = { baseMs: 500, maxMs: 60_000 };
+/** With the time that a handshake may take, a node is back within a minute of its coordinator. */
+const BACKOFF: BackoffPolicy = { baseMs: 500, maxMs: 50_000 };
 const PING_INTERVAL_MS = 15_000;
 /** Silence after which the channel is taken for dead: two pings were not answered. */
 const SILENCE_MAX_MS = 2 * PING_INTERVAL_MS + 5_000;
+/** How often that is looked at. */
+const LOOK_INTERVAL_MS = 5_000;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 /** Bytes that may wait for a slow network; beyond that the channel is opened anew and starts with a full report. */
 const UNSENT_BYTES_MAX = 4 * FRAME_BYTES_MAX;
@@ -101,6 +104,7 @@ export class ControlChannel {
       };
       let terminated: NodeJS.Timeout | undefined;
       let reason = '';
+      let pingTimer: NodeJS.Timeout | undefined;
       let watchdog: NodeJS.Timeout | undefined;
       let heardMs = this.#deps.clock.monotonicMs();
       const heard = (): void => {
@@ -108,7 +112,8 @@ export class ControlChannel {
       };
       signal.addEventListener('abort', stop, { once: true });
       socket.on('open', () => {
-        watchdog = setInterval(() => this.#checkAlive(socket, heardMs), PING_INTERVAL_MS);
+        pingTimer = setInterval(() => socket.ping(), PING_INTERVAL_MS);
+        watchdog = setInterval(() => this.#endIfSilent(socket, heardMs), LOOK_INTERVAL_MS);
         this.#open(socket);
       });
       socket.on('ping', heard).on('pong', heard);
@@ -121,6 +126,7 @@ export class ControlChannel {
         if (isRefusal(error)) this.#deps.refused();
       });
       socket.on('close', (code, text) => {
+        clearInterval(pingTimer);
         clearInterval(watchdog);
         clearTimeout(terminated);
         signal.removeEventListener('abort', stop);
@@ -142,6 +148,8 @@ export class ControlChannel {
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
       maxPayload: FRAME_BYTES_MAX,
       perMessageDeflate: false,
+      maxFragments: FRAME_FRAGMENTS_MAX,
+      maxBufferedChunks: FRAME_CHUNKS_MAX,
       followRedirects: false,
     });
   }
@@ -175,9 +183,8 @@ export class ControlChannel {
     return undefined;
   }
 
-  #checkAlive(socket: WebSocket, heardMs: number): void {
+  #endIfSilent(socket: WebSocket, heardMs: number): void {
     if (this.#deps.clock.monotonicMs() - heardMs > SILENCE_MAX_MS) socket.terminate();
-    else socket.ping();
   }
 
   #closed(socket: WebSocket): void {
@@ -202,6 +209,8 @@ function explain(error: Error): string {
   if (message.includes('Unexpected server response: 403'))
     return 'the coordinator does not know this node any more: enrol it again';
   if (message.includes('Unexpected server response: 410')) return REVOKED;
+  if (message.includes('Unexpected server response: 429'))
+    return 'this node has connected very often: is there another agent with its identity?';
   return message;
 }
 
@@ -214,6 +223,7 @@ function closeReason(code: number, text: string): string {
   if (code === CLOSE_CODES.replaced) return 'another agent with this identity has connected';
   if (code === CLOSE_CODES.revoked) return REVOKED;
   if (code === CLOSE_CODES.certificateExpired) return 'this certificate has expired: it is to be renewed first';
+  if (code === CLOSE_CODES.tooMuch) return 'the coordinator says that this node sends too much';
   if (code === CLOSE_CODES.protocol) return 'the coordinator speaks another version of the protocol';
   return text === '' ? `closed by the coordinator (${code})` : `closed by the coordinator: ${text} (${code})`;
 }

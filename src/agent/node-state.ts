@@ -34,6 +34,10 @@ const UNREPORTED_RESOURCES: ReadonlyMap<string, string> = new Map([
   ['crl', 'the list of revoked certificates'],
 ]);
 
+/** After a large report the next one waits: the coordinator takes its time with them, and reads a node no faster. */
+const LARGE_REPORT_CHARACTERS = 50_000;
+const LARGE_REPORT_CHARACTERS_PER_MS = 100;
+
 /** A report without news is sent this often all the same, for the byte counts. */
 const REPORT_EVERY_MS = 30_000;
 
@@ -41,7 +45,7 @@ export interface NodeDeps {
   readonly clock: Clock;
   readonly agentVersion: string;
   /** The desired state, and which one may come after it. */
-  readonly keeper: Pick<StateKeeper, 'held' | 'keys' | 'receive' | 'introduce'>;
+  readonly keeper: Pick<StateKeeper, 'held' | 'keys' | 'receive' | 'unwritten' | 'introduce'>;
   readonly directPaths: DirectPaths;
   readonly links: Pick<LinkWatch, 'look' | 'reading' | 'isSilent' | 'tellLost' | 'takeOwnSilence' | 'isProven'>;
   readonly repairs: Repairs;
@@ -69,7 +73,7 @@ export class NodeState {
   #paths = new Map<string, Pick<LinkReport, 'path' | 'sinceMs'>>();
   #appliedGeneration: number | null = null;
   #sentOutcome = '';
-  #sentReport = { digest: '', atMs: Number.NEGATIVE_INFINITY };
+  #sentReport = { digest: '', atMs: Number.NEGATIVE_INFINITY, characters: 0 };
 
   constructor(deps: NodeDeps) {
     this.#deps = deps;
@@ -142,6 +146,7 @@ export class NodeState {
     this.#notePaths(links);
     this.#sendOutcomes(round);
     this.#sendReport(links);
+    this.#takeUnwritten();
   }
 
   charonLost(problem: string): void {
@@ -149,6 +154,7 @@ export class NodeState {
     this.#charonProblem = problem;
     this.#round = undefined;
     this.#sendReport();
+    this.#takeUnwritten();
   }
 
   hello(): AgentFrame {
@@ -162,7 +168,7 @@ export class NodeState {
   channelOpened(): void {
     this.#hints = undefined;
     this.#sentOutcome = '';
-    this.#sentReport = { digest: '', atMs: Number.NEGATIVE_INFINITY };
+    this.#sentReport = { digest: '', atMs: Number.NEGATIVE_INFINITY, characters: 0 };
     if (this.#round !== undefined) this.#sendOutcomes(this.#round);
     this.#sendReport();
   }
@@ -213,8 +219,14 @@ export class NodeState {
     const report = this.#report(links);
     const digest = digestOf(withoutCounters(report));
     const nowMs = this.#deps.clock.monotonicMs();
-    if (digest === this.#sentReport.digest && nowMs - this.#sentReport.atMs < REPORT_EVERY_MS) return;
-    if (this.#deps.send({ type: 'report', report: fitted(report) })) this.#sentReport = { digest, atMs: nowMs };
+    const last = this.#sentReport;
+    const isLarge = last.characters > LARGE_REPORT_CHARACTERS;
+    const restMs =
+      digest === last.digest ? REPORT_EVERY_MS : isLarge ? last.characters / LARGE_REPORT_CHARACTERS_PER_MS : 0;
+    if (nowMs - last.atMs < restMs) return;
+    const characters = JSON.stringify(report).length;
+    const sent = this.#deps.send({ type: 'report', report: fitted(report, characters) });
+    if (sent) this.#sentReport = { digest, atMs: nowMs, characters };
   }
 
   #takeCrl(der: string): void {
@@ -234,9 +246,7 @@ export class NodeState {
     const { epoch, generation } = claimOf(frame.signed);
     switch (receipt.kind) {
       case 'changed':
-        this.#appliedGeneration = null;
-        this.#event('channel', `desired state ${generation} received`);
-        return this.#deps.changed();
+        return this.#taken(frame);
       case 'confirmed':
         // Under another generation it is another one to be confirmed, too.
         if (this.#round !== undefined) this.#sendOutcomes(this.#round);
@@ -252,6 +262,18 @@ export class NodeState {
         return;
       }
     }
+  }
+
+  #taken(frame: StateFrame): void {
+    this.#appliedGeneration = null;
+    this.#event('channel', `desired state ${claimOf(frame.signed).generation} received`);
+    this.#deps.changed();
+  }
+
+  /** A disk that was full may have room again. The coordinator has sent the state, and does not do so a second time. */
+  #takeUnwritten(): void {
+    const frame = this.#deps.keeper.unwritten;
+    if (frame !== undefined && this.#deps.keeper.receive(frame).kind === 'changed') this.#taken(frame);
   }
 
   #introduce(frame: Extract<CoordinatorFrame, { type: 'keys' }>): void {
@@ -334,8 +356,8 @@ export class NodeState {
 const REPORT_CHARACTERS_MAX = 1_000_000;
 
 /** A report that is too large for a frame goes without its CHILD SAs, and says so: paths and registrations matter more. */
-function fitted(report: NodeReport): NodeReport {
-  if (JSON.stringify(report).length <= REPORT_CHARACTERS_MAX) return report;
+function fitted(report: NodeReport, characters: number): NodeReport {
+  if (characters <= REPORT_CHARACTERS_MAX) return report;
   const connections = report.connections.map((connection) => ({
     ...connection,
     ikeSas: connection.ikeSas.map((ikeSa) => ({ ...ikeSa, childSas: [] })),

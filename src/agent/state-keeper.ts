@@ -29,6 +29,7 @@ export class StateKeeper {
   #held: HeldState | undefined;
   #diskProblem: string | null = null;
   #refusal: string | null = null;
+  #unwritten: StateFrame | undefined;
 
   /** With what is on disk, as far as it can be used. */
   constructor(deps: StateKeeperDeps) {
@@ -54,6 +55,11 @@ export class StateKeeper {
   /** Newest first; none before the enrolment. */
   get keys(): readonly SigningPublicKey[] {
     return this.#trust?.keys ?? [];
+  }
+
+  /** The newest state, if all that is wrong with it is that the disk does not take it: to be received again. */
+  get unwritten(): StateFrame | undefined {
+    return this.#unwritten;
   }
 
   /** What is wrong with the desired state, in words. */
@@ -97,6 +103,7 @@ export class StateKeeper {
   }
 
   #accept(frame: StateFrame): Acceptance {
+    this.#unwritten = undefined;
     if (this.#trust === undefined) return { kind: 'refused', message: NO_KEYS };
     const accepted = acceptState(frame, { trust: this.#trust, held: this.#held }, this.#deps.clock.nowMs());
     if (accepted.kind !== 'taken' && accepted.kind !== 'confirmed') return accepted;
@@ -104,6 +111,7 @@ export class StateKeeper {
       this.#write(accepted);
     } catch (error) {
       if (!(error instanceof StateFileError)) throw error;
+      this.#unwritten = frame;
       return { kind: 'refused', message: messageOf(error) };
     }
     this.#held = accepted.held;

@@ -173,6 +173,7 @@ describe('a control channel', () => {
     [401, /does not accept this certificate/, true],
     [403, /does not know this node any more/, true],
     [410, /this node is revoked/, false],
+    [429, /another agent with its identity/, false],
     [500, /500/, false],
   ])('that is refused with %i says what to do, and whether it is for its certificate', async (status, problem, its) => {
     coordinator.refuseWith = status;

@@ -215,6 +215,7 @@ export class ModelNode {
           return held();
         },
         keys: [],
+        unwritten: undefined,
         receive: () => ({ kind: 'confirmed' }),
         introduce: () => undefined,
       },

@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { DirectPaths } from '../../src/agent/direct-paths.ts';
@@ -216,6 +217,21 @@ describe('a snapshot', () => {
     node.receive(mesh);
     expect(node.take()).toMatchObject([{ type: 'nack', outcomes: [{ resource: 'state', ok: false }] }]);
     expect(node.state.desired).toBeUndefined();
+  });
+
+  it('that the disk did not take counts as soon as it does, and is told of once', () => {
+    const node = new Node();
+    const { desired: file } = storedIn(join(node.folder, 'desired.json.new', 'x'));
+    file.write({ signed: signedState(text), state: text });
+    node.receive(mesh);
+    node.take();
+    node.round({ observed: observed() });
+    expect(node.take('nack')).toEqual([]);
+    expect(node.state.desired).toBeUndefined();
+    rmSync(join(node.folder, 'desired.json.new'), { recursive: true });
+    node.round({ observed: observed() });
+    expect(node.state.desired).toEqual(mesh);
+    expect(storedIn(node.folder).desired.read()).toMatchObject({ state: text });
   });
 
   it('that does not come as it should is asked for', () => {
@@ -451,6 +467,21 @@ describe('a report', () => {
     expect(node.take('report')).toEqual([]);
     node.clock.advance(1);
     node.round({ observed: later });
+    expect(node.take('report')).toHaveLength(1);
+  });
+
+  it('that was large is not followed by the next one at once', () => {
+    const node = new Node();
+    node.receive(mesh);
+    const childSas = Array.from({ length: 500 }, (_, index) => childSa(`left-over-${index}`));
+    const large = (count: number): RoundResult['observed'] =>
+      observed({ ikeSas: [ikeSa(names.hub, { childSas: childSas.slice(0, count) })] });
+    node.round({ observed: large(500) });
+    expect(node.take('report')).toHaveLength(1);
+    node.round({ observed: large(499) });
+    expect(node.take('report')).toEqual([]);
+    node.clock.advance(5000);
+    node.round({ observed: large(499) });
     expect(node.take('report')).toHaveLength(1);
   });
 
