@@ -18,6 +18,8 @@ export const CLOSE_CODES = {
   replaced: 4009,
   /** The operator has thrown the node out. Only readmission and a new enrolment help. */
   revoked: 4010,
+  /** The node sends far more than a node has to tell. */
+  tooMuch: 4029,
 } as const;
 
 const generation = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);

@@ -9,3 +9,9 @@ export const FRAME_DEPTH_MAX = 16;
 
 /** Values of one frame, map keys included. */
 export const FRAME_ELEMENTS_MAX = 200_000;
+
+/** WebSocket fragments of one frame; ours are never fragmented. */
+export const FRAME_FRAGMENTS_MAX = 16;
+
+/** Pieces in which a frame may arrive; ours come in TLS records of 16 KiB. Each piece costs memory of its own. */
+export const FRAME_CHUNKS_MAX = 4096;

@@ -3,10 +3,11 @@ import { decodeAgentFrame, encodeFrame } from '../control/codec.ts';
 import { FrameError } from '../control/frame-error.ts';
 import { CLOSE_CODES, PROTOCOL_VERSION, type AgentFrame, type CoordinatorFrame } from '../control/frames.ts';
 import { FRAME_BYTES_MAX, HELLO_BYTES_MAX } from '../control/limits.ts';
-import { startTimer } from '../clock.ts';
+import { startTimer, type Clock } from '../clock.ts';
 import type { NodeName } from '../ike/connection.ts';
 import type { Logger } from '../log.ts';
 import type { ClientCertificate } from './channel-admission.ts';
+import { TokenBucket } from '../token-bucket.ts';
 import type { ChannelHost, NodeChannel } from './channel-host.ts';
 import type { ChannelLimits } from './channel-limits.ts';
 
@@ -17,7 +18,18 @@ export interface ChannelConnectionDeps {
   readonly host: Pick<ChannelHost, 'opened' | 'received' | 'closed'>;
   readonly logger: Logger;
   readonly limits: ChannelLimits;
+  readonly clock: Pick<Clock, 'monotonicMs'>;
 }
+
+/** Who is at the other end, as the TLS port found out. */
+export interface ChannelPeer {
+  readonly node: NodeName;
+  readonly remote: string;
+  readonly certificate: ClientCertificate;
+}
+
+/** A frame counts as one more for each so many bytes of it. */
+const INTAKE_BYTES = 2048;
 
 /**
  * `new`: the hello is awaited; `open`: the host knows the channel. Then nothing is sent or handed over any more:
@@ -38,32 +50,38 @@ export class ChannelConnection implements NodeChannel {
   readonly #pingTimer: NodeJS.Timeout;
   #closeTimer: NodeJS.Timeout | undefined;
   readonly #stopExpiry: () => void;
+  readonly #intake: TokenBucket;
+  #resumeTimer: NodeJS.Timeout | undefined;
   #phase: Phase = 'new';
   #missedPings = 0;
 
-  constructor(
-    socket: WebSocket,
-    peer: { readonly node: NodeName; readonly remote: string; readonly certificate: ClientCertificate },
-    deps: ChannelConnectionDeps,
-  ) {
+  constructor(socket: WebSocket, peer: ChannelPeer, deps: ChannelConnectionDeps) {
     this.node = peer.node;
     this.key = peer.certificate.key;
     this.remote = peer.remote;
     this.#socket = socket;
     this.#deps = { ...deps, logger: deps.logger.child({ node: peer.node, remote: peer.remote }) };
+    this.#intake = new TokenBucket(deps.limits.intake, deps.clock);
     this.#helloTimer = setTimeout(() => this.#refuse('no hello in time'), deps.limits.helloTimeoutMs);
     this.#pingTimer = setInterval(() => this.#ping(), deps.limits.pingIntervalMs);
     // A clock that is set from now on ends no channel before its time, and keeps none beyond it.
     this.#stopExpiry = startTimer(peer.certificate.validForMs, () => this.#expire());
     socket
       .on('message', (data, isBinary) => this.#message(data, isBinary))
-      .on('pong', () => (this.#missedPings = 0))
-      // ws answers each ping; a peer that sends them and reads nothing would make those answers pile up.
-      .on('ping', () => this.#endIfBehind())
+      .on('pong', () => {
+        this.#missedPings = 0;
+        this.#takeIn(0);
+      })
+      .on('ping', (data) => this.#answerPing(data))
       // ws closes the socket itself after an error, a frame above its limit for instance.
       .on('error', (error) => this.#deps.logger.warn({ err: error }, 'control channel broke'))
       .on('close', () => this.#end());
     this.ended = new Promise((resolve) => socket.once('close', () => resolve()));
+  }
+
+  /** It is known whose channel this is, and it has not said hello yet. */
+  get isAwaitingHello(): boolean {
+    return this.#phase === 'new';
   }
 
   send(frame: CoordinatorFrame): void {
@@ -91,6 +109,7 @@ export class ChannelConnection implements NodeChannel {
   }
 
   #message(data: RawData, isBinary: boolean): void {
+    this.#takeIn(Buffer.isBuffer(data) ? data.byteLength : 0);
     if (this.#phase === 'closing' || this.#phase === 'refused') return;
     if (!isBinary || !Buffer.isBuffer(data)) return this.#refuse('not a binary frame');
     try {
@@ -126,6 +145,31 @@ export class ChannelConnection implements NodeChannel {
     this.close(CLOSE_CODES.certificateExpired, 'the certificate of this channel has expired');
   }
 
+  /**
+   * A node that sends more than its share is read more slowly: TCP makes it wait, and nothing of it is lost. One that is
+   * far ahead all the same had its frames on the way already, very many small ones, and is no agent of ours.
+   */
+  #takeIn(bytes: number): void {
+    const waitMs = this.#intake.spend(1 + bytes / INTAKE_BYTES);
+    if (waitMs === 0) return;
+    this.#socket.pause();
+    if (waitMs <= this.#deps.limits.intakeDebtMsMax) {
+      clearTimeout(this.#resumeTimer);
+      this.#resumeTimer = setTimeout(() => this.#socket.resume(), waitMs);
+      return;
+    }
+    if (this.#phase === 'closing' || this.#phase === 'refused') return;
+    this.#deps.logger.warn('node sends too much');
+    this.close(CLOSE_CODES.tooMuch, 'this node sends too much');
+  }
+
+  /** A peer that sends pings and reads nothing would make the answers pile up. */
+  #answerPing(data: Buffer): void {
+    this.#takeIn(0);
+    const isOver = this.#phase === 'closing' || this.#phase === 'refused';
+    if (!isOver && !this.#endIfBehind()) this.#socket.pong(data);
+  }
+
   #ping(): void {
     if (this.#missedPings >= this.#deps.limits.missedPingsMax) {
       this.#deps.logger.warn('node does not answer');
@@ -144,6 +188,7 @@ export class ChannelConnection implements NodeChannel {
 
   #end(): void {
     clearTimeout(this.#helloTimer);
+    clearTimeout(this.#resumeTimer);
     clearInterval(this.#pingTimer);
     clearTimeout(this.#closeTimer);
     this.#stopExpiry();

@@ -2,19 +2,24 @@ import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { createServer, type Server } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
-import { WebSocketServer } from 'ws';
-import { FRAME_BYTES_MAX } from '../control/limits.ts';
+import { WebSocketServer, type WebSocket } from 'ws';
+import type { Clock } from '../clock.ts';
+import { CLOSE_CODES } from '../control/frames.ts';
+import { FRAME_BYTES_MAX, FRAME_CHUNKS_MAX, FRAME_FRAGMENTS_MAX } from '../control/limits.ts';
+import type { NodeName } from '../ike/connection.ts';
 import type { Logger } from '../log.ts';
 import { admit } from './channel-admission.ts';
-import { ChannelConnection } from './channel-connection.ts';
+import { ChannelConnection, type ChannelPeer } from './channel-connection.ts';
 import type { ChannelHost } from './channel-host.ts';
 import { CHANNEL_LIMITS, type ChannelLimits } from './channel-limits.ts';
 import { remoteOf } from './channel-remote.ts';
 import { EnrolEndpoint } from './enrol-endpoint.ts';
 import { RefusalLog } from './refusal-log.ts';
+import { TokenBucket } from '../token-bucket.ts';
+import { Strangers } from './strangers.ts';
 import { tlsOptions, type TlsIdentity } from './tls-options.ts';
 
 /** RFC 6455 7.4.1: the server goes down. */
@@ -25,6 +30,7 @@ export interface ChannelServerOptions extends TlsIdentity {
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
+  readonly clock: Pick<Clock, 'monotonicMs'>;
   readonly logger: Logger;
   readonly limits?: Partial<ChannelLimits>;
 }
@@ -48,6 +54,7 @@ export async function openChannelServer(options: ChannelServerOptions, host: Cha
 }
 
 class TlsPort implements ChannelServer {
+  readonly #clock: Pick<Clock, 'monotonicMs'>;
   readonly #host: ChannelHost;
   readonly #logger: Logger;
   readonly #refusals: RefusalLog;
@@ -61,12 +68,21 @@ class TlsPort implements ChannelServer {
     clientTracking: false,
     perMessageDeflate: false,
     maxPayload: FRAME_BYTES_MAX,
+    // The connection does that: ws would drop who sends many pings, without a word.
+    autoPong: false,
+    maxFragments: FRAME_FRAGMENTS_MAX,
+    maxBufferedChunks: FRAME_CHUNKS_MAX,
   });
+  readonly #strangers: Strangers;
   readonly #channels = new Set<ChannelConnection>();
+  readonly #openings = new Map<NodeName, TokenBucket>();
+  /** One for each node, until its hello. */
+  readonly #greeting = new Map<NodeName, ChannelConnection>();
   #port = 0;
   #closed: Promise<void> | undefined;
 
   constructor(options: ChannelServerOptions, host: ChannelHost) {
+    this.#clock = options.clock;
     this.#host = host;
     this.#logger = options.logger;
     this.#refusals = new RefusalLog(options.logger);
@@ -87,6 +103,8 @@ class TlsPort implements ChannelServer {
       connectionsCheckingInterval: Math.min(1000, this.#limits.requestTimeoutMs),
     });
     this.#server.maxConnections = this.#limits.connectionsMax;
+    this.#strangers = new Strangers(this.#limits.strangersMax);
+    this.#deferTls();
     this.#server.on('request', (request, response) => this.#enrolments.handle(request, response));
     this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
     // Anyone can connect and talk nonsense; Node has closed such a connection already.
@@ -122,12 +140,59 @@ class TlsPort implements ChannelServer {
       return refuseUpgrade(socket, admission.status);
     }
     const { node, certificate } = admission;
-    this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-      const deps = { host: this.#host, logger: this.#logger, limits: this.#limits };
-      const channel = new ChannelConnection(webSocket, { node, remote, certificate }, deps);
-      this.#channels.add(channel);
-      void channel.ended.then(() => this.#channels.delete(channel));
+    if (!this.#mayOpen(node)) {
+      this.#refusals.note(node, { remote, node, reason: 'too many channels' }, 'control channel refused');
+      return refuseUpgrade(socket, 429);
+    }
+    this.#strangers.known(socket);
+    this.#webSockets.handleUpgrade(request, socket, head, (webSocket) =>
+      this.#opened(webSocket, { node, remote, certificate }),
+    );
+  }
+
+  /**
+   * TLS begins with a connection's first byte: who only connects costs a socket, and no work. Node has it begin at once,
+   * by the one listener that its server comes with.
+   */
+  #deferTls(): void {
+    const [beginTls] = this.#server.listeners('connection') as ((socket: Socket) => void)[];
+    this.#server.removeAllListeners('connection');
+    this.#server.on('connection', (socket: Socket) => {
+      this.#strangers.came(socket);
+      socket.on('error', () => socket.destroy());
+      socket.setTimeout(this.#limits.handshakeTimeoutMs, () => socket.destroy());
+      socket.once('readable', () => {
+        socket.setTimeout(0);
+        beginTls?.call(this.#server, socket);
+      });
     });
+  }
+
+  /** Each opening is an event, and has the node told of everything again. */
+  #mayOpen(node: NodeName): boolean {
+    let openings = this.#openings.get(node);
+    if (openings === undefined) {
+      openings = new TokenBucket(this.#limits.openings, this.#clock);
+      this.#openings.set(node, openings);
+    }
+    return openings.take();
+  }
+
+  #opened(webSocket: WebSocket, peer: ChannelPeer): void {
+    const deps = { host: this.#host, logger: this.#logger, limits: this.#limits, clock: this.#clock };
+    const channel = new ChannelConnection(webSocket, peer, deps);
+    const greeting = this.#greeting.get(peer.node);
+    // The host ends an older channel of the node, but it learns of one only with its hello.
+    if (greeting?.isAwaitingHello === true)
+      greeting.close(CLOSE_CODES.replaced, 'a newer channel of this node was opened');
+    this.#greeting.set(peer.node, channel);
+    this.#channels.add(channel);
+    void channel.ended.then(() => this.#ended(channel));
+  }
+
+  #ended(channel: ChannelConnection): void {
+    this.#channels.delete(channel);
+    if (this.#greeting.get(channel.node) === channel) this.#greeting.delete(channel.node);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -150,6 +215,6 @@ class TlsPort implements ChannelServer {
   }
 }
 
-function refuseUpgrade(socket: Duplex, status: 401 | 403 | 404 | 410 | 503): void {
+function refuseUpgrade(socket: Duplex, status: 401 | 403 | 404 | 410 | 429 | 503): void {
   socket.end(`HTTP/1.1 ${status} Refused\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy());
 }

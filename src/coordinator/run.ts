@@ -83,7 +83,10 @@ async function runWithStore(
       logger: logger.child({ component: 'api' }),
     });
     const channelLogger = logger.child({ component: 'channel' });
-    await using channels = await openChannelServer({ ...identity, ...listen, logger: channelLogger }, coordinator);
+    await using channels = await openChannelServer(
+      { ...identity, ...listen, clock, logger: channelLogger },
+      coordinator,
+    );
     await using remoteApi = await openRemoteApi();
     onReady({ port: channels.port, apiSocket: api.socketPath, apiPort: remoteApi?.port ?? null });
     const show = (shown: TlsIdentity): void => {

@@ -32,6 +32,8 @@ function connect(validForMs: number): FakeSocket {
     host: new FakeHost(),
     logger: createLogger('test', 'silent'),
     limits: { ...CHANNEL_LIMITS, helloTimeoutMs: 2 ** 31 - 1 },
+    // The one that the timers of the test go by.
+    clock: { monotonicMs: () => performance.now() },
   };
   const certificate = { key: '', validForMs };
   const peer = { node: EDGE1, remote: '192.0.2.1', certificate };

@@ -6,6 +6,7 @@ import type { EnrolmentReply, EnrolmentRequest } from '../../src/identity/enrolm
 import type { RenewalReply, RenewalRequest } from '../../src/identity/renewal.ts';
 import { spkiSha256 } from '../../src/identity/spki.ts';
 import { nodeNameSchema, type NodeName } from '../../src/ike/connection.ts';
+import { systemClock } from '../../src/clock.ts';
 import type { AgentFrame } from '../../src/control/frames.ts';
 import { createLogger } from '../../src/log.ts';
 import type { ChannelHost, NodeChannel, RefusedPeer, ShownNode } from '../../src/coordinator/channel-host.ts';
@@ -111,6 +112,7 @@ export async function openTestServer(
       certificateChain: certificate + ca.certificatePem,
       ca: ca.certificatePem,
       ...(ca.chainPem !== undefined && { chain: ca.chainPem }),
+      clock: systemClock,
       logger: createLogger('test', 'silent'),
       limits,
     },

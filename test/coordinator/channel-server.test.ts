@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { connect } from 'node:net';
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket, type ClientOptions } from 'ws';
@@ -208,6 +209,20 @@ describe('the door', () => {
     second.destroy();
   });
 
+  it('shuts for who only connects', async () => {
+    await start({ handshakeTimeoutMs: 50 });
+    await once(connect(server.port, '127.0.0.1'), 'close');
+  });
+
+  it('shuts for who does not finish the handshake', async () => {
+    await start({ handshakeTimeoutMs: 50 });
+    const socket = connect(server.port, '127.0.0.1');
+    socket.on('error', () => undefined);
+    socket.write(Buffer.of(22, 3, 1, 64, 0));
+    socket.resume();
+    await once(socket, 'close');
+  });
+
   it('shuts for who says nothing', async () => {
     await start({ requestTimeoutMs: 50 });
     const socket = tls();
@@ -287,6 +302,72 @@ describe('a node that', () => {
   });
 });
 
+describe('a node that sends', () => {
+  it('more than its share is read more slowly, and nothing of it is lost', async () => {
+    await start({ intake: { perSecond: 50, burst: 1 } });
+    const startedMs = performance.now();
+    const socket = await openWithHello();
+    for (let generation = 1; generation <= 10; generation += 1) {
+      socket.send(ack(generation));
+      await new Promise(setImmediate);
+    }
+    expect((await host.until(11)).slice(1)).toEqual(Array(10).fill('received ack of edge1'));
+    expect(performance.now() - startedMs).toBeGreaterThan(100);
+  });
+
+  it.each<[string, (socket: WebSocket) => void]>([
+    ['pings', (socket) => socket.ping()],
+    ['pongs', (socket) => socket.pong()],
+    ['small frames', (socket) => socket.send(ack(1))],
+  ])('a flood of %s is closed with 4029', async (_what, send) => {
+    await start({ intake: { perSecond: 1, burst: 10 }, intakeDebtMsMax: 1000 });
+    const socket = await openWithHello();
+    // Corked, so that they come as one.
+    const { _socket: stream } = socket as unknown as { readonly _socket: TLSSocket };
+    stream.cork();
+    for (let count = 0; count < 100; count += 1) send(socket);
+    stream.uncork();
+    expect(await closeCode(socket)).toBe(CLOSE_CODES.tooMuch);
+    while (host.heard.at(-1) !== 'closed edge1') await host.until(host.heard.length + 1);
+  });
+
+  it('a frame in very many fragments is closed', async () => {
+    const socket = await openWithHello();
+    for (let count = 0; count < 20; count += 1) socket.send('x', { fin: false, binary: true });
+    expect(await closeCode(socket)).toBe(1008);
+  });
+
+  it('no hello has one such channel at most', async () => {
+    const first = await open();
+    const second = await open();
+    expect(await closeCode(first)).toBe(CLOSE_CODES.replaced);
+    second.send(hello);
+    expect(await host.until(1)).toEqual([OPENED]);
+  });
+
+  it('itself again and again is told to wait', async () => {
+    await start({ openings: { perSecond: 0.001, burst: 2 } });
+    await open();
+    await open();
+    expect(await refusal()).toBe(429);
+  });
+});
+
+describe('connections of strangers', () => {
+  it('make way for newer ones, and no channel does', async () => {
+    await start({ strangersMax: 2 });
+    const channel = await openWithHello();
+    const oldest = connect(server.port, '127.0.0.1');
+    const ended = once(oldest, 'close');
+    await once(oldest, 'connect');
+    const others = [1, 2].map(() => connect(server.port, '127.0.0.1'));
+    await ended;
+    await open();
+    expect(channel.readyState).toBe(WebSocket.OPEN);
+    for (const socket of others) socket.destroy();
+  });
+});
+
 describe('disposal', () => {
   it('closes every channel and frees the port', async () => {
     const socket = await openWithHello();
@@ -313,4 +394,8 @@ async function answerTo(socket: TLSSocket, request: string): Promise<string> {
   let text = '';
   for await (const chunk of socket as AsyncIterable<Buffer>) text += chunk.toString();
   return text;
+}
+
+function ack(generation: number): Uint8Array {
+  return encodeFrame({ type: 'ack', epoch: null, generation, outcomes: [] });
 }

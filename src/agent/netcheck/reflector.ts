@@ -3,7 +3,7 @@ import { messageOf, systemCodeOf } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import { canonicalAddress, type Endpoint } from './endpoint.ts';
 import { decodeStun, encodeResponse, responseBytesTo } from './stun.ts';
-import { TokenBucket, type Rate } from './token-bucket.ts';
+import { TokenBucket, type Rate } from '../../token-bucket.ts';
 import type { UdpNetwork, UdpSocket } from './udp-network.ts';
 
 /** For all askers together, as nothing is remembered of any: a hundred nodes check themselves in a second. */
