@@ -104,6 +104,22 @@ describe('the source', () => {
   it('reaches msgpack-lite, whose decoder is not safe, through one file', () =>
     expect(FILES.filter((file) => specifiers.get(file)?.includes('msgpack-lite'))).toEqual(['control/codec.ts']));
 
+  // No time-out and no back-off may go by the wall clock. What does is the validity of certificates and statements, the
+  // dates that are shown, and charon's start, which charon tells as a date.
+  it('reads the wall clock through the one that can be replaced, but for a few', () => {
+    const readers = FILES.filter((file) =>
+      /\bDate\.now\(|\bnew Date\(\)/.test(readFileSync(`${SOURCE}/${file}`, 'utf8')),
+    );
+    expect(readers.filter((file) => !file.startsWith('vici/testing/'))).toEqual([
+      'cli/agentctl-netcheck.ts',
+      'clock.ts',
+      'coordinator/channel-admission.ts',
+      'coordinator/store.ts',
+      'identity/pinned-tls.ts',
+      'vici/life.ts',
+    ]);
+  });
+
   it('names every file and folder by its subject', () =>
     expect(FILES.filter((file) => /(?:^|\/)(?:utils?|helpers?|common|libs?|types)(?:\.ts$|\/)/.test(file))).toEqual(
       [],

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -17,18 +17,21 @@ export class CompiledProofs implements AsyncDisposable {
   static async make(): Promise<CompiledProofs> {
     await mkdir(join(ROOT, 'dist-proof'), { recursive: true });
     const folder = await mkdtemp(join(ROOT, 'dist-proof/test-'));
-    await promisify(execFile)(join(ROOT, 'node_modules/.bin/tsc'), [
-      '-p',
-      join(ROOT, 'test/proof'),
-      '--outDir',
-      folder,
-    ]);
+    const tsc = join(ROOT, 'node_modules/.bin/tsc');
+    await promisify(execFile)(tsc, ['-p', join(ROOT, 'test/proof'), '--outDir', folder]);
+    // Our programs read their version from it.
+    await copyFile(join(ROOT, 'package.json'), join(folder, 'package.json'));
     return new CompiledProofs(folder);
   }
 
   /** Path of a program by the name of its source, without the extension. */
   program(name: string): string {
     return join(this.#folder, 'test/proof', `${name}.js`);
+  }
+
+  /** Path of one of our own programs. */
+  bin(name: string): string {
+    return join(this.#folder, 'src/bin', `${name}.js`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -95,7 +95,7 @@ function errorProblem({ stdout, exitCode, generation, files }: Scene, tried: Cas
   const last = tried.held + tried.writes;
   const lastIsRefused = told(stdout, 'refused').includes(last);
   if (generation !== last && !lastIsRefused) return `generation ${generation} is on disk after the last write`;
-  const leftOver = files.filter((file) => file !== 'state.json');
+  const leftOver = files.filter((file) => file.endsWith('.new'));
   return leftOver.length === 0 ? undefined : `it left ${leftOver.join(', ')} behind`;
 }
 
@@ -107,7 +107,8 @@ async function write({ writer, held, writes, injection }: Run & Partial<Case>): 
     if (held > 0) numberedFile(folder).write(numbered(held));
     const path = join(folder, 'state.json');
     const argv = [process.execPath, writer, folder, String(held + 1), String(held + writes)];
-    const run = await traced(argv, { paths: [folder, path, `${path}.new`, parent], ...(injection && { injection }) });
+    const files = ['', '.new', '.previous', '.previous.new'].map((suffix) => path + suffix);
+    const run = await traced(argv, { paths: [folder, ...files, parent], ...(injection && { injection }) });
     return { ...run, generation: numberedFile(folder).read()?.generation, files: filesIn(folder) };
   } finally {
     rmSync(parent, { recursive: true });

@@ -8,7 +8,7 @@ const numberedSchema = z.strictObject({ generation: z.number(), ballast: z.strin
 export type Numbered = z.output<typeof numberedSchema>;
 
 export function numberedFile(folder: string): StateFile<Numbered> {
-  return new StateFile(join(folder, 'state.json'), numberedSchema);
+  return new StateFile(join(folder, 'state.json'), numberedSchema, { keepsPrevious: true });
 }
 
 export function numbered(generation: number): Numbered {

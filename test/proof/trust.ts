@@ -2,13 +2,28 @@ import { parseBenchOptions, type BenchOptions } from '../bench/options.ts';
 import { brokenRow } from '../bench/paths/path-row.ts';
 import { tableOf } from '../bench/table.ts';
 import { messageOf } from '../../src/errors.ts';
+import { coordinatorKills } from './coordinator-rows.ts';
+import { herd } from './herd-rows.ts';
 import { stateFileFaults } from './disk-rows.ts';
+import { halfOpen } from './half-open-rows.ts';
+import { secrets } from './secret-rows.ts';
+import { soaking } from './soak-rows.ts';
+import { hostilePeers } from './hostile-rows.ts';
 import type { Proof, ProofRow } from './proof.ts';
 import { stateStreams } from './stream-rows.ts';
 
 /** The program behind `scripts/proof-trust`, which has the help. */
 
-const PROOFS: readonly Proof[] = [stateFileFaults, stateStreams];
+const PROOFS: readonly Proof[] = [
+  stateFileFaults,
+  stateStreams,
+  coordinatorKills,
+  hostilePeers,
+  herd,
+  soaking,
+  halfOpen,
+  secrets,
+];
 
 let interrupted: string | undefined;
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
