@@ -114,6 +114,7 @@ describe('the source', () => {
       'cli/agentctl-netcheck.ts',
       'clock.ts',
       'coordinator/channel-admission.ts',
+      'coordinator/restore.ts',
       'coordinator/store.ts',
       'identity/pinned-tls.ts',
       'vici/life.ts',
