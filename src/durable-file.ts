@@ -83,6 +83,8 @@ function keepAs(path: string, previous: string): void {
     throw error;
   }
   renameSync(temporary, previous);
+  // rename(2) leaves both names when they are of one file: after a write that failed the old one is the previous one, too.
+  rmSync(temporary, { force: true });
 }
 
 function withFile(fd: number, use: (fd: number) => void): void {

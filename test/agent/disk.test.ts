@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync, readdirSync } from 'node:fs';
+import { chmodSync, linkSync, mkdirSync, readFileSync, statSync, writeFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -98,6 +98,18 @@ describe('a state file', () => {
     mkdirSync(join(folder, 'a.json', 'in the way'), { recursive: true });
     expect(() => fileIn(folder).write(value)).toThrow(StateFileError);
     expect(readdirSync(folder)).toEqual(['a.json']);
+  });
+
+  it('keeps its previous copy, and no third name, through a write that failed', () => {
+    const folder = temporaryFolder();
+    const path = join(folder, 'a.json');
+    const file = new StateFile(path, schema, { keepsPrevious: true });
+    file.write(value);
+    // As a write leaves them that could not give the new one its name.
+    linkSync(path, `${path}.previous`);
+    file.write({ ...value, count: 4 });
+    expect(readdirSync(folder).sort()).toEqual(['a.json', 'a.json.previous']);
+    expect(readFileSync(`${path}.previous`, 'utf8')).toContain('"count":3');
   });
 
   it('that can be had again is as good as none when it cannot be used, and is told of', () => {

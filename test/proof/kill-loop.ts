@@ -153,7 +153,9 @@ links: [[a, b], [a, hub], [b, hub]]
 /** The end that was meant; what else went wrong is told. */
 function isKilled(error: unknown): string | undefined {
   const message = messageOf(error);
-  return /hung up|not running|ECONNRESET|ECONNREFUSED|socket hang up|no answer/i.test(message) ? undefined : message;
+  return /hung up|not running|ECONNRESET|ECONNREFUSED|socket hang up|no answer|disconnected before/i.test(message)
+    ? undefined
+    : message;
 }
 
 /** Looks at a copy, so that it is the coordinator that finds the log of the killed one. */
