@@ -139,8 +139,9 @@ describe.each(['5.9', '6.0'] as const)('a link on strongSwan %s', (strongswan) =
       observe: () => statusOf('edge1'),
       until: ({ connections, links }) =>
         links.every(({ path }) => path === 'direct') &&
+        connections.some(({ kind, status }) => kind === 'mediated-peer' && status === 'up') &&
         connections.every(({ ikeSas }) =>
-          ikeSas.every(({ state, localHost }) => state !== 'ESTABLISHED' || localHost === '192.168.1.9'),
+          ikeSas.every(({ state, localHost }) => state === 'CREATED' || localHost === '192.168.1.9'),
         ),
       timeoutMs: DIRECT_MS,
     });
