@@ -207,7 +207,7 @@ export class Agent {
       ownNat: () => this.#network.last?.natKind ?? 'unknown',
       logged: (connection) => this.#evidence.latest(connection),
       crl: this.#crl,
-      channelDownMs: () => this.#channel?.downMs ?? Number.POSITIVE_INFINITY,
+      channelDownMs: () => this.#channel?.downMs ?? 0,
       send: (frame) => this.#channel?.send(frame) ?? false,
       onEvent: (event) => this.#events.add(event),
       changed: () => {

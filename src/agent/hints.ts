@@ -5,6 +5,8 @@ import type { IkeSa } from '../ike/sa.ts';
 
 /** A coordinator that was away for this long is done without: the node decides by what it sees itself. */
 export const ALONE_AFTER_MS = 20_000;
+/** How long a turn takes then: longer than a try. */
+export const LONE_TURN_MS = 15_000;
 
 export interface HintSource {
   /** The coordinator's last hints; undefined before the first. */
@@ -15,20 +17,22 @@ export interface HintSource {
 
 /**
  * What is known of each mediated link: where both ends are registered, and whether this node initiates. While the
- * coordinator is there only its word counts. Alone, the lexically first node initiates, through the first mediator that it
- * is registered at itself, and the peer is taken to be there too: the mediator calls back when the peer comes later.
+ * coordinator is there only its word counts. Alone, a node initiates through the first mediator that it is registered at
+ * itself, and takes the peer to be there too: the mediator calls back when the peer comes later. The lexically first end
+ * begins, and the two take turns: only the other end can free a pair that is stuck.
  */
 export function effectiveHints(
   desired: DesiredState,
   ikeSas: readonly IkeSa[],
   source: HintSource,
 ): ReadonlyMap<string, LinkHint> {
-  const isAlone = source.channelDownMs >= ALONE_AFTER_MS;
-  if (!isAlone) return new Map(source.hints?.map((hint) => [hint.link, hint]));
+  const aloneMs = source.channelDownMs - ALONE_AFTER_MS;
+  if (aloneMs < 0) return new Map(source.hints?.map((hint) => [hint.link, hint]));
+  const isTurnOfFirst = Math.floor(aloneMs / LONE_TURN_MS) % 2 === 0;
   return new Map(
     mediatedLinks(desired).map(({ link: { id, peer }, ways }) => {
       const way = ways.find(({ mediatedBy }) => isRegistered(mediatedBy, ikeSas));
-      const initiate = desired.node < peer;
+      const initiate = desired.node < peer === isTurnOfFirst;
       return [
         id,
         {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ALONE_AFTER_MS, effectiveHints, isRegistered, mediatedLinks } from '../../src/agent/hints.ts';
+import { ALONE_AFTER_MS, LONE_TURN_MS, effectiveHints, isRegistered, mediatedLinks } from '../../src/agent/hints.ts';
 import { connectionNameSchema, nodeNameSchema } from '../../src/ike/connection.ts';
 import { desired, ikeSa, mediatedPeer, medsrv, names, spoke } from '../reconcile/builders.ts';
 import { hint, linkedTo } from './links.ts';
@@ -22,11 +22,16 @@ describe('hints', () => {
   it('are none before the coordinator has said any', () =>
     expect(effectiveHints(mesh, registered, { hints: undefined, channelDownMs: 5 }).size).toBe(0));
 
-  it('are the node’s own after 20 s alone: the lexically first end initiates', () => {
-    const source = { hints: saidByCoordinator, channelDownMs: 20_000 };
+  it.each([
+    ['the lexically first end initiates', 20_000, false, true],
+    ['until its turn is over', 20_000 + LONE_TURN_MS - 1, false, true],
+    ['then the other one', 20_000 + LONE_TURN_MS, true, false],
+    ['and the first one again', 20_000 + 2 * LONE_TURN_MS, false, true],
+  ])('are the node’s own after 20 s alone: %s', (_what, channelDownMs, towardsAaa, towardsRemote) => {
+    const source = { hints: saidByCoordinator, channelDownMs };
     expect([...effectiveHints(mesh, registered, source).values()]).toEqual([
-      hint('aaa', { initiate: false }),
-      hint('remote'),
+      hint('aaa', { initiate: towardsAaa }),
+      hint('remote', { initiate: towardsRemote }),
     ]);
   });
 });
