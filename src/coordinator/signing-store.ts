@@ -64,6 +64,8 @@ export class SigningStore {
       this.#putEpoch(epoch);
       this.#database.run("INSERT OR REPLACE INTO meta (key, value) VALUES ('held-back', '')");
       this.#database.run('DELETE FROM issued_states');
+      // A consent was for what the nodes had then.
+      this.#database.run('UPDATE node_states SET allow_mass_removal = 0');
       this.#database.run('UPDATE node_statuses SET outcome = NULL');
       return epoch;
     });

@@ -224,6 +224,16 @@ describe('a restored coordinator', () => {
     expect(stateOf('edge1')).not.toBe('held-back');
   });
 
+  it('takes back the consents to a mass removal that the backup held', async () => {
+    await mesh.enrol('edge1');
+    apply(ALONE, true);
+    expect(claimIn(mesh.connect('edge1').last('snapshot') ?? expect.fail('told nothing')).allowMassRemoval).toBe(true);
+    mesh.store.signing.newEpoch(mesh.nowMs);
+    mesh.restart();
+    apply(ALONE);
+    expect(claimIn(mesh.connect('edge1').last('snapshot') ?? expect.fail('told nothing')).allowMassRemoval).toBe(false);
+  });
+
   it('that was not told so is found out by its nodes', () => {
     const { claim } = taking(mesh.connect('edge1'));
     mesh.connect('edge1', { ...claim, generation: 9 });
