@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import type { CoordinatorFrame } from '../control/frames.ts';
-import { CRL_ENTRIES_MAX, issueCrl, verifyCrl } from '../identity/crl.ts';
+import { CLOCK_SKEW_MS, CRL_ENTRIES_MAX, issueCrl, verifyCrl } from '../identity/crl.ts';
 import { IdentityError } from '../identity/identity-error.ts';
 import type { MeshCa } from '../identity/mesh-ca.ts';
 import type { Logger } from '../log.ts';
@@ -58,9 +58,9 @@ export class RevocationList {
   }
 }
 
-/** A clock that was set back must not make it old by far. */
+/** One of the future, made by a clock that was ahead, is not valid yet for anybody whose clock is right. */
 function isFresh({ issuedAtMs }: StoredCrl, nowMs: number): boolean {
-  return Math.abs(nowMs - issuedAtMs) < RENEWAL_MS;
+  return issuedAtMs <= nowMs + CLOCK_SKEW_MS && nowMs - issuedAtMs < RENEWAL_MS;
 }
 
 /** The operator may have given the mesh another CA. */

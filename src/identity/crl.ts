@@ -16,7 +16,7 @@ export const CRL_BYTES_MAX = 64_000;
 export const CRL_ENTRIES_MAX = 1500;
 
 /** A node whose clock is behind by this much can still use a list made just now; charon ignores one of the future. */
-const CLOCK_SKEW_MS = 3_600_000;
+export const CLOCK_SKEW_MS = 3_600_000;
 
 /** How the key of a CA signs: the hash, and the algorithm's identifier in DER. */
 const SIGNING: Readonly<Record<KeyKind, { readonly hash: string; readonly algorithm: Buffer }>> = {

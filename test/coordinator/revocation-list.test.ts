@@ -11,6 +11,7 @@ import { createLogger } from '../../src/log.ts';
 import { meshCa } from '../identity/mesh.ts';
 import { CoreFixture } from './core-fixture.ts';
 
+const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 const EDGE1 = 'edge1' as NodeName;
 
@@ -70,6 +71,18 @@ describe('the CRL of a mesh', () => {
     mesh.nowMs += DAY_MS;
     expect(next.renew()).toBe(true);
     expect(numberIn(next.frame)).toBeGreaterThan(numberIn(frame));
+  });
+
+  it('is made anew when the clock was ahead by more than an hour', () => {
+    mesh.store.admission.revoke(EDGE1, null, mesh.nowMs);
+    const list = listOf();
+    list.renew();
+    const first = numberIn(list.frame);
+    mesh.nowMs -= HOUR_MS;
+    expect(list.renew()).toBe(false);
+    mesh.nowMs -= 1;
+    expect(list.renew()).toBe(true);
+    expect(numberIn(list.frame)).toBe(first + 1);
   });
 
   it('is made anew with each node that is revoked, and its number rises when the clock was set back', async () => {
