@@ -48,9 +48,9 @@ export function acceptState(
     const statement = openFor(frame.signed, trust, trust.keys);
     const objection = trust.latest === null ? undefined : outOfOrder(statement, trust.latest);
     if (objection !== undefined) throw new StateRefused(objection);
+    const proven = trustAfter(trust, { key: frame.signed.key, heldKey: held?.signed.key }, statement);
     if (held?.statement.digest === statement.digest) {
-      const confirmed = { ...held, statement, signed: frame.signed };
-      return { kind: 'confirmed', held: confirmed, trust: trustAfter(trust, frame.signed.key, statement) };
+      return { kind: 'confirmed', held: { ...held, statement, signed: frame.signed }, trust: proven };
     }
     if (statement.notAfterMs !== null && nowMs > statement.notAfterMs + CLOCK_SKEW_MS) {
       throw new StateRefused(
@@ -61,11 +61,7 @@ export function acceptState(
     if (typeof text !== 'string') return text;
     const state = stateIn(text, statement);
     checkRemovals(statement, held?.state, state);
-    return {
-      kind: 'taken',
-      held: { statement, signed: frame.signed, text, state },
-      trust: trustAfter(trust, frame.signed.key, statement),
-    };
+    return { kind: 'taken', held: { statement, signed: frame.signed, text, state }, trust: proven };
   } catch (error) {
     if (error instanceof StateRefused || error instanceof SigningError)
       return { kind: 'refused', message: error.message };

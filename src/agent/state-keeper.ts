@@ -91,7 +91,7 @@ export class StateKeeper {
   introduce({ introductions }: Extract<CoordinatorFrame, { type: 'keys' }>): string | undefined {
     if (this.#trust === undefined) return 'this node trusts no key yet';
     try {
-      const trust = withNextKeys(this.#trust, introductions);
+      const trust = withNextKeys(this.#trust, introductions, this.#held?.signed.key);
       if (trust !== this.#trust) this.#deps.trustFile.write(trust);
       this.#trust = trust;
       return undefined;

@@ -14,7 +14,7 @@ export const stateTrustSchema = z.strictObject({
   node: z.string(),
   /** The mesh's signing key; during a rotation the new one and then the former. */
   keys: z.array(publicKeySchema).min(1).max(TRUSTED_KEYS_MAX),
-  /** The key before the last rotation: what it signed is believed from this node's own disk, and from nowhere else. */
+  /** A key from before the last rotation: what it signed is believed from this node's own disk, and from nowhere else. */
   retired: publicKeySchema.nullable(),
   /** The last state that was ever taken: none before it is taken again, even when the disk has lost it. */
   latest: placeSchema.nullable(),
@@ -42,32 +42,42 @@ export function pinnedTrust(
 
 /**
  * With the keys that have come after the one that is trusted, each introduced by the one before it; the same object when there
- * is none. A former key has no say any more.
+ * is none. A former key has no say any more. `heldKey` has signed the state that is held: however many keys have come since,
+ * that state is believed until another one is on disk.
  * @throws SigningError
  */
-export function withNextKeys(trust: StateTrust, introductions: readonly Signed[]): StateTrust {
+export function withNextKeys(
+  trust: StateTrust,
+  introductions: readonly Signed[],
+  heldKey: SigningPublicKey | undefined,
+): StateTrust {
   let current = trust;
   for (const signed of introductions) {
     const [newest, former] = current.keys;
     if (newest === undefined || signed.key === former) continue;
     const { mesh, replaces, key } = openStatement(signed, [newest], nextKeyStatementSchema);
     if (mesh !== trust.mesh || replaces !== newest || key === newest) continue;
-    current = { ...current, keys: [key, newest], retired: former ?? current.retired };
+    const isHeldFormer = heldKey !== undefined && heldKey !== key && heldKey !== newest;
+    current = { ...current, keys: [key, newest], retired: isHeldFormer ? heldKey : (former ?? current.retired) };
   }
   return current;
 }
 
-/** After a state was taken: what its statement proves. A rotation ends with the first state that the new key has signed. */
+/**
+ * After a state was taken: what its statement proves. A rotation ends with the first state that the new key has signed; the
+ * one before it, which `heldKey` has signed, stays on disk.
+ */
 export function trustAfter(
   trust: StateTrust,
-  key: SigningPublicKey,
+  { key, heldKey }: { readonly key: SigningPublicKey; readonly heldKey: SigningPublicKey | undefined },
   { epoch, generation, digest }: StateStatement,
 ): StateTrust {
   const [newest, former] = trust.keys;
   const isRotated = key === newest && former !== undefined;
+  const retired = heldKey === undefined || heldKey === key ? former : heldKey;
   return {
     ...trust,
-    ...(isRotated && { keys: [key], retired: former }),
+    ...(isRotated && { keys: [key], retired }),
     latest: { epoch, generation, digest },
   };
 }

@@ -207,7 +207,7 @@ describe('what is on the node’s own disk', () => {
 });
 
 describe('a rotation of the signing key', () => {
-  const both = withNextKeys(five.trust, [nextKey(MESH_KEY, OTHER_KEY)]);
+  const both = withNextKeys(five.trust, [nextKey(MESH_KEY, OTHER_KEY)], MESH_KEY.publicKey);
   const six = snapshot(desired(spoke()), { generation: 6 }, OTHER_KEY);
 
   it('has both keys trusted until the new one has signed a state', () => {
@@ -225,21 +225,21 @@ describe('a rotation of the signing key', () => {
   });
 
   it('is told more than once without harm', () =>
-    expect(withNextKeys(both, [nextKey(MESH_KEY, OTHER_KEY)])).toBe(both));
+    expect(withNextKeys(both, [nextKey(MESH_KEY, OTHER_KEY)], MESH_KEY.publicKey)).toBe(both));
 
   it.each([
     ['a stranger', nextKey(OTHER_KEY, MESH_KEY), /not trusted/],
     ['nobody', { ...nextKey(MESH_KEY, OTHER_KEY), signature: '' }, /not signed/],
     ['a statement of another kind', signedState(text), /not understood/],
   ])('that is introduced by %s is refused', (_what, introduction, message) =>
-    expect(() => withNextKeys(five.trust, [introduction])).toThrow(message),
+    expect(() => withNextKeys(five.trust, [introduction], MESH_KEY.publicKey)).toThrow(message),
   );
 
   it('of another mesh changes nothing', () =>
-    expect(withNextKeys(five.trust, [nextKey(MESH_KEY, OTHER_KEY, 'other')])).toBe(five.trust));
+    expect(withNextKeys(five.trust, [nextKey(MESH_KEY, OTHER_KEY, 'other')], MESH_KEY.publicKey)).toBe(five.trust));
 
   it('cannot be begun by the key that is on its way out', () =>
-    expect(withNextKeys(both, [nextKey(MESH_KEY, MESH_KEY)])).toBe(both));
+    expect(withNextKeys(both, [nextKey(MESH_KEY, MESH_KEY)], MESH_KEY.publicKey)).toBe(both));
 });
 
 describe('an enrolment', () => {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { StateKeeper } from '../../src/agent/state-keeper.ts';
 import { storedIn } from '../../src/agent/stored.ts';
-import type { SigningKey } from '../../src/control/signing-key.ts';
+import { generateSigningKey, signingKeyOf, type SigningKey } from '../../src/control/signing-key.ts';
 import { canonicalJson, digestOf } from '../../src/json.ts';
 import { MESH_KEY, nextKey, OTHER_KEY, signedState } from '../control/statements.ts';
 import { desired, medsrv, spoke } from '../reconcile/builders.ts';
@@ -140,6 +140,19 @@ describe('what a node believes', () => {
     const after = keeperIn(kept.folder);
     expect(after.keeper.keys).toEqual([OTHER_KEY.publicKey]);
     expect(after.keeper.held).toMatchObject({ signed, statement: { digest: digestOf(second) } });
+    damage(kept, 'desired.json');
+    expect(generationIn(keeperIn(kept.folder))).toBe(2);
+  });
+
+  it('includes the held state when several keys have come at once', () => {
+    const [third, fourth] = [signingKeyOf(generateSigningKey()), signingKeyOf(generateSigningKey())];
+    const kept = withTwo();
+    const introductions = [nextKey(MESH_KEY, OTHER_KEY), nextKey(OTHER_KEY, third), nextKey(third, fourth)];
+    expect(kept.keeper.introduce({ type: 'keys', introductions })).toBeUndefined();
+    const after = keeperIn(kept.folder);
+    expect(after.keeper.keys).toEqual([fourth.publicKey, third.publicKey]);
+    expect([generationIn(after), after.keeper.problems]).toEqual([2, []]);
+    expect(send(after, first, 3, fourth)).toBe('changed');
     damage(kept, 'desired.json');
     expect(generationIn(keeperIn(kept.folder))).toBe(2);
   });
