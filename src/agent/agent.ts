@@ -79,11 +79,12 @@ export class Agent {
   #credentials: CharonCredentials | undefined;
   #channel: ControlChannel | undefined;
   #diskProblem: string | null = null;
+  #identityProblem: string | null = null;
   #isEnrolling = false;
   /** Ends the channel that another identity or certificate has opened. */
   #channelChanged: () => void = () => undefined;
 
-  /** Throws a StateFileError when the node's identity is on disk but cannot be used. */
+  /** With an identity that cannot be used it is as good as not enrolled: charon is left as it is. */
   constructor(config: AgentConfig, deps: AgentDeps) {
     this.#config = config;
     this.#deps = deps;
@@ -93,7 +94,7 @@ export class Agent {
     this.#loopback = new MeshLoopback(() => deps.clock.monotonicMs());
     this.#links = new LinkWatch({ ...deps, onChange: () => this.#charonLoop.trigger() });
     this.#crl = new HeldCrl(this.#stored.crl, () => this.#identity?.ca);
-    this.#setIdentity(this.#stored.identity.read());
+    this.#setIdentity(this.#stored.identity.readIfUsable((error) => this.#noteLostIdentity(error)));
     this.#keeper = new StateKeeper({
       clock: deps.clock,
       desiredFile: this.#stored.desired,
@@ -170,6 +171,11 @@ export class Agent {
   /** What cannot be read is asked of the coordinator again, or given to charon again. */
   #noteUnusable(error: Error): void {
     this.#deps.logger.error({ err: error }, 'state file not usable');
+  }
+
+  #noteLostIdentity(error: Error): void {
+    this.#noteUnusable(error);
+    this.#identityProblem = `the keys and certificates of this node cannot be used: ${error.message}; enrol it again (agentctl enroll --again)`;
   }
 
   /** Peers are told of the address that this node is registered from, which may be another now. */
@@ -391,7 +397,13 @@ export class Agent {
     if (this.#isEnrolling) throw new LocalRefusal(409, 'enrolling', 'another enrolment is under way');
     this.#isEnrolling = true;
     try {
-      const { identity, trust } = await enrolNode(this.#stored, this.#config.keyType, command, signal);
+      const deps = {
+        stored: this.#stored,
+        keyType: this.#config.keyType,
+        onUnusable: (error: Error) => this.#noteUnusable(error),
+      };
+      const { identity, trust } = await enrolNode(deps, command, signal);
+      this.#identityProblem = null;
       this.#keeper.enrolled(trust);
       this.#setIdentity(identity);
     } finally {
@@ -455,7 +467,9 @@ export class Agent {
       hostProblems: [
         ...this.#keeper.problems,
         ...this.#node.problems,
-        ...[this.#diskProblem, this.#loopback.problem, this.#links.problem].filter((each) => each !== null),
+        ...[this.#identityProblem, this.#diskProblem, this.#loopback.problem, this.#links.problem].filter(
+          (each) => each !== null,
+        ),
       ],
       generations: this.#node.generations,
       node: this.#identity?.node ?? null,

@@ -16,19 +16,26 @@ export interface Enrolled {
   readonly trust: StateTrust;
 }
 
+export interface EnrolDeps {
+  readonly stored: Stored;
+  readonly keyType: KeyKind;
+  /** A file that cannot be used, and is replaced. */
+  readonly onUnusable: (error: Error) => void;
+}
+
 /**
  * Makes this node's keys, has the coordinator certify them, and stores the identity. The keys are on disk before they
  * are used, so that a retry after a crash or a lost reply comes with the same ones and gets the same certificates.
  * Rejects with a LocalRefusal that says what to do.
  */
 export async function enrolNode(
-  stored: Stored,
-  keyType: KeyKind,
+  deps: EnrolDeps,
   request: Pick<EnrollCommand, 'coordinator' | 'token' | 'name'>,
   signal: AbortSignal,
 ): Promise<Enrolled> {
+  const { stored } = deps;
   try {
-    const keys = await pendingKeys(stored, keyType);
+    const keys = await pendingKeys(deps);
     const reply = await enroll({
       coordinatorUrl: request.coordinator,
       token: request.token,
@@ -66,9 +73,9 @@ export async function enrolNode(
   }
 }
 
-async function pendingKeys(stored: Stored, keyType: KeyKind): Promise<PendingKeys> {
-  const kept = stored.pendingKeys.read();
-  if (kept?.keyType === keyType) return kept;
+async function pendingKeys({ stored, keyType, onUnusable }: EnrolDeps): Promise<PendingKeys> {
+  const kept = stored.pendingKeys.readIfUsable(onUnusable);
+  if (kept?.keyType === keyType && !isFinished(kept, stored.identity.readIfUsable(onUnusable))) return kept;
   const keys: PendingKeys = {
     keyType,
     channelKey: await generatePrivateKey('ecdsa-p256'),
@@ -76,6 +83,13 @@ async function pendingKeys(stored: Stored, keyType: KeyKind): Promise<PendingKey
   };
   stored.pendingKeys.write(keys);
   return keys;
+}
+
+/** A crash has left the keys behind that the identity has: another enrolment has to come with new ones. */
+function isFinished({ channelKey, ikeKey }: PendingKeys, identity: NodeIdentity | undefined): boolean {
+  if (identity === undefined) return false;
+  const { channel, ike } = identity;
+  return [channel.key, channel.former?.key].includes(channelKey) || [ike.key, ike.former?.key].includes(ikeKey);
 }
 
 function refusalOf(error: IdentityError): LocalRefusal {

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -233,5 +233,19 @@ describe('an agent that is enrolled', () => {
     expect(after.ike.key).not.toBe(before.ike.key);
     expect(existsSync(join(config.stateDir, 'enrolment.json'))).toBe(false);
     await eventually(() => expect(opened(host)).toBe(2));
+  });
+
+  it('begins with a damaged identity, says so, and can be enrolled again', async () => {
+    mkdirSync(config.stateDir);
+    writeFileSync(join(config.stateDir, 'identity.json'), '{"sha256":"');
+    const { host, enroll } = await enrolling();
+    const problems = async (): Promise<string[]> => {
+      const local = new LocalApi({ socketPath: config.socket, service: 'cygnet-agent' });
+      return (await local.get('/v1/status', statusSchema)).problems.filter((each) => each.includes('identity.json'));
+    };
+    expect(await problems()).toEqual([expect.stringContaining('agentctl enroll --again')]);
+    expect(await enroll({ again: true })).toMatchObject({ status: 200 });
+    await eventually(() => expect(opened(host)).toBe(1));
+    expect(await problems()).toEqual([]);
   });
 });

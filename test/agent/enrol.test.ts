@@ -1,6 +1,8 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { enrolNode } from '../../src/agent/enrol.ts';
+import { enrolNode, type EnrolDeps, type Enrolled } from '../../src/agent/enrol.ts';
 import { storedIn } from '../../src/agent/stored.ts';
 import type { ChannelServer } from '../../src/coordinator/channel-server.ts';
 import { EnrolmentRefused } from '../../src/coordinator/enrol-refused.ts';
@@ -31,10 +33,21 @@ beforeEach(async () => {
   return () => server[Symbol.asyncDispose]();
 });
 
+type Command = Parameters<typeof enrolNode>[1];
+
+function enrolIn(
+  stored: EnrolDeps['stored'],
+  keyType: EnrolDeps['keyType'],
+  request: Command,
+  change: Partial<EnrolDeps> = {},
+): Promise<Enrolled> {
+  return enrolNode({ stored, keyType, onUnusable: () => undefined, ...change }, request, never);
+}
+
 describe('an enrolment', () => {
   it('stores an identity whose keys fit its certificates', async () => {
     const stored = storedIn(temporaryFolder());
-    const { identity, trust } = await enrolNode(stored, 'ecdsa-p384', command, never);
+    const { identity, trust } = await enrolIn(stored, 'ecdsa-p384', command);
     expect(stored.identity.read()).toEqual(identity);
     expect(stored.trust.read()).toEqual(trust);
     expect(trust).toEqual({ mesh: ca.mesh, node: 'edge1', keys: [MESH_KEY.publicKey], retired: null, latest: null });
@@ -53,19 +66,46 @@ describe('an enrolment', () => {
       if (asked.length <= 2) throw new Error('the connection broke');
       return await certify(ca, request);
     };
-    await expect(enrolNode(stored, 'ecdsa-p256', command, never)).rejects.toMatchObject({ status: 502 });
+    await expect(enrolIn(stored, 'ecdsa-p256', command)).rejects.toMatchObject({ status: 502 });
     expect(stored.identity.read()).toBeUndefined();
-    await enrolNode(stored, 'ecdsa-p256', command, never);
+    await enrolIn(stored, 'ecdsa-p256', command);
     expect(asked.slice(2)).toEqual(asked.slice(0, 2));
+  });
+
+  it('makes new keys when the ones of the last try are damaged, and tells', async () => {
+    const folder = temporaryFolder();
+    const stored = storedIn(folder);
+    writeFileSync(join(folder, 'enrolment.json'), '{"sha256":"');
+    const unusable: string[] = [];
+    const onUnusable = (error: Error): void => void unusable.push(error.message);
+    const { identity } = await enrolIn(stored, 'ecdsa-p256', command, { onUnusable });
+    expect(stored.identity.read()).toEqual(identity);
+    expect(unusable).toEqual([expect.stringContaining('enrolment.json')]);
+  });
+
+  it('makes new keys when a crash has left those behind that the identity has', async () => {
+    const stored = storedIn(temporaryFolder());
+    const before = (await enrolIn(stored, 'ecdsa-p256', command)).identity;
+    const left = { keyType: 'ecdsa-p256', channelKey: before.channel.key, ikeKey: before.ike.key } as const;
+    for (const former of [undefined, { key: before.channel.key, certificate: before.channel.certificate }]) {
+      stored.pendingKeys.write(left);
+      if (former !== undefined) {
+        const channel = { ...before.channel, key: 'next', former };
+        stored.identity.write({ ...before, channel, ike: { ...before.ike, key: 'next' } });
+      }
+      const { identity } = await enrolIn(stored, 'ecdsa-p256', command);
+      expect(identity.channel.key).not.toBe(before.channel.key);
+      expect(identity.ike.key).not.toBe(before.ike.key);
+    }
   });
 
   it('comes with new keys when they are to be of another kind', async () => {
     const stored = storedIn(temporaryFolder());
     host.enrolment = () => Promise.reject(new Error('the connection broke'));
-    await expect(enrolNode(stored, 'ecdsa-p256', command, never)).rejects.toMatchObject({ status: 502 });
+    await expect(enrolIn(stored, 'ecdsa-p256', command)).rejects.toMatchObject({ status: 502 });
     const before = stored.pendingKeys.read();
     host.enrolment = (request) => certify(ca, request);
-    const { identity } = await enrolNode(stored, 'ecdsa-p384', command, never);
+    const { identity } = await enrolIn(stored, 'ecdsa-p384', command);
     expect(createPrivateKey(identity.ike.key).asymmetricKeyDetails).toMatchObject({ namedCurve: 'secp384r1' });
     expect(identity.channel.key).not.toBe(before?.channelKey);
   });
@@ -76,7 +116,7 @@ describe('an enrolment', () => {
   ])('goes to no coordinator whose URL has %s', async (_what, change) => {
     const stored = storedIn(temporaryFolder());
     const coordinator = change(command.coordinator);
-    await expect(enrolNode(stored, 'ecdsa-p256', { ...command, coordinator }, never)).rejects.toMatchObject({
+    await expect(enrolIn(stored, 'ecdsa-p256', { ...command, coordinator })).rejects.toMatchObject({
       status: 400,
       code: 'bad-url',
     });
@@ -94,7 +134,7 @@ describe('an enrolment', () => {
     ['nobody there', { coordinator: 'https://127.0.0.1:1' }, { status: 502, code: 'coordinator-unreachable' }],
   ])('refuses: %s', async (_what, change, refusal) => {
     const stored = storedIn(temporaryFolder());
-    await expect(enrolNode(stored, 'ecdsa-p256', { ...command, ...change }, never)).rejects.toMatchObject({
+    await expect(enrolIn(stored, 'ecdsa-p256', { ...command, ...change })).rejects.toMatchObject({
       name: 'LocalRefusal',
       ...refusal,
     });
@@ -103,7 +143,7 @@ describe('an enrolment', () => {
 
   it('passes on why the coordinator refuses', async () => {
     host.enrolment = () => Promise.reject(new EnrolmentRefused('token-used', 'this token was used already'));
-    await expect(enrolNode(storedIn(temporaryFolder()), 'ecdsa-p256', command, never)).rejects.toMatchObject({
+    await expect(enrolIn(storedIn(temporaryFolder()), 'ecdsa-p256', command)).rejects.toMatchObject({
       code: 'token-refused',
       message: expect.stringContaining('used already') as string,
     });
@@ -117,11 +157,11 @@ describe('an enrolment', () => {
       if (asked.length === 1) throw new EnrolmentRefused('key-refused', 'one of the keys was revoked');
       return await certify(ca, request);
     };
-    await expect(enrolNode(stored, 'ecdsa-p256', command, never)).rejects.toMatchObject({
+    await expect(enrolIn(stored, 'ecdsa-p256', command)).rejects.toMatchObject({
       code: 'keys-refused',
       message: expect.stringContaining('run the same command again') as string,
     });
-    await enrolNode(stored, 'ecdsa-p256', command, never);
+    await enrolIn(stored, 'ecdsa-p256', command);
     expect(asked[1]).not.toBe(asked[0]);
   });
 
@@ -131,7 +171,7 @@ describe('an enrolment', () => {
       asked = request.node;
       return certify(ca, request);
     };
-    await enrolNode(storedIn(temporaryFolder()), 'ecdsa-p256', { ...command, name: 'edge1' }, never);
+    await enrolIn(storedIn(temporaryFolder()), 'ecdsa-p256', { ...command, name: 'edge1' });
     expect(asked).toBe('edge1');
   });
 });

@@ -48,7 +48,8 @@ async function enrol(): Promise<NodeIdentity> {
     coordinator: `https://127.0.0.1:${server.port}`,
     token: createToken(caPinOf(ca.certificatePem)),
   };
-  return (await enrolNode(storedIn(temporaryFolder()), 'ecdsa-p256', command, never)).identity;
+  const deps = { stored: storedIn(temporaryFolder()), keyType: 'ecdsa-p256', onUnusable: () => undefined } as const;
+  return (await enrolNode(deps, command, never)).identity;
 }
 
 function channelOf(identity: NodeIdentity): ControlChannel {
