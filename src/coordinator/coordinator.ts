@@ -10,7 +10,7 @@ import type { NodeName } from '../ike/connection.ts';
 import type { Logger } from '../log.ts';
 import { Admission } from './admission.ts';
 import { ApiTokens } from './api-tokens.ts';
-import { AuditLog, type Attempt, type AuditDetails } from './audit-log.ts';
+import { AuditLog, type Attempt } from './audit-log.ts';
 import type {
   ApplyReply,
   LinkView,
@@ -114,7 +114,8 @@ export class Coordinator implements ChannelHost {
       note: (node, kind, message) => this.#note(node, kind, message),
     });
     this.#crl = new RevocationList({ ca, store: store.admission.revocations, clock, logger: deps.logger });
-    this.#recompile({ allowMassRemoval: false });
+    this.#recompile({ allowMassRemoval: false })();
+    this.#push();
     if (this.#issued.isHeldBack) this.#noteHeldBack();
     this.renewCrl();
   }
@@ -306,7 +307,8 @@ export class Coordinator implements ChannelHost {
 
   /**
    * Throws a node out, with every key that it ever had: its channel is closed, and all others are told to let go of it.
-   * Idempotent. Throws an ApiRefused when neither the spec nor the store knows such a node.
+   * Idempotent; a second time it also tells nodes what an error kept from them the first. Throws an ApiRefused when neither
+   * the spec nor the store knows such a node.
    */
   revokeNode(node: NodeName, reason: string | null, attempt = this.#ownAttempt('node.revoke')): RevocationReply {
     attempt.about(node, reason === null ? {} : { why: reason });
@@ -315,28 +317,36 @@ export class Coordinator implements ChannelHost {
     if (!isKnown && admission.revocations.of(node) === undefined) {
       throw new ApiRefused('not-found', `there is no node "${node}": the mesh spec has none, and none has enrolled`);
     }
-    const changed = attempt.commit(() => admission.revoke(node, reason, this.#now()), changedDetails);
+    const changed = this.#changeMembers(attempt, () => admission.revoke(node, reason, this.#now()));
     this.#registry.drop(node, CLOSE_CODES.revoked, 'this node is revoked');
-    if (changed) {
-      this.#note(node, 'revoke', `revoked${reason === null ? '' : `: ${reason}`}`);
-      // First, so that no charon lets it in again after it has let go of it.
-      this.renewCrl();
-      this.#recompile({ allowMassRemoval: true });
-    }
+    if (changed) this.#note(node, 'revoke', `revoked${reason === null ? '' : `: ${reason}`}`);
+    // First, so that no charon lets it in again after it has let go of it.
+    this.renewCrl();
+    this.#push();
     return { node, changed };
   }
 
-  /** The node may enrol again, with a new token and new keys. Idempotent. */
+  /** The node may enrol again, with a new token and new keys. Idempotent, as {@link revokeNode} is. */
   readmitNode(node: NodeName, attempt = this.#ownAttempt('node.readmit')): RevocationReply {
     attempt.about(node);
     const { admission } = this.#deps.store;
-    const changed = attempt.commit(() => admission.readmit(node, this.#now()), changedDetails);
+    const changed = this.#changeMembers(attempt, () => admission.readmit(node, this.#now()));
     if (changed) {
       this.#registry.forget(node);
       this.#note(node, 'readmit', 'may enrol again');
-      this.#recompile({ allowMassRemoval: true });
     }
+    this.#push();
     return { node, changed };
+  }
+
+  /** Changes who may be a member, and all states by it, in one transaction. */
+  #changeMembers(attempt: Attempt, change: () => boolean): boolean {
+    const { changed, adopt } = attempt.commit(
+      () => ({ changed: change(), adopt: this.#recompile({ allowMassRemoval: true }) }),
+      ({ changed }) => ({ changed }),
+    );
+    adopt();
+    return changed;
   }
 
   /** The spec's nodes and those that have enrolled, by name. */
@@ -421,14 +431,15 @@ export class Coordinator implements ChannelHost {
     }
   }
 
-  #recompile(consent: { readonly allowMassRemoval: boolean }): void {
+  /** See {@link SpecInForce.recompile}. */
+  #recompile(consent: { readonly allowMassRemoval: boolean }): () => void {
     try {
-      this.#spec.recompile(this.#now(), { ...consent, hasTaken: this.#hasTaken });
+      return this.#spec.recompile(this.#now(), { ...consent, hasTaken: this.#hasTaken });
     } catch (error) {
       if (!(error instanceof SpecRefused)) throw error;
       this.#deps.logger.error({ mistakes: error.mistakes }, 'stored mesh spec is refused by this version');
+      return () => undefined;
     }
-    this.#push();
   }
 
   /** Tells the nodes that are here of what is new for them, and everybody of what follows for the links. */
@@ -504,8 +515,4 @@ export class Coordinator implements ChannelHost {
   #now(): number {
     return this.#deps.clock.nowMs();
   }
-}
-
-function changedDetails(changed: boolean): AuditDetails {
-  return { changed };
 }

@@ -16,7 +16,7 @@ import { compileMesh, emptyState, type MeshIdentity } from './compile-mesh.ts';
 import { allocateMeshAddresses } from './mesh-addresses.ts';
 import type { MediatedLink } from './link-hints.ts';
 import type { MeshSpec } from './mesh-spec.ts';
-import type { ApplyOptions, ApplyOutcome, Compiled, MeshStore, SpecRevision, StateVersion } from './mesh-store.ts';
+import type { ApplyOutcome, Compiled, MeshStore, SpecRevision, StateVersion } from './mesh-store.ts';
 import { parseMeshSpec } from './parse-mesh-spec.ts';
 import { planTopology, type PlannedLink } from './topology.ts';
 
@@ -61,9 +61,6 @@ interface Draft extends Compiled {
   /** The links between nodes that are not. */
   readonly links: readonly PlannedLink[];
 }
-
-/** Runs the change of the store, with what else belongs into its transaction. */
-type Commit = (change: () => ApplyOutcome) => ApplyOutcome;
 
 /** The mesh spec that the coordinator works by, and each node's state in its current version. */
 export class SpecInForce {
@@ -127,23 +124,26 @@ export class SpecInForce {
     const draft = this.#draft(text);
     const plan = this.#planOf(draft.states);
     if (plan.massRemovals.length > 0 && !consent.allowMassRemoval) throw new MassRemovalRefused(plan.massRemovals);
-    const commit: Commit = (change) => attempt.commit(change, countsOf);
     const mayRemove = (node: NodeName): boolean => consent.allowMassRemoval || this.#isStillAllowed(node, consent);
-    return { ...this.#putIntoForce(draft, { nowMs, mayRemove }, commit), plan };
+    const outcome = attempt.commit(() => this.#store.apply(text, draft, { nowMs, mayRemove }), countsOf);
+    this.#adopt(draft);
+    return { ...outcome, plan };
   }
 
   /**
    * Compiles the stored spec again: at start, as another version of the compiler may make something else of it, and when
-   * nodes were revoked or readmitted. A consent is for the nodes that change by it. Throws a SpecRefused when it is no
-   * longer a spec; nodes then still get the states that are stored.
+   * nodes were revoked or readmitted. A consent is for the nodes that change by it. Within a transaction it is part of that;
+   * what it returns is to be called afterwards. Throws a SpecRefused, before it has written anything, when it is no longer
+   * a spec; nodes then still get the states that are stored.
    */
-  recompile(nowMs: number, consent: ApplyConsent): void {
-    if (this.#revision === undefined) return;
+  recompile(nowMs: number, consent: ApplyConsent): () => void {
+    if (this.#revision === undefined) return () => undefined;
     const draft = this.#draft(this.#revision.text);
     const changed = new Set(this.#store.changes(draft.states));
     const mayRemove = (node: NodeName): boolean =>
       (consent.allowMassRemoval && changed.has(node)) || this.#isStillAllowed(node, consent);
-    this.#putIntoForce(draft, { nowMs, mayRemove }, (change) => change());
+    this.#store.apply(draft.text, draft, { nowMs, mayRemove });
+    return () => this.#adopt(draft);
   }
 
   #isStillAllowed(node: NodeName, { hasTaken }: ApplyConsent): boolean {
@@ -181,13 +181,12 @@ export class SpecInForce {
     return { changed, massRemovals };
   }
 
-  #putIntoForce({ text, spec, links, ...compiled }: Draft, options: ApplyOptions, commit: Commit): ApplyOutcome {
-    const outcome = commit(() => this.#store.apply(text, compiled, options));
+  /** The store has it. */
+  #adopt({ spec, links }: Draft): void {
     this.#revision = this.#store.currentSpec();
     this.#versions = this.#store.versions();
     this.#nodes = spec.nodes;
     this.#links = links;
-    return outcome;
   }
 }
 

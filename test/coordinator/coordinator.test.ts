@@ -1,4 +1,4 @@
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { CLOSE_CODES, type AgentFrame } from '../../src/control/frames.ts';
 import { openStatement, stateStatementSchema } from '../../src/control/statement.ts';
 import { SpecRefused } from '../../src/coordinator/spec-in-force.ts';
@@ -457,6 +457,34 @@ describe('revoking a node', () => {
     const { revision } = mesh.core.status();
     expect(mesh.core.revokeNode(edge1, null)).toEqual({ node: edge1, changed: false });
     expect(mesh.core.status().revision).toBe(revision);
+  });
+
+  it.each([
+    ['the states', () => vi.spyOn(mesh.store.mesh, 'apply')],
+    ['its record', () => vi.spyOn(mesh.store.audit, 'head')],
+  ])('is not done at all when the store fails at %s', (_at, failing) => {
+    const remote = mesh.connect('remote');
+    const before = mesh.core.links();
+    failing().mockImplementationOnce(() => expect.fail('disk full'));
+    expect(() => mesh.core.revokeNode(edge1, null)).toThrow('disk full');
+    expect(mesh.core.links()).toEqual(before);
+    expect(view('edge1')?.revoked).toBeNull();
+    expect(mesh.core.revokeNode(edge1, null)).toEqual({ node: edge1, changed: true });
+    expect(namesOf(remote)).toEqual(['cygnet-hub-master1']);
+  });
+
+  it.each([
+    ['revocation', () => mesh.core.revokeNode(edge1, null)],
+    ['readmission', () => mesh.core.readmitNode(edge1)],
+  ])('a %s that is ordered again tells nodes what could not be signed', (kind, order) => {
+    if (kind === 'readmission') mesh.core.revokeNode(edge1, null);
+    const remote = mesh.connect('remote');
+    const before = namesOf(remote);
+    vi.spyOn(mesh.store.signing, 'issue').mockImplementationOnce(() => expect.fail('disk full'));
+    expect(order).toThrow('disk full');
+    expect(namesOf(remote)).toEqual(before);
+    expect(order()).toEqual({ node: edge1, changed: false });
+    expect(namesOf(remote)).not.toEqual(before);
   });
 
   it('that the others relied on leaves them without that way, and in peace', () => {
