@@ -400,6 +400,7 @@ export class Agent {
       const deps = {
         stored: this.#stored,
         keyType: this.#config.keyType,
+        clock: this.#deps.clock,
         onUnusable: (error: Error) => this.#noteUnusable(error),
       };
       const { identity, trust } = await enrolNode(deps, command, signal);

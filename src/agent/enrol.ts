@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.ts';
 import { publicKeySchema } from '../control/signing-key.ts';
 import { enroll } from '../identity/enroll.ts';
 import { createCsr } from '../identity/csr.ts';
@@ -19,6 +20,7 @@ export interface Enrolled {
 export interface EnrolDeps {
   readonly stored: Stored;
   readonly keyType: KeyKind;
+  readonly clock: Pick<Clock, 'nowMs'>;
   /** A file that cannot be used, and is replaced. */
   readonly onUnusable: (error: Error) => void;
 }
@@ -42,6 +44,7 @@ export async function enrolNode(
       ...(request.name !== undefined && { node: request.name }),
       channelCsr: await createCsr(keys.channelKey),
       ikeCsr: await createCsr(keys.ikeKey),
+      nowMs: deps.clock.nowMs(),
       signal,
       timeoutMs: TIMEOUT_MS,
     });

@@ -157,3 +157,15 @@ export function checkIssued(certificate: X509Certificate, issuer: X509Certificat
     throw new IdentityError('bad-reply', 'a certificate in the reply is for another key than the one asked for');
   }
 }
+
+/**
+ * Checks that a certificate of a reply is valid at `nowMs` (ms since the epoch): with a clock that is wrong here or there, a
+ * node would go on with one that does not work.
+ * @throws IdentityError `bad-clock`
+ */
+export function checkCurrent({ validFrom, validTo }: X509Certificate, nowMs: number): void {
+  if (Date.parse(validFrom) <= nowMs && nowMs < Date.parse(validTo)) return;
+  const nowText = new Date(nowMs).toISOString();
+  const message = `the new certificate is valid from ${validFrom} to ${validTo}, and here it is ${nowText}: the clocks of this machine and of the coordinator differ; check the clocks of both`;
+  throw new IdentityError('bad-clock', message);
+}

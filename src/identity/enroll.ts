@@ -1,5 +1,6 @@
 import type { X509Certificate } from 'node:crypto';
 import {
+  checkCurrent,
   checkIssued,
   parseCoordinatorUrl,
   post,
@@ -28,6 +29,8 @@ export interface EnrollOptions {
   /** PEM, of `createCsr`. A retry after a lost reply must come with the same two keys. */
   readonly channelCsr: string;
   readonly ikeCsr: string;
+  /** This machine's wall-clock time, ms since the epoch. */
+  readonly nowMs: number;
   readonly signal: AbortSignal;
   /** For everything together; 30 s by default. */
   readonly timeoutMs?: number;
@@ -36,7 +39,7 @@ export interface EnrollOptions {
 /**
  * Exchanges a token for the node's certificates. The token's secret is sent only to a server that the token's pin
  * vouches for, and the reply is checked before it is returned: the CA is the pinned one, and both certificates are
- * issued by it for the keys of the two CSRs. Nothing is stored here.
+ * issued by it for the keys of the two CSRs and valid now by this machine's clock. Nothing is stored here.
  * @throws IdentityError
  */
 export async function enroll(options: EnrollOptions): Promise<EnrolmentReply> {
@@ -49,17 +52,19 @@ export async function enroll(options: EnrollOptions): Promise<EnrolmentReply> {
     const socket = await connectPinned({ host, port, caPin }, within);
     const name = options.node === undefined ? {} : { node: options.node };
     const request: EnrolmentRequest = { secret, ...name, channelCsr, ikeCsr };
-    return readReply(await post(socket, { host, path: '/v1/enroll' }, request, within), caPin, keys);
+    const answer = await post(socket, { host, path: '/v1/enroll' }, request, within);
+    return readReply(answer, { caPin, keys, nowMs: options.nowMs });
   });
 }
 
-/** Hex SHA-256 of the public keys that the certificates must be for. */
-interface ExpectedKeys {
-  readonly channel: string;
-  readonly ike: string;
+interface Expected {
+  readonly caPin: string;
+  /** Hex SHA-256 of the public keys that the certificates must be for. */
+  readonly keys: { readonly channel: string; readonly ike: string };
+  readonly nowMs: number;
 }
 
-function readReply(answer: Answer, caPin: string, keys: ExpectedKeys): EnrolmentReply {
+function readReply(answer: Answer, { caPin, keys, nowMs }: Expected): EnrolmentReply {
   if (answer.status !== 200) throw refusalOf(answer);
   const parsed = enrolmentReplySchema.safeParse(answer.json);
   if (!parsed.success)
@@ -70,8 +75,10 @@ function readReply(answer: Answer, caPin: string, keys: ExpectedKeys): Enrolment
     throw new IdentityError('wrong-ca', 'the reply brings another CA than the one that the token names');
   }
   checkChain(issuer, chain);
-  checkIssued(readCertificate(channelCertificate), issuer, keys.channel);
-  checkIssued(readCertificate(ikeCertificate), issuer, keys.ike);
+  const [channel, ike] = [readCertificate(channelCertificate), readCertificate(ikeCertificate)];
+  checkIssued(channel, issuer, keys.channel);
+  checkIssued(ike, issuer, keys.ike);
+  for (const certificate of [channel, ike]) checkCurrent(certificate, nowMs);
   return parsed.data;
 }
 

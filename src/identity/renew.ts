@@ -4,6 +4,7 @@ import { isIP } from 'node:net';
 import { connect, type TLSSocket } from 'node:tls';
 import { messageOf } from '../errors.ts';
 import {
+  checkCurrent,
   checkIssued,
   parseCoordinatorUrl,
   post,
@@ -103,11 +104,4 @@ function refusalOf(answer: Answer): IdentityError {
     default:
       return new IdentityError('renewal-refused', message);
   }
-}
-
-/** With a clock that is wrong here or there, a certificate that works would give way to one that does not. */
-function checkCurrent({ validFrom, validTo }: X509Certificate, nowMs: number): void {
-  if (Date.parse(validFrom) <= nowMs && nowMs < Date.parse(validTo)) return;
-  const message = `the new certificate is valid from ${validFrom} to ${validTo}: check the clocks of this machine and of the coordinator`;
-  throw new IdentityError('bad-clock', message);
 }

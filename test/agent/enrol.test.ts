@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { enrolNode, type EnrolDeps, type Enrolled } from '../../src/agent/enrol.ts';
 import { storedIn } from '../../src/agent/stored.ts';
+import { systemClock } from '../../src/clock.ts';
 import type { ChannelServer } from '../../src/coordinator/channel-server.ts';
 import { EnrolmentRefused } from '../../src/coordinator/enrol-refused.ts';
 import { verifyCsr } from '../../src/identity/csr.ts';
@@ -41,7 +42,7 @@ function enrolIn(
   request: Command,
   change: Partial<EnrolDeps> = {},
 ): Promise<Enrolled> {
-  return enrolNode({ stored, keyType, onUnusable: () => undefined, ...change }, request, never);
+  return enrolNode({ stored, keyType, clock: systemClock, onUnusable: () => undefined, ...change }, request, never);
 }
 
 describe('an enrolment', () => {
@@ -98,6 +99,26 @@ describe('an enrolment', () => {
       expect(identity.ike.key).not.toBe(before.ike.key);
     }
   });
+
+  it.each([
+    ['behind', -2],
+    ['ahead', 24 * 8],
+  ])(
+    'is not finished while the node’s clock is %s, and goes on with the same keys when it is right',
+    async (_how, hours) => {
+      const stored = storedIn(temporaryFolder());
+      const clock = { nowMs: () => Date.now() + hours * 3_600_000 };
+      await expect(enrolIn(stored, 'ecdsa-p256', command, { clock })).rejects.toMatchObject({
+        status: 502,
+        code: 'bad-clock',
+        message: expect.stringContaining('the clocks of this machine and of the coordinator differ') as string,
+      });
+      expect([stored.identity.read(), stored.trust.read()]).toEqual([undefined, undefined]);
+      const kept = stored.pendingKeys.read();
+      const { identity } = await enrolIn(stored, 'ecdsa-p256', command);
+      expect(identity.channel.key).toBe(kept?.channelKey);
+    },
+  );
 
   it('comes with new keys when they are to be of another kind', async () => {
     const stored = storedIn(temporaryFolder());

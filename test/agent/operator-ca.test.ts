@@ -48,7 +48,12 @@ async function enrol(): Promise<NodeIdentity> {
     coordinator: `https://127.0.0.1:${server.port}`,
     token: createToken(caPinOf(ca.certificatePem)),
   };
-  const deps = { stored: storedIn(temporaryFolder()), keyType: 'ecdsa-p256', onUnusable: () => undefined } as const;
+  const deps = {
+    stored: storedIn(temporaryFolder()),
+    keyType: 'ecdsa-p256',
+    clock: systemClock,
+    onUnusable: () => undefined,
+  } as const;
   return (await enrolNode(deps, command, never)).identity;
 }
 

@@ -63,7 +63,8 @@ type EnrollOverrides = Partial<Parameters<typeof enroll>[0]>;
 
 function enrollHere(overrides: EnrollOverrides = {}): Promise<EnrolmentReply> {
   const coordinatorUrl = `https://127.0.0.1:${server.port}`;
-  return enroll({ coordinatorUrl, token, ...csrs, signal: AbortSignal.timeout(10_000), ...overrides });
+  const nowMs = Date.now();
+  return enroll({ coordinatorUrl, token, ...csrs, nowMs, signal: AbortSignal.timeout(10_000), ...overrides });
 }
 
 async function expectRefusal(code: IdentityErrorCode, message: RegExp, overrides?: EnrollOverrides): Promise<void> {

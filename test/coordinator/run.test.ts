@@ -58,7 +58,7 @@ describe('a coordinator', () => {
       const csr = async (): Promise<string> => createCsr(await generatePrivateKey('ecdsa-p256'));
       const coordinatorUrl = `https://127.0.0.1:${port}`;
       const { signal } = new AbortController();
-      return enroll({ coordinatorUrl, token, channelCsr: await csr(), ikeCsr: await csr(), signal });
+      return enroll({ coordinatorUrl, token, channelCsr: await csr(), ikeCsr: await csr(), nowMs: Date.now(), signal });
     });
     expect(reply).toMatchObject({ node: 'edge1', mesh: 'seed' });
     const { nodes } = await whileRunning(() => api.get('/v1/nodes', nodesReplySchema));

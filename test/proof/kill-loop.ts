@@ -135,7 +135,7 @@ async function newToken(
 async function enrolAs(coordinatorUrl: string, token: string): Promise<void> {
   const csr = async (): Promise<string> => createCsr(await generatePrivateKey('ecdsa-p256'));
   const { signal } = new AbortController();
-  await enroll({ coordinatorUrl, token, channelCsr: await csr(), ikeCsr: await csr(), signal });
+  await enroll({ coordinatorUrl, token, channelCsr: await csr(), ikeCsr: await csr(), nowMs: Date.now(), signal });
 }
 
 /** Two sites and a hub; the number makes each text, and each node's state, another one. */

@@ -34,7 +34,12 @@ async function enrolled({ api, url }: Coordinator, node: string): Promise<NodeId
   const folder = mkdtempSync(join(tmpdir(), 'cygnet-node-'));
   try {
     const { signal } = new AbortController();
-    const deps = { stored: storedIn(folder), keyType: 'ecdsa-p256', onUnusable: () => undefined } as const;
+    const deps = {
+      stored: storedIn(folder),
+      keyType: 'ecdsa-p256',
+      clock: systemClock,
+      onUnusable: () => undefined,
+    } as const;
     return (await enrolNode(deps, { coordinator: url, token }, signal)).identity;
   } finally {
     rmSync(folder, { recursive: true });
