@@ -12,7 +12,7 @@ import type { FrozenCharon } from './frozen-charon.ts';
  * Rounds are at least this far apart, whatever the events: a burst of them is looked at once. One that took long, because
  * there is much to look at or the machine is busy, is followed by a longer gap: looking must not be what makes it busy.
  */
-const ROUND_GAP = { leastMs: 50, mostMs: 1000, factor: 2 } as const;
+const ROUND_GAP = { leastMs: 50, mostMs: 1000, factor: 2, longRoundMs: 250 } as const;
 /** After a set-up the next look comes soon: an SA takes a moment to appear. What was loaded is set up at once. */
 const AFTER_INITIATE_MS = 300;
 /** While something waits for its turn. */
@@ -156,8 +156,8 @@ export class CharonLoop {
 }
 
 function gapAfterMs(roundMs: number): number {
-  const { leastMs, mostMs, factor } = ROUND_GAP;
-  return Math.min(mostMs, Math.max(leastMs, factor * roundMs));
+  const { leastMs, mostMs, factor, longRoundMs } = ROUND_GAP;
+  return roundMs < longRoundMs ? leastMs : Math.min(mostMs, factor * roundMs);
 }
 
 function explain(error: unknown, socket: string): string {
