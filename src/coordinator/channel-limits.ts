@@ -12,8 +12,10 @@ export interface ChannelLimits {
   /** From the first byte of an HTTP request to its last. */
   readonly requestTimeoutMs: number;
   readonly enrolmentBytesMax: number;
-  /** Enrolments under way at once; more are told to try again. */
+  /** Enrolments under way at once, their bodies read; more are told to try again. */
   readonly enrolmentsMax: number;
+  /** The same for renewals. */
+  readonly renewalsMax: number;
   /** From the upgrade to the hello. */
   readonly helloTimeoutMs: number;
   readonly pingIntervalMs: number;
@@ -38,6 +40,7 @@ export const CHANNEL_LIMITS: ChannelLimits = {
   requestTimeoutMs: 10_000,
   enrolmentBytesMax: 64 * 1024,
   enrolmentsMax: 128,
+  renewalsMax: 128,
   helloTimeoutMs: 10_000,
   pingIntervalMs: 15_000,
   openings: { perSecond: 0.5, burst: 20 },

@@ -5,7 +5,7 @@ import type { ChannelLimits } from './channel-limits.ts';
 import { EnrolmentRefused, type EnrolmentRefusedCode } from './enrol-refused.ts';
 import { remoteOf } from './channel-remote.ts';
 import { failure, type HttpAnswer } from './http-answer.ts';
-import { answerRenewal, type RenewalEndpointDeps } from './renewal-endpoint.ts';
+import { answerRenewal, refusalOfRenewal, type RenewalEndpointDeps } from './renewal-endpoint.ts';
 
 const REFUSED_STATUS: Readonly<Record<EnrolmentRefusedCode, number>> = {
   'token-unknown': 403,
@@ -25,13 +25,45 @@ export interface EnrolEndpointDeps extends RenewalEndpointDeps {
   readonly limits: ChannelLimits;
 }
 
-/** `POST /v1/enroll` and `/v1/renew`. Counts what is under way, so that a server that stops can wait for it. */
+/** What a path does with a request. */
+interface Work {
+  readonly max: number;
+  /** Requests whose body was read and that have no answer yet. */
+  underWay: number;
+  /** Who gets no further, told before a byte of the body is read. */
+  readonly refusal: (request: IncomingMessage) => HttpAnswer | undefined;
+  readonly answer: (body: unknown, request: IncomingMessage) => Promise<HttpAnswer>;
+}
+
+/** `POST /v1/enroll` and `/v1/renew`. Knows what is under way, so that a server that stops can wait for it. */
 export class EnrolEndpoint {
   readonly #deps: EnrolEndpointDeps;
+  readonly #work: ReadonlyMap<string, Work>;
   readonly #underWay = new Set<Promise<void>>();
 
   constructor(deps: EnrolEndpointDeps) {
+    const { enrolmentsMax, renewalsMax } = deps.limits;
     this.#deps = deps;
+    this.#work = new Map<string, Work>([
+      [
+        '/v1/enroll',
+        {
+          max: enrolmentsMax,
+          underWay: 0,
+          refusal: () => undefined,
+          answer: (body, request) => this.#answerEnrolment(body, request),
+        },
+      ],
+      [
+        '/v1/renew',
+        {
+          max: renewalsMax,
+          underWay: 0,
+          refusal: (request) => refusalOfRenewal(deps, request),
+          answer: (body, request) => answerRenewal(deps, request, body),
+        },
+      ],
+    ]);
   }
 
   /** Answers any HTTP request of the port that is no upgrade. */
@@ -50,22 +82,26 @@ export class EnrolEndpoint {
   }
 
   async #answer(request: IncomingMessage): Promise<HttpAnswer> {
-    const answer = this.#handlerOf(request.url);
-    if (answer === undefined) return failure(404, 'not-found', 'nothing here');
+    const work = this.#work.get(request.url ?? '');
+    if (work === undefined) return failure(404, 'not-found', 'nothing here');
     if (request.method !== 'POST') return failure(405, 'bad-request', 'use POST');
-    if (this.#underWay.size >= this.#deps.limits.enrolmentsMax) {
-      return failure(503, 'busy', 'too many requests at once, try again in a minute');
-    }
+    const refusal = work.refusal(request);
+    if (refusal !== undefined) return refusal;
     const { enrolmentBytesMax } = this.#deps.limits;
     const body = await readBody(request, enrolmentBytesMax);
     if (body === undefined) return failure(413, 'too-large', `more than ${enrolmentBytesMax} bytes`);
-    return answer(parseJson(body), request);
+    return await this.#bounded(work, () => work.answer(parseJson(body), request));
   }
 
-  #handlerOf(url: string | undefined): ((body: unknown, request: IncomingMessage) => Promise<HttpAnswer>) | undefined {
-    if (url === '/v1/enroll') return (body, request) => this.#answerEnrolment(body, request);
-    if (url === '/v1/renew') return (body, request) => answerRenewal(this.#deps, request, body);
-    return undefined;
+  /** Who is still sending does not count, or strangers with slow bodies would keep everybody out. */
+  async #bounded(work: Work, answer: () => Promise<HttpAnswer>): Promise<HttpAnswer> {
+    if (work.underWay >= work.max) return failure(503, 'busy', 'too many requests at once, try again in a minute');
+    work.underWay += 1;
+    try {
+      return await answer();
+    } finally {
+      work.underWay -= 1;
+    }
   }
 
   async #answerEnrolment(body: unknown, request: IncomingMessage): Promise<HttpAnswer> {

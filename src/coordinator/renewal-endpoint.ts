@@ -4,7 +4,7 @@ import { TLSSocket } from 'node:tls';
 import { renewalRequestSchema } from '../identity/renewal.ts';
 import type { Logger } from '../log.ts';
 import { admitRenewal } from './channel-admission.ts';
-import type { ChannelHost } from './channel-host.ts';
+import type { ChannelHost, ShownNode } from './channel-host.ts';
 import { remoteOf } from './channel-remote.ts';
 import { failure, type HttpAnswer } from './http-answer.ts';
 import type { RefusalLog } from './refusal-log.ts';
@@ -26,30 +26,29 @@ export interface RenewalEndpointDeps {
   readonly issuer: X509Certificate | undefined;
 }
 
-/** `POST /v1/renew`: who asks is told by the client certificate alone. */
+/** Who asks for a renewal is told by the client certificate alone, so it is known before the body is read. */
+export function refusalOfRenewal(deps: RenewalEndpointDeps, request: IncomingMessage): HttpAnswer | undefined {
+  const shown = nodeOf(deps, request);
+  return shown.ok ? undefined : shown.answer;
+}
+
+/** Answers `POST /v1/renew`. */
 export async function answerRenewal(
-  { host, logger, refusals, issuer }: RenewalEndpointDeps,
+  deps: RenewalEndpointDeps,
   request: IncomingMessage,
   body: unknown,
 ): Promise<HttpAnswer> {
-  const remote = remoteOf(request);
-  if (!(request.socket instanceof TLSSocket)) return failure(401, 'certificate-refused', 'no client certificate');
-  const admission = admitRenewal(request.socket, host, issuer);
-  if (!admission.ok) {
-    const { status, reason, node: revoked } = admission;
-    refusals.note(`renewal ${revoked ?? status}`, { remote, reason, node: revoked }, 'renewal refused');
-    host.refused({ action: 'certificate.renew', remote, ...admission });
-    if (status === 410) return failure(status, 'node-revoked', NODE_REVOKED);
-    const message = "this coordinator does not know the node's certificate, or it has expired too long ago";
-    return failure(REFUSED_STATUS['certificate-refused'], 'certificate-refused', message);
-  }
+  // Again: the node may have been revoked while it was sending.
+  const shown = nodeOf(deps, request);
+  if (!shown.ok) return shown.answer;
   const parsed = renewalRequestSchema.safeParse(body);
   if (!parsed.success) {
     return failure(400, 'bad-request', `not a renewal request: ${parsed.error.issues[0]?.path.join('.') ?? ''}`);
   }
-  const { node, certificate } = admission;
+  const { host, logger, refusals } = deps;
+  const { node, remote } = shown;
   try {
-    return { status: 200, body: await host.renew({ node, key: certificate.key, remote }, parsed.data) };
+    return { status: 200, body: await host.renew(shown, parsed.data) };
   } catch (error) {
     if (error instanceof RenewalRefused) {
       refusals.note(`renewal ${node} ${error.code}`, { node, remote, code: error.code }, 'renewal refused');
@@ -58,4 +57,22 @@ export async function answerRenewal(
     logger.error({ node, remote, err: error }, 'renewal failed');
     return failure(500, 'internal', 'the coordinator could not do it, see its log');
   }
+}
+
+type Shown = (ShownNode & { readonly ok: true }) | { readonly ok: false; readonly answer: HttpAnswer };
+
+function nodeOf({ host, refusals, issuer }: RenewalEndpointDeps, request: IncomingMessage): Shown {
+  const remote = remoteOf(request);
+  if (!(request.socket instanceof TLSSocket)) {
+    return { ok: false, answer: failure(401, 'certificate-refused', 'no client certificate') };
+  }
+  const admission = admitRenewal(request.socket, host, issuer);
+  if (admission.ok) return { ok: true, node: admission.node, key: admission.certificate.key, remote };
+  const { status, reason, node: revoked } = admission;
+  refusals.note(`renewal ${revoked ?? status}`, { remote, reason, node: revoked }, 'renewal refused');
+  host.refused({ action: 'certificate.renew', remote, ...admission });
+  if (status === 410) return { ok: false, answer: failure(status, 'node-revoked', NODE_REVOKED) };
+  const message = "this coordinator does not know the node's certificate, or it has expired too long ago";
+  const answer = failure(REFUSED_STATUS['certificate-refused'], 'certificate-refused', message);
+  return { ok: false, answer };
 }

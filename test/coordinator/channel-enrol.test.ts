@@ -1,8 +1,14 @@
 import { once } from 'node:events';
-import { request as httpsRequest } from 'node:https';
+import { request as httpsRequest, type RequestOptions } from 'node:https';
 import type { IncomingMessage } from 'node:http';
 import { createServer as createTcpServer, type AddressInfo } from 'node:net';
-import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
+import { text as textOf } from 'node:stream/consumers';
+import {
+  connect as connectTls,
+  createServer as createTlsServer,
+  type ConnectionOptions,
+  type TLSSocket,
+} from 'node:tls';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { ChannelLimits } from '../../src/coordinator/channel-limits.ts';
 import type { ChannelServer } from '../../src/coordinator/channel-server.ts';
@@ -16,7 +22,7 @@ import { generatePrivateKey } from '../../src/identity/keys.ts';
 import { caPinOf, type MeshCa } from '../../src/identity/mesh-ca.ts';
 import { createToken, parseToken } from '../../src/identity/token.ts';
 import { MESH, meshCa } from '../identity/mesh.ts';
-import { FakeHost, nodeKeys, openTestServer } from './channel-fixture.ts';
+import { EDGE1, FakeHost, nodeKeys, openTestServer, type NodeKeys } from './channel-fixture.ts';
 import { MESH_KEY } from '../control/statements.ts';
 
 let ca: MeshCa;
@@ -224,7 +230,7 @@ describe('a coordinator that', () => {
 describe('the enrolment endpoint', () => {
   async function answer(
     body: string,
-    options: { readonly method?: string; readonly path?: string } = {},
+    options: Pick<RequestOptions, 'method' | 'path' | 'key' | 'cert'> = {},
   ): Promise<{ readonly status: number | undefined; readonly code: unknown }> {
     const request = httpsRequest({
       host: '127.0.0.1',
@@ -238,6 +244,15 @@ describe('the enrolment endpoint', () => {
     const [response] = (await once(request, 'response')) as [IncomingMessage];
     const text = await response.setEncoding('utf8').reduce((all: string, chunk: string) => all + chunk, '');
     return { status: response.statusCode, code: JSON.parse(text).error?.code };
+  }
+
+  const renewal = JSON.stringify({ purpose: 'ike', csr: 'csr' });
+
+  async function knownNode(): Promise<NodeKeys> {
+    const keys = await nodeKeys(ca);
+    host.keys.set(keys.spkiSha256, EDGE1);
+    host.renewal = () => Promise.resolve({ certificate: 'certificate' });
+    return keys;
   }
 
   const good = (): string => JSON.stringify({ secret: 's', ...csrs });
@@ -286,6 +301,60 @@ describe('the enrolment endpoint', () => {
     expect(await answer(good())).toEqual({ status: 503, code: 'busy' });
     finish();
     expect(await first).toMatchObject({ status: 200 });
+  });
+
+  /** Begins a request and sends no body. Resolves once the server has heard of it. */
+  async function beginSlowly(path: string, identity: ConnectionOptions = {}): Promise<TLSSocket> {
+    const socket = connectTls({ host: '127.0.0.1', port: server.port, ca: ca.certificatePem, ...identity });
+    socket.write(`POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n`);
+    const [heard] = (await once(socket, 'data')) as [Buffer];
+    expect(heard.toString('latin1')).toMatch(/^HTTP\/1\.1 100 /);
+    return socket;
+  }
+
+  it('enrols and renews however many are still sending', async () => {
+    await start({ enrolmentsMax: 1, renewalsMax: 1 });
+    const edge1 = await knownNode();
+    const slow = [await beginSlowly('/v1/enroll'), await beginSlowly('/v1/renew', edge1)];
+    expect(await answer(good())).toMatchObject({ status: 200 });
+    expect(await answer(renewal, { path: '/v1/renew', ...edge1 })).toMatchObject({ status: 200 });
+    for (const socket of slow) socket.destroy();
+  });
+
+  it('renews however many enrol', async () => {
+    await start({ enrolmentsMax: 1 });
+    const edge1 = await knownNode();
+    let finish: () => void = () => undefined;
+    const begun = new Promise<void>((resolve) => {
+      host.enrolment = async (request) => {
+        resolve();
+        await new Promise<void>((done) => (finish = done));
+        return certify(request);
+      };
+    });
+    const first = answer(good());
+    await begun;
+    expect(await answer(renewal, { path: '/v1/renew', ...edge1 })).toMatchObject({ status: 200 });
+    finish();
+    await first;
+  });
+
+  it('refuses a renewal of a stranger without waiting for its body', async () => {
+    const socket = connectTls({ host: '127.0.0.1', port: server.port, ca: ca.certificatePem });
+    socket.write('POST /v1/renew HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n');
+    expect(await textOf(socket)).toMatch(/^HTTP\/1\.1 403 /);
+    expect(host.refusals).toHaveLength(1);
+  });
+
+  it('refuses the renewal of a node that is revoked while it sends', async () => {
+    const { spkiSha256, ...edge1 } = await knownNode();
+    const socket = await beginSlowly('/v1/renew', edge1);
+    host.keys.clear();
+    host.revokedKeys.set(spkiSha256, EDGE1);
+    socket.write(renewal.padEnd(100));
+    const [told] = (await once(socket, 'data')) as [Buffer];
+    expect(told.toString('latin1')).toMatch(/^HTTP\/1\.1 410 /);
+    socket.destroy();
   });
 
   it('hangs up on a request that does not end', async () => {
