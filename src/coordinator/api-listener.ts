@@ -117,7 +117,7 @@ async function answer(
   return await whileGood(coordinator, token, exchange, (bounded) => dispatch(coordinator, caller, bounded));
 }
 
-/** A stream must not outlive the token that opened it. */
+/** A stream must not outlive the token that opened it, nor may a body that comes slowly. */
 async function whileGood(
   coordinator: Coordinator,
   token: ApiTokenRecord,
@@ -125,11 +125,17 @@ async function whileGood(
   work: (exchange: HttpExchange) => Promise<unknown>,
 ): Promise<unknown> {
   const over = new AbortController();
+  const isGood = (): boolean => coordinator.apiTokens.isStillGood(token);
   const timer = setInterval(() => {
-    if (!coordinator.apiTokens.isStillGood(token)) over.abort();
+    if (!isGood()) over.abort();
   }, STREAM_CHECK_MS);
+  const body = async (): Promise<string> => {
+    const text = await exchange.body();
+    if (!isGood()) throw unauthorized('this API token was revoked, or has expired, while the request was on its way');
+    return text;
+  };
   try {
-    return await work({ ...exchange, signal: AbortSignal.any([exchange.signal, over.signal]) });
+    return await work({ ...exchange, body, signal: AbortSignal.any([exchange.signal, over.signal]) });
   } finally {
     clearInterval(timer);
   }

@@ -1,6 +1,6 @@
 import { Agent, request, type RequestOptions } from 'node:https';
 import { once } from 'node:events';
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { text as textOf } from 'node:stream/consumers';
 import { openApiListener, type ApiListener } from '../../src/coordinator/api-listener.ts';
 import type { TlsIdentity } from '../../src/coordinator/tls-options.ts';
@@ -81,6 +81,21 @@ export class RemoteApiFixture implements AsyncDisposable {
     outgoing.end(body);
     const [response] = (await once(outgoing, 'response')) as [IncomingMessage];
     return response;
+  }
+
+  /** A request whose headers the server has taken, and whose body is still to come. */
+  async withoutBody(method: string, path: string, headers: Record<string, string>): Promise<ClientRequest> {
+    const where = { host: '127.0.0.1', port: this.port, ca: this.#ca.certificatePem, agent: this.#agent };
+    const outgoing = request({
+      ...where,
+      servername: 'api.example',
+      method,
+      path,
+      headers: { ...headers, expect: '100-continue' },
+    });
+    outgoing.flushHeaders();
+    await once(outgoing, 'continue');
+    return outgoing;
   }
 
   async call(method: string, path: string, headers: Record<string, string> = {}, body?: string): Promise<ApiAnswer> {

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { connect as connectTcp } from 'node:net';
 import { connect } from 'node:tls';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -108,6 +109,18 @@ describe('the API on a port', () => {
     api.revoke('alice');
     await ended;
     expect(await status(operator)).toBe(401);
+  });
+
+  it('changes nothing for a token that is revoked while its request is on the way', async () => {
+    const headers = { ...operator, 'content-type': 'application/yaml' };
+    const outgoing = await api.withoutBody('PUT', '/v1/spec', headers);
+    api.revoke('alice');
+    outgoing.end(SEED_SPEC);
+    const [response] = (await once(outgoing, 'response')) as [IncomingMessage];
+    response.resume();
+    expect(response.statusCode).toBe(401);
+    expect(mesh.core.spec).toBeUndefined();
+    expect(mesh.core.audit.after(0, 10).at(-1)).toMatchObject({ action: 'spec.apply', outcome: 'refused' });
   });
 });
 
