@@ -189,7 +189,8 @@ export class LocalApi {
     if (isForbidden(cause)) {
       return new CliError('no-permission', `no permission for ${socketPath}: run this as root`, { cause });
     }
-    const reason = code === 'ECONNRESET' ? 'it hung up before it had answered in full' : messageOf(cause);
+    const reason =
+      code === 'ECONNRESET' || code === 'EPIPE' ? 'it hung up before it had answered in full' : messageOf(cause);
     return new CliError('no-answer', `${service} at ${socketPath}: ${reason}`, { cause });
   }
 }

@@ -108,12 +108,12 @@ export class AuditLog {
   }
 
   #keepBounded(): void {
-    const through = this.start.id + REMOVED_AT_ONCE;
-    if (this.head.id - this.start.id <= RECORDS_MAX) return;
-    const position = this.position(through);
-    if (position === undefined) return;
-    const attempt = this.begin('audit.prune', { actor: { kind: 'coordinator', name: null }, remote: null });
     try {
+      const { id } = this.start;
+      if (this.head.id - id <= RECORDS_MAX) return;
+      const position = this.position(id + REMOVED_AT_ONCE);
+      if (position === undefined) return;
+      const attempt = this.begin('audit.prune', { actor: { kind: 'coordinator', name: null }, remote: null });
       this.prune(position, attempt);
     } catch (error) {
       this.#deps.logger.error({ err: error }, 'old audit records could not be removed');
