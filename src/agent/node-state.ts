@@ -45,7 +45,7 @@ export interface NodeDeps {
   readonly clock: Clock;
   readonly agentVersion: string;
   /** The desired state, and which one may come after it. */
-  readonly keeper: Pick<StateKeeper, 'held' | 'keys' | 'receive' | 'unwritten' | 'introduce'>;
+  readonly keeper: Pick<StateKeeper, 'held' | 'keys' | 'receive' | 'postponed' | 'introduce'>;
   readonly directPaths: DirectPaths;
   readonly links: Pick<LinkWatch, 'look' | 'reading' | 'isSilent' | 'tellLost' | 'takeOwnSilence' | 'isProven'>;
   readonly repairs: Repairs;
@@ -146,7 +146,7 @@ export class NodeState {
     this.#notePaths(links);
     this.#sendOutcomes(round);
     this.#sendReport(links);
-    this.#takeUnwritten();
+    this.#takePostponed();
   }
 
   charonLost(problem: string): void {
@@ -154,7 +154,7 @@ export class NodeState {
     this.#charonProblem = problem;
     this.#round = undefined;
     this.#sendReport();
-    this.#takeUnwritten();
+    this.#takePostponed();
   }
 
   hello(): AgentFrame {
@@ -270,9 +270,9 @@ export class NodeState {
     this.#deps.changed();
   }
 
-  /** A disk that was full may have room again. The coordinator has sent the state, and does not do so a second time. */
-  #takeUnwritten(): void {
-    const frame = this.#deps.keeper.unwritten;
+  /** A disk that was full may have room again, and a clock may be right again. The coordinator has sent the state, and does not do so a second time. */
+  #takePostponed(): void {
+    const frame = this.#deps.keeper.postponed;
     if (frame !== undefined && this.#deps.keeper.receive(frame).kind === 'changed') this.#taken(frame);
   }
 

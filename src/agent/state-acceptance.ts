@@ -33,8 +33,8 @@ export type Acceptance =
   | { readonly kind: 'taken'; readonly held: HeldState; readonly trust: StateTrust }
   /** The state that is held, under a statement that may be new. */
   | { readonly kind: 'confirmed'; readonly held: HeldState; readonly trust: StateTrust }
-  /** Nothing may change. */
-  | { readonly kind: 'refused'; readonly message: string }
+  /** Nothing may change. `isOver`: by this node's clock, which may be wrong, and by nothing else. */
+  | { readonly kind: 'refused'; readonly message: string; readonly isOver?: true }
   /** The statement is good, but what came with it does not give its state: the whole is needed. */
   | { readonly kind: 'resend'; readonly message: string };
 
@@ -53,9 +53,8 @@ export function acceptState(
       return { kind: 'confirmed', held: { ...held, statement, signed: frame.signed }, trust: proven };
     }
     if (statement.notAfterMs !== null && nowMs > statement.notAfterMs + CLOCK_SKEW_MS) {
-      throw new StateRefused(
-        `it was to be taken by ${new Date(statement.notAfterMs).toISOString()}: have it signed again`,
-      );
+      const message = `it was to be taken by ${new Date(statement.notAfterMs).toISOString()}, and by this node's clock that is over: check the clock, or have it signed again`;
+      return { kind: 'refused', message, isOver: true };
     }
     const text = textOf(frame, statement, held);
     if (typeof text !== 'string') return text;

@@ -29,7 +29,7 @@ export class StateKeeper {
   #held: HeldState | undefined;
   #diskProblem: string | null = null;
   #refusal: string | null = null;
-  #unwritten: StateFrame | undefined;
+  #postponed: StateFrame | undefined;
 
   /** With what is on disk, as far as it can be used. */
   constructor(deps: StateKeeperDeps) {
@@ -57,9 +57,9 @@ export class StateKeeper {
     return this.#trust?.keys ?? [];
   }
 
-  /** The newest state, if all that is wrong with it is that the disk does not take it: to be received again. */
-  get unwritten(): StateFrame | undefined {
-    return this.#unwritten;
+  /** The newest state, if only the disk or this node's clock speaks against it, which may change: to be received again. */
+  get postponed(): StateFrame | undefined {
+    return this.#postponed;
   }
 
   /** What is wrong with the desired state, in words. */
@@ -103,15 +103,16 @@ export class StateKeeper {
   }
 
   #accept(frame: StateFrame): Acceptance {
-    this.#unwritten = undefined;
+    this.#postponed = undefined;
     if (this.#trust === undefined) return { kind: 'refused', message: NO_KEYS };
     const accepted = acceptState(frame, { trust: this.#trust, held: this.#held }, this.#deps.clock.nowMs());
+    if (accepted.kind === 'refused' && accepted.isOver === true) this.#postponed = frame;
     if (accepted.kind !== 'taken' && accepted.kind !== 'confirmed') return accepted;
     try {
       this.#write(accepted);
     } catch (error) {
       if (!(error instanceof StateFileError)) throw error;
-      this.#unwritten = frame;
+      this.#postponed = frame;
       return { kind: 'refused', message: messageOf(error) };
     }
     this.#held = accepted.held;

@@ -215,7 +215,7 @@ export class ModelNode {
           return held();
         },
         keys: [],
-        unwritten: undefined,
+        postponed: undefined,
         receive: () => ({ kind: 'confirmed' }),
         introduce: () => undefined,
       },

@@ -234,6 +234,21 @@ describe('a snapshot', () => {
     expect(storedIn(node.folder).desired.read()).toMatchObject({ state: text });
   });
 
+  it('that is over by the node’s clock counts as soon as the clock is right, and nothing else does', () => {
+    const node = new Node();
+    const hoursMs = 10 * 3_600_000;
+    node.clock.advance(hoursMs);
+    node.receive(mesh, { notAfterMs: 2_000_000 });
+    expect(node.take('nack')).toHaveLength(1);
+    expect(node.keeper.problems).toEqual([expect.stringContaining('check the clock')]);
+    node.round();
+    expect(node.state.desired).toBeUndefined();
+    node.clock.advance(-hoursMs);
+    node.round();
+    expect(node.state.desired).toEqual(mesh);
+    expect([node.keeper.postponed, node.keeper.problems, node.take('nack')]).toEqual([undefined, [], []]);
+  });
+
   it('that does not come as it should is asked for', () => {
     const node = new Node();
     node.state.received({ type: 'unchanged', signed: signedState(text) });
