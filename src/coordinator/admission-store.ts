@@ -14,6 +14,8 @@ const nodeRow = z.object({
   token_hash: z.string(),
 });
 
+const metaRow = z.object({ value: z.string() });
+
 /** The hex SHA-256 of a node's two public keys (SPKI). */
 export interface NodeKeys {
   readonly channelKey: string;
@@ -68,6 +70,16 @@ export class AdmissionStore {
     this.#database = database;
     this.tokens = this.#tokens = new TokenStore(database);
     this.revocations = this.#revocations = new RevocationStore(database);
+  }
+
+  /** Pin of the CA that nodes have been let in with; undefined before a coordinator has run with this store. */
+  get caPin(): string | undefined {
+    return this.#database.get(metaRow, "SELECT value FROM meta WHERE key = 'ca-pin'")?.value;
+  }
+
+  /** For good: nodes trust this CA and no other. */
+  rememberCa(pin: string): void {
+    this.#database.run("INSERT INTO meta (key, value) VALUES ('ca-pin', ?)", pin);
   }
 
   /** Keeps a token by its hash, and returns its id. */

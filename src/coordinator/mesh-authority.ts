@@ -4,7 +4,7 @@ import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { issueServerCertificate } from '../identity/certificates.ts';
 import { generatePrivateKey } from '../identity/keys.ts';
-import { caDn, createMeshCa, type MeshCa } from '../identity/mesh-ca.ts';
+import { caDn, caPinOf, createMeshCa, type MeshCa } from '../identity/mesh-ca.ts';
 import { formatDn } from '../identity/names.ts';
 import { checkOperatorCa } from '../identity/operator-ca.ts';
 import { messageOf } from '../errors.ts';
@@ -25,6 +25,8 @@ export interface AuthorityOptions {
   readonly nowMs: number;
   /** The operator's own CA. */
   readonly ca?: CaFiles;
+  /** Pin of the CA that this mesh has had so far. */
+  readonly knownPin?: string;
 }
 
 /** Paths of PEM files. */
@@ -36,31 +38,56 @@ export interface CaFiles {
 }
 
 /**
- * The mesh's CA: the operator's, or the one in `ca.key` and `ca.crt`; both are made when neither is there. Throws an
- * AuthorityError.
+ * The mesh's CA: the operator's, or the one in `ca.key` and `ca.crt`; both are made when neither is there and the mesh has
+ * none yet. Throws an AuthorityError, also for another CA than the mesh's: every node would be locked out.
  */
-export async function loadMeshCa({ stateDir, mesh, subject, nowMs, ca: files }: AuthorityOptions): Promise<MeshCa> {
-  const keyPath = join(stateDir, 'ca.key');
-  const certificatePath = join(stateDir, 'ca.crt');
-  if (files !== undefined) {
-    if (readIfThere(keyPath) === undefined) return loadOperatorCa(files, { mesh, subject, nowMs });
-    const message = `${keyPath}: this mesh has a CA already; with another one its nodes would be locked out. Remove ca in the configuration, or for a new mesh the state directory`;
-    throw new AuthorityError(message);
+export async function loadMeshCa(options: AuthorityOptions): Promise<MeshCa> {
+  const { stateDir, knownPin } = options;
+  const found = options.ca === undefined ? storedCa(options) : operatorCa(options, options.ca);
+  if (found !== undefined) {
+    if (knownPin === undefined || caPinOf(found.certificatePem) === knownPin) return found;
+    const path = options.ca?.certificate ?? join(stateDir, 'ca.crt');
+    throw new AuthorityError(
+      `${path} is another CA than the one that the nodes of this mesh know; put that one back (ca in the configuration, or a backup with keys)`,
+    );
   }
+  if (knownPin !== undefined) {
+    throw new AuthorityError(
+      `the CA that the nodes of this mesh know is missing: name it as ca in the configuration, or put ca.key and ca.crt into ${stateDir}`,
+    );
+  }
+  return makeCa(options);
+}
+
+function operatorCa({ stateDir, ...names }: AuthorityOptions, files: CaFiles): MeshCa {
+  const { keyPath } = caFilesIn(stateDir);
+  if (readIfThere(keyPath) === undefined) return loadOperatorCa(files, names);
+  const message = `${keyPath}: this mesh has a CA already; with another one its nodes would be locked out. Remove ca in the configuration, or for a new mesh the state directory`;
+  throw new AuthorityError(message);
+}
+
+function storedCa({ stateDir, mesh, subject }: AuthorityOptions): MeshCa | undefined {
+  const { keyPath, certificatePath } = caFilesIn(stateDir);
   const [privateKeyPem, certificatePem] = [readIfThere(keyPath), readIfThere(certificatePath)];
-  if (privateKeyPem !== undefined && certificatePem !== undefined) {
-    checkCa(certificatePath, { mesh, subject, privateKeyPem, certificatePem });
-    return { mesh, subject, privateKeyPem, certificatePem };
-  }
-  // A new CA in place of a lost one would lock every enrolled node out.
-  if (privateKeyPem !== undefined || certificatePem !== undefined) {
+  if (privateKeyPem === undefined && certificatePem === undefined) return undefined;
+  if (privateKeyPem === undefined || certificatePem === undefined) {
     const [lost, found] = privateKeyPem === undefined ? [keyPath, certificatePath] : [certificatePath, keyPath];
     throw new AuthorityError(`${lost} is missing: restore it from a backup, or remove ${found} for a new mesh`);
   }
+  checkCa(certificatePath, { mesh, subject, privateKeyPem, certificatePem });
+  return { mesh, subject, privateKeyPem, certificatePem };
+}
+
+async function makeCa({ stateDir, mesh, subject, nowMs }: AuthorityOptions): Promise<MeshCa> {
+  const { keyPath, certificatePath } = caFilesIn(stateDir);
   const ca = await createMeshCa({ mesh, subject, nowMs });
   writeDurably(keyPath, ca.privateKeyPem, 0o600);
   writeDurably(certificatePath, ca.certificatePem, 0o644);
   return ca;
+}
+
+function caFilesIn(stateDir: string): { readonly keyPath: string; readonly certificatePath: string } {
+  return { keyPath: join(stateDir, 'ca.key'), certificatePath: join(stateDir, 'ca.crt') };
 }
 
 function loadOperatorCa(

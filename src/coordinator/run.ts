@@ -1,6 +1,7 @@
 import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pause, type Clock } from '../clock.ts';
+import { caPinOf } from '../identity/mesh-ca.ts';
 import type { Logger } from '../log.ts';
 import { openApiListener, type ApiListener } from './api-listener.ts';
 import { openApiServer } from './api-server.ts';
@@ -52,13 +53,16 @@ async function runWithStore(
   signal: AbortSignal,
 ): Promise<void> {
   const { stateDir, mesh, subject, advertise, listen } = config;
+  const { caPin: knownPin } = store.admission;
   const ca = await loadMeshCa({
     stateDir,
     mesh,
     subject,
     nowMs: clock.nowMs(),
     ...(config.ca !== undefined && { ca: config.ca }),
+    ...(knownPin !== undefined && { knownPin }),
   });
+  if (knownPin === undefined) store.admission.rememberCa(caPinOf(ca.certificatePem));
   const loadIdentity = (): Promise<TlsIdentity> => loadServerIdentity(stateDir, ca, advertise, clock.nowMs());
   const identity = await loadIdentity();
   const coordinator = new Coordinator({

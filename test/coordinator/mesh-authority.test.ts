@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AuthorityError, loadMeshCa, loadServerIdentity, type CaFiles } from '../../src/coordinator/mesh-authority.ts';
-import type { MeshCa } from '../../src/identity/mesh-ca.ts';
+import { caPinOf, type MeshCa } from '../../src/identity/mesh-ca.ts';
 import { authority } from '../identity/operator-pki.ts';
 
 const DAY_MS = 86_400_000;
@@ -38,6 +38,18 @@ describe('the CA', () => {
     await load();
     rmSync(join(stateDir, name));
     await expect(load()).rejects.toThrow(AuthorityError);
+  });
+
+  it('is the one that the nodes know, or none: a lost one is not made anew, and another one is not taken', async () => {
+    const knowing = (knownPin: string): Promise<MeshCa> =>
+      loadMeshCa({ stateDir, mesh: 'seed', subject: 'C=CN, O=Local Cluster', nowMs: NOW, knownPin });
+    const pin = caPinOf((await load()).certificatePem);
+    expect(caPinOf((await knowing(pin)).certificatePem)).toBe(pin);
+    for (const name of ['ca.key', 'ca.crt']) rmSync(join(stateDir, name));
+    await expect(knowing(pin)).rejects.toThrow(/that the nodes of this mesh know is missing/);
+    expect(existsSync(join(stateDir, 'ca.key'))).toBe(false);
+    await load();
+    await expect(knowing(pin)).rejects.toThrow(/ca\.crt is another CA than the one that the nodes of this mesh know/);
   });
 });
 
@@ -109,6 +121,8 @@ describe('the operator’s CA', () => {
     const ca = await files();
     await load();
     await expect(loadFrom(ca)).rejects.toThrow(/this mesh has a CA already/);
+    const options = { stateDir: join(stateDir, 'new'), mesh: 'seed', subject: 'C=CN, O=Local Cluster', nowMs: NOW, ca };
+    await expect(loadMeshCa({ ...options, knownPin: 'that of another' })).rejects.toThrow(/mesh-ca\.pem is another CA/);
   });
 
   it('is refused with the file’s name when it is missing, open to everybody, or cannot be used', async () => {

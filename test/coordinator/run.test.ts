@@ -83,6 +83,13 @@ describe('a coordinator', () => {
     expect(existsSync(config.apiSocket)).toBe(false);
   });
 
+  it('does not begin, and makes no CA, when the one that its nodes know is gone', async () => {
+    await whileRunning(() => Promise.resolve());
+    for (const name of ['ca.key', 'ca.crt']) rmSync(join(config.stateDir, name));
+    await expect(whileRunning(() => Promise.resolve())).rejects.toThrow(/nodes of this mesh know is missing/);
+    expect(existsSync(join(config.stateDir, 'ca.key'))).toBe(false);
+  });
+
   it('does not begin when another one has its state', async () => {
     await whileRunning(async () => {
       const other = { ...config, apiSocket: join(folder, 'other.sock') };
