@@ -287,7 +287,7 @@ export class Coordinator implements ChannelHost {
     const order = { subject: { group }, uses, ttlSeconds };
     const { text: token, id, expiresAtMs } = this.#admission.issueToken(order, this.#now(), attempt);
     this.#note(null, 'token', `enrolment token made for group ${group}`);
-    const inSpec = [...this.#spec.nodes].some((node) => this.#spec.groupsOf(node).includes(group));
+    const inSpec = [...this.#spec.nodes.keys()].some((node) => this.#spec.groupsOf(node).includes(group));
     return { id, node: null, group, uses, token, expiresAtMs, inSpec };
   }
 
@@ -354,7 +354,7 @@ export class Coordinator implements ChannelHost {
     const certificates = this.#deps.store.renewals.ends();
     const records = new Map(this.#deps.store.admission.nodes().map((record) => [record.name, record]));
     const revocations = new Map(this.#deps.store.admission.revocations.inForce().map((each) => [each.node, each]));
-    const names = [...new Set([...this.#spec.nodes, ...records.keys(), ...revocations.keys()])].sort();
+    const names = [...new Set([...this.#spec.nodes.keys(), ...records.keys(), ...revocations.keys()])].sort();
     return names.map((name) => {
       const found = {
         record: records.get(name),

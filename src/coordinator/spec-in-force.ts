@@ -87,8 +87,8 @@ export class SpecInForce {
   }
 
   /** With those that are revoked. */
-  get nodes(): ReadonlySet<NodeName> {
-    return new Set(this.#nodes.keys());
+  get nodes(): Pick<ReadonlySet<NodeName>, 'has' | 'keys' | 'size'> {
+    return this.#nodes;
   }
 
   groupsOf(node: NodeName): readonly string[] {
