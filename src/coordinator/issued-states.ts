@@ -57,19 +57,19 @@ export interface IssuedStatesDeps {
 export class IssuedStates {
   readonly #deps: IssuedStatesDeps;
   readonly #issued: Map<NodeName, Issued>;
+  readonly epoch: Epoch;
+  #isHeldBack: boolean;
 
   constructor(deps: IssuedStatesDeps) {
     this.#deps = deps;
+    this.epoch = deps.store.epoch;
+    this.#isHeldBack = deps.store.isHeldBack;
     this.#issued = new Map([...deps.store.statements()].map(([node, signed]) => [node, issuedOf(signed)]));
-  }
-
-  get epoch(): Epoch {
-    return this.#deps.store.epoch;
   }
 
   /** After a restore, until a spec is applied. */
   get isHeldBack(): boolean {
-    return this.#deps.store.isHeldBack;
+    return this.#isHeldBack;
   }
 
   statementFor(node: NodeName): StateStatement | undefined {
@@ -83,12 +83,7 @@ export class IssuedStates {
 
   /** Nodes whose wanted state is not signed as it has to be, by name. */
   pending(nowMs: number): readonly NodeName[] {
-    if (this.isHeldBack) return [];
-    const { epoch } = this;
-    return [...this.#deps.states.versions()]
-      .filter(([node, version]) => !this.#isIssued(node, version, epoch, nowMs))
-      .map(([node]) => node)
-      .sort();
+    return [...this.#pending(nowMs).keys()].sort();
   }
 
   pendingState(node: NodeName): PendingState | undefined {
@@ -98,30 +93,25 @@ export class IssuedStates {
 
   /** A spec was applied: what a backup held is in force again, or replaced. */
   release(): void {
+    if (!this.#isHeldBack) return;
     this.#deps.store.release();
+    this.#isHeldBack = false;
   }
 
   /** Signs what is pending, where the key is here. Returns the nodes that have something new to be told. */
   issue(nowMs: number): readonly NodeName[] {
     const { signer } = this.#deps.keys;
     if (signer === undefined) return [];
-    const nodes = this.pending(nowMs);
-    const versions = this.#deps.states.versions();
+    const pending = [...this.#pending(nowMs)];
     this.#put(
-      nodes.flatMap((node) => {
-        const wanted = versions.get(node);
-        return wanted === undefined
-          ? []
-          : [[node, signStatement(this.#statementOf(node, wanted, nowMs), signer)] as const];
-      }),
+      pending.map(([node, wanted]) => [node, signStatement(this.#statementOf(node, wanted, nowMs), signer)] as const),
     );
-    return nodes;
+    return pending.map(([node]) => node);
   }
 
   /** Takes signatures of pending states, all or none. Returns the nodes. Throws a SignaturesRefused. */
   take(signatures: readonly Signed[], nowMs: number, commit: Commit): readonly NodeName[] {
-    const versions = this.#deps.states.versions();
-    const pending = new Map(this.pending(nowMs).map((node) => [node as string, versions.get(node)]));
+    const pending = this.#pending(nowMs);
     const opened = signatures.map((signed) => this.#opened(signed, pending, nowMs));
     const reasons = opened.filter((each) => typeof each === 'string');
     if (reasons.length > 0) throw new SignaturesRefused(reasons);
@@ -148,13 +138,18 @@ export class IssuedStates {
     return issued && { type: 'unchanged', signed: issued.signed };
   }
 
-  #isIssued(node: NodeName, wanted: StateVersion, epoch: Epoch, nowMs: number): boolean {
+  #pending(nowMs: number): ReadonlyMap<NodeName, StateVersion> {
+    if (this.#isHeldBack) return new Map();
+    return new Map([...this.#deps.states.versions()].filter(([node, wanted]) => !this.#isIssued(node, wanted, nowMs)));
+  }
+
+  #isIssued(node: NodeName, wanted: StateVersion, nowMs: number): boolean {
     const issued = this.#issued.get(node);
     if (issued === undefined) return false;
     const { statement, signed } = issued;
     return (
       signed.key === this.#deps.keys.current &&
-      statement.epoch === epoch &&
+      statement.epoch === this.epoch &&
       statement.generation === wanted.generation &&
       statement.digest === wanted.digest &&
       (statement.allowMassRemoval || !wanted.allowMassRemoval) &&
@@ -164,13 +159,11 @@ export class IssuedStates {
 
   #statementOf(node: NodeName, wanted: StateVersion, nowMs: number): StateStatement {
     const { generation, digest, allowMassRemoval } = wanted;
-    const { mesh } = this.#deps;
-    const { epoch } = this;
     return {
       kind: 'state',
-      mesh,
+      mesh: this.#deps.mesh,
       node,
-      epoch,
+      epoch: this.epoch,
       generation,
       digest,
       issuedAtMs: nowMs,
@@ -182,7 +175,7 @@ export class IssuedStates {
   /** Why a signature is refused, or the node that it is for. */
   #opened(
     signed: Signed,
-    pending: ReadonlyMap<string, StateVersion | undefined>,
+    pending: ReadonlyMap<NodeName, StateVersion>,
     nowMs: number,
   ): string | readonly [NodeName, Signed] {
     try {
