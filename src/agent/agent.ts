@@ -95,6 +95,7 @@ export class Agent {
     this.#links = new LinkWatch({ ...deps, onChange: () => this.#charonLoop.trigger() });
     this.#crl = new HeldCrl(this.#stored.crl, () => this.#identity?.ca);
     this.#setIdentity(this.#stored.identity.readIfUsable((error) => this.#noteLostIdentity(error)));
+    this.#restoreCrl();
     this.#keeper = new StateKeeper({
       clock: deps.clock,
       desiredFile: this.#stored.desired,
@@ -407,6 +408,7 @@ export class Agent {
       this.#identityProblem = null;
       this.#keeper.enrolled(trust);
       this.#setIdentity(identity);
+      this.#restoreCrl();
     } finally {
       this.#isEnrolling = false;
     }
@@ -436,7 +438,6 @@ export class Agent {
   #setIdentity(identity: NodeIdentity | undefined): void {
     this.#identity = identity;
     this.#credentials = identity === undefined ? undefined : credentialsOf(identity);
-    this.#restoreCrl();
   }
 
   #credentialsWithCrl(): CharonCredentials | undefined {
@@ -444,7 +445,10 @@ export class Agent {
     return this.#credentials && { ...this.#credentials, ...(crl !== undefined && { crl }) };
   }
 
-  /** Without it the node waits for the coordinator's next word; peers are told by their desired state as well. */
+  /**
+   * From disk, where the mesh CA may be another one than before. Without it the node waits for the coordinator's next word;
+   * peers are told by their desired state as well.
+   */
   #restoreCrl(): void {
     try {
       this.#crl.restore(this.#stored.crl.readIfUsable((error) => this.#noteUnusable(error)));
