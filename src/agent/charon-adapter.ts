@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts';
 import { CONNECTION_PREFIX, type Connection } from '../ike/connection.ts';
 import { ikeSaOf, type IkeSa } from '../ike/sa.ts';
 import { loadConnRequest, plainOf } from '../ike/sections.ts';
+import { digestOfText } from '../json.ts';
 import { StepRefused, type Charon, type Executors, type ObservedState } from '../reconcile/charon.ts';
 import { ViciError, type ViciCallCommand, type ViciRequest, type ViciSession } from '../vici/index.ts';
 
@@ -33,7 +34,7 @@ export function charonCredentials(parts: Omit<CharonCredentials, 'digest' | 'crl
 /** Digest of the load-conn request of a connection. */
 export function requestDigest(connection: Connection, { ca }: Pick<CharonCredentials, 'ca'>): string {
   const request = plainOf(loadConnRequest(connection, ca));
-  return createHash('sha256').update(JSON.stringify(request)).digest('hex');
+  return digestOfText(JSON.stringify(request));
 }
 
 export interface ViciCharonDeps {

@@ -1,4 +1,4 @@
-import { createHash, X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { CLOSE_CODES, type AgentFrame } from '../control/frames.ts';
 import type { Signed } from '../control/statement.ts';
@@ -7,6 +7,7 @@ import type { EnrolmentReply, EnrolmentRequest } from '../identity/enrolment.ts'
 import { caPinOf, type MeshCa } from '../identity/mesh-ca.ts';
 import type { RenewalReply, RenewalRequest } from '../identity/renewal.ts';
 import type { NodeName } from '../ike/connection.ts';
+import { digestOfText } from '../json.ts';
 import type { Logger } from '../log.ts';
 import { Admission } from './admission.ts';
 import { ApiTokens } from './api-tokens.ts';
@@ -225,7 +226,7 @@ export class Coordinator implements ChannelHost {
    */
   applySpec(text: string, options: ApplySpecOptions): ApplyReply {
     const { dryRun, allowMassRemoval = false, attempt = this.#ownAttempt('spec.apply') } = options;
-    attempt.about(null, { specSha256: createHash('sha256').update(text).digest('hex'), allowMassRemoval });
+    attempt.about(null, { specSha256: digestOfText(text), allowMassRemoval });
     if (dryRun) {
       const plan = this.#spec.plan(text);
       attempt.changedNothing();

@@ -1,4 +1,5 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { digestOfText } from '../json.ts';
 import { IdentityError } from './identity-error.ts';
 
 /**
@@ -48,7 +49,7 @@ function explain(text: string, kind: TokenKind): string {
 
 /** What the coordinator stores of a token: hex SHA-256 of the secret. Fast on purpose: 256 random bits cannot be guessed. */
 export function hashTokenSecret(secret: string): string {
-  return createHash('sha256').update(secret).digest('hex');
+  return digestOfText(secret);
 }
 
 /** Hex digits of a token's hash that are its id. */
