@@ -8,12 +8,12 @@ import {
   type ApiTokenReply,
   type ApiTokenView,
 } from '../coordinator/api.ts';
-import { parseDurationSeconds } from '../duration.ts';
 import { formatAge } from './age.ts';
 import { CliError } from './cli-error.ts';
 import type { MeshctlContext } from './meshctl-context.ts';
 import type { Style } from './style.ts';
 import { renderTable } from './table.ts';
+import { ttlSeconds } from './ttl-option.ts';
 
 const HEADINGS = ['NAME', 'ROLE', 'STATE', 'EXPIRES', 'LAST USED'];
 
@@ -39,7 +39,11 @@ function createCommand({ terminal, api }: MeshctlContext): Command {
     .option('--ttl <duration>', 'how long it can be used: 30m, 24h, 90d', '90d')
     .option('--json', 'as JSON')
     .action(async (name: string, { role, ttl, json }: CreateFlags) => {
-      const order = { name, role: roleOf(role), ttlSeconds: secondsOf(ttl) };
+      const order = {
+        name,
+        role: roleOf(role),
+        ttlSeconds: ttlSeconds(ttl, API_TOKEN_TTL_SECONDS, '1m to 366d, such as 90d'),
+      };
       const body = { contentType: 'application/json', text: JSON.stringify(order) };
       const reply = await api().send('POST', '/v1/api-tokens', apiTokenReplySchema, body);
       terminal.out(json ? `${JSON.stringify(reply)}\n` : `${reply.token}\n`);
@@ -72,13 +76,6 @@ function revokeCommand({ terminal, api }: MeshctlContext): Command {
 function roleOf(role: string): string {
   if (ROLES.some((known) => known === role)) return role;
   throw new CliError('bad-input', `--role ${role}: must be one of ${ROLES.join(', ')}`);
-}
-
-function secondsOf(ttl: string): number {
-  const seconds = parseDurationSeconds(ttl);
-  const { min, max } = API_TOKEN_TTL_SECONDS;
-  if (seconds !== undefined && seconds >= min && seconds <= max) return seconds;
-  throw new CliError('bad-input', `--ttl ${ttl}: must be a duration from 1m to 366d, such as 90d`);
 }
 
 /** On standard error, so that the token alone can be piped. */

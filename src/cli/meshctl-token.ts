@@ -8,12 +8,12 @@ import {
   type TokenReply,
   type TokenView,
 } from '../coordinator/api.ts';
-import { parseDurationSeconds } from '../duration.ts';
 import { formatAge } from './age.ts';
 import { CliError } from './cli-error.ts';
 import type { MeshctlContext } from './meshctl-context.ts';
 import type { Style } from './style.ts';
 import { renderTable } from './table.ts';
+import { ttlSeconds } from './ttl-option.ts';
 
 const HEADINGS = ['ID', 'FOR', 'USES LEFT', 'EXPIRES', 'STATE'];
 
@@ -41,7 +41,8 @@ function createCommand({ terminal, api }: MeshctlContext): Command {
     .option('--ttl <duration>', 'how long the token can be used: 30m, 24h, 7d', '24h')
     .option('--json', 'as JSON')
     .action(async (node: string | undefined, flags: CreateFlags, command: Command) => {
-      const order = { ...subjectOf(node, flags, command), ttlSeconds: secondsOf(flags.ttl) };
+      const seconds = ttlSeconds(flags.ttl, TOKEN_TTL_SECONDS, '1m to 30d, such as 24h');
+      const order = { ...subjectOf(node, flags, command), ttlSeconds: seconds };
       const body = { contentType: 'application/json', text: JSON.stringify(order) };
       const reply = await api().send('POST', '/v1/tokens', tokenReplySchema, body);
       terminal.out(flags.json ? `${JSON.stringify(reply)}\n` : `${reply.token}\n`);
@@ -86,13 +87,6 @@ function subjectOf(node: string | undefined, { group, uses = '1' }: CreateFlags,
     throw new CliError('bad-input', `--uses ${uses}: must be a number from 1 to ${TOKEN_USES_MAX}`);
   }
   return { group, uses: count };
-}
-
-function secondsOf(ttl: string): number {
-  const seconds = parseDurationSeconds(ttl);
-  const { min, max } = TOKEN_TTL_SECONDS;
-  if (seconds !== undefined && seconds >= min && seconds <= max) return seconds;
-  throw new CliError('bad-input', `--ttl ${ttl}: must be a duration from 1m to 30d, such as 24h`);
 }
 
 /** On standard error, so that the token alone can be piped. */
