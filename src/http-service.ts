@@ -97,18 +97,23 @@ export function createHttpService<S extends Server>(
   return { server, [Symbol.asyncDispose]: () => close(server, stop) };
 }
 
-/** Resolves when more can be written, or `signal` aborts. */
-export async function drained(response: ServerResponse, signal: AbortSignal): Promise<void> {
+/** Begins a reply of one JSON value per line. Flushed, or a client that waits for the first would take us for dead. */
+export function beginLines(response: ServerResponse): void {
+  response.writeHead(200, { ...SAFE_HEADERS, 'content-type': 'application/x-ndjson' }).flushHeaders();
+}
+
+/** Writes lines of such a reply. Resolves when more can be written, or `signal` aborts. */
+export async function writeLines(
+  response: ServerResponse,
+  values: readonly unknown[],
+  signal: AbortSignal,
+): Promise<void> {
+  if (values.length === 0 || response.write(values.map((value) => `${JSON.stringify(value)}\n`).join(''))) return;
   try {
     await once(response, 'drain', { signal });
   } catch (error) {
     if (!signal.aborted) throw error;
   }
-}
-
-/** Begins a reply of one JSON value per line. Flushed, or a client that waits for the first would take us for dead. */
-export function beginLines(response: ServerResponse): void {
-  response.writeHead(200, { ...SAFE_HEADERS, 'content-type': 'application/x-ndjson' }).flushHeaders();
 }
 
 async function close(server: Server, stop: AbortController): Promise<void> {

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import { z } from 'zod';
 import type { NodeEvent } from '../control/report.ts';
-import { beginLines, createHttpService, drained, HttpRefusal, type HttpExchange } from '../http-service.ts';
+import { beginLines, createHttpService, HttpRefusal, writeLines, type HttpExchange } from '../http-service.ts';
 import type { Logger } from '../log.ts';
 import { listenOnUnixSocket, type UnixSocketOptions } from '../unix-socket.ts';
 import {
@@ -135,9 +135,6 @@ async function streamEvents(handlers: LocalApiHandlers, { url, response, signal 
   const following = isFollowing ? handlers.followEvents(signal) : [];
   beginLines(response);
   for (const event of handlers.keptEvents()) response.write(`${JSON.stringify(event)}\n`);
-  for await (const event of following) {
-    const isRoomLeft = response.write(`${JSON.stringify(event)}\n`);
-    if (!isRoomLeft) await drained(response, signal);
-  }
+  for await (const event of following) await writeLines(response, [event], signal);
   response.end();
 }

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { z } from 'zod';
-import { beginLines, drained } from '../http-service.ts';
+import { beginLines, writeLines } from '../http-service.ts';
 import { AUDIT_RECENT } from './api.ts';
 import { ApiRefused } from './api-refused.ts';
 import { parseQuery, type ApiRequest } from './api-request.ts';
@@ -32,8 +32,7 @@ export async function streamAudit(
     const records = audit.after(position, PORTION);
     if (records.length === 0) break;
     position = records.at(-1)?.id ?? position;
-    const text = records.map((record) => `${JSON.stringify(record)}\n`).join('');
-    if (!response.write(text)) await drained(response, signal);
+    await writeLines(response, records, signal);
   }
   response.end();
 }

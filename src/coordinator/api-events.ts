@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { z } from 'zod';
-import { beginLines, drained } from '../http-service.ts';
+import { beginLines, writeLines } from '../http-service.ts';
 import { RECENT_EVENTS } from './api.ts';
 import { parseQuery, type ApiRequest } from './api-request.ts';
 import type { EventLog } from './event-log.ts';
@@ -33,8 +33,7 @@ export async function streamEvents(
   while (!signal.aborted) {
     const events = log.after(position, PORTION);
     position = events.at(-1)?.id ?? position;
-    const text = events.map((event) => `${JSON.stringify(event)}\n`).join('');
-    if (text !== '' && !response.write(text)) await drained(response, signal);
+    await writeLines(response, events, signal);
     if (events.length > 0) continue;
     if (follow === 'false') break;
     await log.more(position, signal);
