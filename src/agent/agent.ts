@@ -9,7 +9,6 @@ import { EvidenceBoard } from '../paths/evidence-board.ts';
 import { Reconciler, type RoundResult, type Target } from '../reconcile/loop.ts';
 import { ViciClient, type ViciLogLine } from '../vici/index.ts';
 import type { AgentStatus, CertificateStatus, EnrollCommand, NetCheck, PingCommand, PingResult } from './api.ts';
-import { ControlChannel } from './channel.ts';
 import { charonCredentials, requestDigest, type CharonCredentials } from './charon-adapter.ts';
 import { followCharonLog } from './charon-log.ts';
 import { CharonLoop } from './charon-loop.ts';
@@ -27,6 +26,7 @@ import { MeshLoopback } from './mesh-loopback.ts';
 import { NetworkMonitor } from './network-monitor.ts';
 import { NodeNetwork } from './netcheck/node-network.ts';
 import { systemNetwork } from './netcheck/udp-network.ts';
+import { NodeChannel } from './node-channel.ts';
 import { NodeState } from './node-state.ts';
 import { Renewals } from './renewals.ts';
 import { Repairs } from './repairs.ts';
@@ -55,9 +55,6 @@ const CHARON_ANSWER_MS = 10_000;
 /** After something went wrong with reading charon's log. */
 const LOG_RETRY_MS = 30_000;
 
-/** Events sent in one frame. */
-const EVENTS_PER_FRAME = 500;
-
 /** One node put together. It never ends a tunnel by ending itself. */
 export class Agent {
   readonly #config: AgentConfig;
@@ -75,14 +72,12 @@ export class Agent {
   readonly #network: NodeNetwork;
   readonly #crl: HeldCrl;
   readonly #renewals: Renewals;
+  readonly #channel: NodeChannel;
   #identity: NodeIdentity | undefined;
   #credentials: CharonCredentials | undefined;
-  #channel: ControlChannel | undefined;
   #diskProblem: string | null = null;
   #identityProblem: string | null = null;
   #isEnrolling = false;
-  /** Ends the channel that another identity or certificate has opened. */
-  #channelChanged: () => void = () => undefined;
 
   /** With an identity that cannot be used it is as good as not enrolled: charon is left as it is. */
   constructor(config: AgentConfig, deps: AgentDeps) {
@@ -107,6 +102,7 @@ export class Agent {
     this.#charonLoop = this.#makeCharonLoop();
     this.#network = this.#makeNetwork();
     this.#renewals = this.#makeRenewals();
+    this.#channel = this.#makeChannel();
   }
 
   /** Runs until the signal aborts; rejects only when the local sockets cannot be served. */
@@ -133,7 +129,7 @@ export class Agent {
     });
     const loops = [
       this.#charonLoop.run(running),
-      this.#runChannel(running),
+      this.#channel.run(running),
       this.#renewals.run(running),
       this.#network.run(running),
       monitor.run(running),
@@ -214,8 +210,8 @@ export class Agent {
       ownNat: () => this.#network.last?.natKind ?? 'unknown',
       logged: (connection) => this.#evidence.latest(connection),
       crl: this.#crl,
-      channelDownMs: () => this.#channel?.downMs ?? 0,
-      send: (frame) => this.#channel?.send(frame) ?? false,
+      channelDownMs: () => this.#channel.downMs,
+      send: (frame) => this.#channel.send(frame),
       onEvent: (event) => this.#events.add(event),
       changed: () => {
         this.#evidence.keep(this.#node.desired?.connections ?? []);
@@ -312,9 +308,27 @@ export class Agent {
         this.#stored.identity.write(identity);
         this.#setIdentity(identity);
       },
-      changed: (purpose) => (purpose === 'channel' ? this.#channelChanged() : this.#charonLoop.trigger()),
+      changed: (purpose) => (purpose === 'channel' ? this.#channel.identityChanged() : this.#charonLoop.trigger()),
       onEvent: (event) => this.#events.add(event),
       renew,
+    });
+  }
+
+  #makeChannel(): NodeChannel {
+    const { clock, random, logger } = this.#deps;
+    return new NodeChannel({
+      clock,
+      random,
+      logger: logger.child({ component: 'channel' }),
+      identity: () => this.#identity,
+      events: this.#events,
+      hello: () => this.#node.hello(),
+      opened: ({ channel }) => {
+        this.#renewals.worked('channel', channel.key);
+        this.#node.channelOpened();
+      },
+      refused: ({ channel }) => this.#renewals.refused(channel.key),
+      received: (frame) => this.#node.received(frame),
     });
   }
 
@@ -329,64 +343,6 @@ export class Agent {
       ...(crl !== undefined && { crlDigest: crl.digest }),
       digestOf: (connection) => requestDigest(connection, credentials),
     };
-  }
-
-  /** One channel for each certificate: an enrolment or a renewal ends the last one. */
-  async #runChannel(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      const identity = this.#identity ?? (await this.#untilEnrolled(signal));
-      if (identity === undefined) return;
-      const changed = new AbortController();
-      this.#channelChanged = () => changed.abort();
-      await this.#holdChannel(identity, AbortSignal.any([signal, changed.signal]));
-    }
-  }
-
-  async #holdChannel(identity: NodeIdentity, signal: AbortSignal): Promise<void> {
-    const { clock, random, logger } = this.#deps;
-    const channel = new ControlChannel({
-      identity,
-      clock,
-      random,
-      logger: logger.child({ component: 'channel' }),
-      hello: () => this.#node.hello(),
-      opened: () => {
-        this.#renewals.worked('channel', identity.channel.key);
-        this.#node.channelOpened();
-      },
-      refused: () => this.#renewals.refused(identity.channel.key),
-      received: (frame) => this.#node.received(frame),
-    });
-    this.#channel = channel;
-    const stop = this.#forwardEvents(channel);
-    try {
-      await channel.run(signal);
-    } finally {
-      stop();
-    }
-  }
-
-  /** Undefined when the agent stops before. */
-  #untilEnrolled(signal: AbortSignal): Promise<NodeIdentity | undefined> {
-    if (signal.aborted) return Promise.resolve(undefined);
-    return new Promise((resolve) => {
-      this.#channelChanged = () => resolve(this.#identity);
-      signal.addEventListener('abort', () => resolve(undefined), { once: true });
-    });
-  }
-
-  /** Events of one turn travel together. While the channel is down they stay in the node's own log only. */
-  #forwardEvents(channel: ControlChannel): () => void {
-    let waiting: Parameters<Parameters<EventLog['listen']>[0]>[0][] = [];
-    return this.#events.listen((event) => {
-      waiting.push(event);
-      if (waiting.length > 1) return;
-      setImmediate(() => {
-        const events = waiting.slice(-EVENTS_PER_FRAME);
-        waiting = [];
-        channel.send({ type: 'events', events });
-      });
-    });
   }
 
   async #enroll(command: EnrollCommand, signal: AbortSignal): Promise<{ node: string; mesh: string }> {
@@ -413,7 +369,7 @@ export class Agent {
       this.#isEnrolling = false;
     }
     this.#renewals.enrolled();
-    this.#channelChanged();
+    this.#channel.identityChanged();
     this.#charonLoop.trigger();
     const { node = '', mesh = '' } = this.#identity ?? {};
     return { node, mesh };
@@ -479,12 +435,7 @@ export class Agent {
       generations: this.#node.generations,
       node: this.#identity?.node ?? null,
       mesh: this.#identity?.mesh ?? null,
-      channel: this.#channel?.status ?? {
-        url: null,
-        state: 'not-enrolled',
-        sinceMs: this.#deps.clock.nowMs(),
-        problem: null,
-      },
+      channel: this.#channel.status,
       certificates: this.#renewals.status,
     });
     return { ...status, problems: [...status.problems, ...this.#renewals.problems, ...this.#network.problems] };
