@@ -145,7 +145,7 @@ export const API_ROUTES: ReadonlyMap<string, ApiMethods> = new Map<string, ApiMe
   [
     '/v1/tokens',
     {
-      GET: { role: 'viewer', answer: (coordinator) => ({ tokens: coordinator.tokens() }) },
+      GET: { role: 'viewer', answer: (coordinator) => ({ tokens: coordinator.tokens.list() }) },
       POST: {
         role: 'operator',
         action: 'token.create',
@@ -153,8 +153,8 @@ export const API_ROUTES: ReadonlyMap<string, ApiMethods> = new Map<string, ApiMe
           parseQuery(nothingSchema, query);
           const order = parseJson(tokenRequestSchema, body);
           return 'node' in order
-            ? coordinator.issueToken(order.node, order.ttlSeconds, attempt)
-            : coordinator.issueGroupToken(order.group, order.uses, order.ttlSeconds, attempt);
+            ? coordinator.tokens.issue(order.node, order.ttlSeconds, attempt)
+            : coordinator.tokens.issueForGroup(order.group, order.uses, order.ttlSeconds, attempt);
         },
       },
       DELETE: {
@@ -162,7 +162,7 @@ export const API_ROUTES: ReadonlyMap<string, ApiMethods> = new Map<string, ApiMe
         action: 'token.revoke',
         answer: (coordinator, { query }, attempt) => {
           const { id } = parseQuery(tokenIdSchema, query);
-          coordinator.revokeToken(id, attempt);
+          coordinator.tokens.revoke(id, attempt);
           return { id };
         },
       },

@@ -43,6 +43,11 @@ export class AuditLog {
     return new Attempt(this, action, origin);
   }
 
+  /** Begins an attempt of the coordinator's own. */
+  beginOwn(action: string): Attempt {
+    return this.begin(action, { actor: { kind: 'coordinator', name: null }, remote: null });
+  }
+
   after(id: number, limit: number): readonly AuditRecord[] {
     return this.#deps.store.after(id, limit);
   }
@@ -113,7 +118,7 @@ export class AuditLog {
       if (this.head.id - id <= RECORDS_MAX) return;
       const position = this.position(id + REMOVED_AT_ONCE);
       if (position === undefined) return;
-      const attempt = this.begin('audit.prune', { actor: { kind: 'coordinator', name: null }, remote: null });
+      const attempt = this.beginOwn('audit.prune');
       this.prune(position, attempt);
     } catch (error) {
       this.#deps.logger.error({ err: error }, 'old audit records could not be removed');

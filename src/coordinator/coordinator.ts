@@ -19,8 +19,6 @@ import type {
   RevocationReply,
   SigningKeyReply,
   StatusReply,
-  TokenReply,
-  TokenView,
   UnsignedReply,
 } from './api.ts';
 import { ApiRefused } from './api-refused.ts';
@@ -28,6 +26,7 @@ import type { Backup, Backups } from './backups.ts';
 import type { CertificatePolicy } from './certificate-policy.ts';
 import type { ChannelHost, NodeChannel, RefusedPeer, ShownNode } from './channel-host.ts';
 import { EnrolmentRefused } from './enrol-refused.ts';
+import { EnrolmentTokens } from './enrolment-tokens.ts';
 import { EventLog } from './event-log.ts';
 import { HintPace } from './hint-pace.ts';
 import { LinkBoard } from './link-board.ts';
@@ -41,7 +40,7 @@ import type { SigningKeys } from './signing-keys.ts';
 import { SpecInForce, SpecRefused } from './spec-in-force.ts';
 import { StateDelivery, type SigningKeyChange } from './state-delivery.ts';
 import type { Store } from './store.ts';
-import { linkView, nodeView, tokenView, type NodeKnowledge } from './views.ts';
+import { linkView, nodeView, type NodeKnowledge } from './views.ts';
 
 export interface CoordinatorDeps {
   /** Stays the caller's to close, after the last `flush`. */
@@ -81,6 +80,8 @@ export class Coordinator implements ChannelHost {
   readonly #crl: RevocationList;
   /** Who did what, and who tried to. */
   readonly audit: AuditLog;
+  /** By which nodes get in. */
+  readonly tokens: EnrolmentTokens;
   /** Who may use the operator's API from elsewhere. */
   readonly apiTokens: ApiTokens;
 
@@ -104,6 +105,14 @@ export class Coordinator implements ChannelHost {
     });
     this.apiTokens = new ApiTokens(store.apiTokens, caPinOf(ca.certificatePem), () => clock.nowMs());
     this.audit = new AuditLog({ store: store.audit, clock, logger: deps.logger });
+    this.tokens = new EnrolmentTokens({
+      admission: this.#admission,
+      store: store.admission,
+      spec: this.#spec,
+      audit: this.audit,
+      now: () => this.#now(),
+      note: (node, kind, message) => this.#note(node, kind, message),
+    });
     this.#issued = new IssuedStates({ mesh, states: store.mesh, store: store.signing, keys });
     this.#delivery = new StateDelivery({
       mesh,
@@ -225,7 +234,7 @@ export class Coordinator implements ChannelHost {
    * a MassRemovalRefused.
    */
   applySpec(text: string, options: ApplySpecOptions): ApplyReply {
-    const { dryRun, allowMassRemoval = false, attempt = this.#ownAttempt('spec.apply') } = options;
+    const { dryRun, allowMassRemoval = false, attempt = this.audit.beginOwn('spec.apply') } = options;
     attempt.about(null, { specSha256: digestOfText(text), allowMassRemoval });
     if (dryRun) {
       const plan = this.#spec.plan(text);
@@ -246,7 +255,7 @@ export class Coordinator implements ChannelHost {
   }
 
   /** Throws a SignaturesRefused. */
-  signStates(signatures: readonly Signed[], attempt = this.#ownAttempt('state.sign')): readonly NodeName[] {
+  signStates(signatures: readonly Signed[], attempt = this.audit.beginOwn('state.sign')): readonly NodeName[] {
     attempt.about(null, { signatures: signatures.length });
     return this.#delivery.sign(signatures, (change) => attempt.commit(change));
   }
@@ -256,7 +265,7 @@ export class Coordinator implements ChannelHost {
   }
 
   /** Throws a SigningError. */
-  changeSigningKey(change: SigningKeyChange, attempt = this.#ownAttempt('signing-key.rotate')): SigningKeyReply {
+  changeSigningKey(change: SigningKeyChange, attempt = this.audit.beginOwn('signing-key.rotate')): SigningKeyReply {
     attempt.about(this.signingKey().key);
     return this.#delivery.changeKey(change, (write) => attempt.commit(write));
   }
@@ -265,53 +274,12 @@ export class Coordinator implements ChannelHost {
     return this.#spec.revision;
   }
 
-  /** For one enrolment of one node. Throws an ApiRefused when the node is revoked: the token could not be used. */
-  issueToken(node: NodeName, ttlSeconds: number, attempt = this.#ownAttempt('token.create')): TokenReply {
-    attempt.about(node, { ttlSeconds });
-    if (this.#deps.store.admission.revocations.of(node) !== undefined) {
-      throw new ApiRefused('conflict', `node "${node}" is revoked: run meshctl node readmit ${node} first`);
-    }
-    const order = { subject: { node }, uses: 1, ttlSeconds };
-    const { text: token, id, expiresAtMs } = this.#admission.issueToken(order, this.#now(), attempt);
-    this.#note(node, 'token', 'enrolment token made');
-    return { id, node, group: null, uses: 1, token, expiresAtMs, inSpec: this.#spec.nodes.has(node) };
-  }
-
-  /** For so many enrolments of nodes that the spec has in this group. */
-  issueGroupToken(
-    group: string,
-    uses: number,
-    ttlSeconds: number,
-    attempt = this.#ownAttempt('token.create'),
-  ): TokenReply {
-    attempt.about(null, { group, uses, ttlSeconds });
-    const order = { subject: { group }, uses, ttlSeconds };
-    const { text: token, id, expiresAtMs } = this.#admission.issueToken(order, this.#now(), attempt);
-    this.#note(null, 'token', `enrolment token made for group ${group}`);
-    const inSpec = [...this.#spec.nodes.keys()].some((node) => this.#spec.groupsOf(node).includes(group));
-    return { id, node: null, group, uses, token, expiresAtMs, inSpec };
-  }
-
-  tokens(): TokenView[] {
-    return this.#deps.store.admission.tokens.list(this.#now()).map(tokenView);
-  }
-
-  /** Idempotent. Throws an ApiRefused when there is no such token. */
-  revokeToken(id: string, attempt = this.#ownAttempt('token.revoke')): void {
-    attempt.about(null, { token: id });
-    attempt.commit(() => {
-      if (this.#deps.store.admission.tokens.revoke(id, this.#now())) return;
-      throw new ApiRefused('not-found', `there is no token ${id}: see meshctl token list`);
-    });
-    this.#note(null, 'token', `enrolment token ${id} revoked`);
-  }
-
   /**
    * Throws a node out, with every key that it ever had: its channel is closed, and all others are told to let go of it.
    * Idempotent; a second time it also tells nodes what an error kept from them the first. Throws an ApiRefused when neither
    * the spec nor the store knows such a node.
    */
-  revokeNode(node: NodeName, reason: string | null, attempt = this.#ownAttempt('node.revoke')): RevocationReply {
+  revokeNode(node: NodeName, reason: string | null, attempt = this.audit.beginOwn('node.revoke')): RevocationReply {
     attempt.about(node, reason === null ? {} : { why: reason });
     const { admission } = this.#deps.store;
     const isKnown = this.#spec.nodes.has(node) || admission.node(node) !== undefined;
@@ -328,7 +296,7 @@ export class Coordinator implements ChannelHost {
   }
 
   /** The node may enrol again, with a new token and new keys. Idempotent, as {@link revokeNode} is. */
-  readmitNode(node: NodeName, attempt = this.#ownAttempt('node.readmit')): RevocationReply {
+  readmitNode(node: NodeName, attempt = this.audit.beginOwn('node.readmit')): RevocationReply {
     attempt.about(node);
     const { admission } = this.#deps.store;
     const changed = this.#changeMembers(attempt, () => admission.readmit(node, this.#now()));
@@ -500,10 +468,6 @@ export class Coordinator implements ChannelHost {
       status: this.#registry.statusOf(name),
       channel: this.#registry.channelOf(name),
     };
-  }
-
-  #ownAttempt(action: string): Attempt {
-    return this.audit.begin(action, { actor: { kind: 'coordinator', name: null }, remote: null });
   }
 
   /** An event of the coordinator's own. */

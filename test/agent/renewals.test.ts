@@ -89,7 +89,7 @@ class Node {
 
   static async enrolledAs(name: string, agoMs = 0): Promise<Node> {
     mesh.nowMs = Date.now() - agoMs;
-    const { token } = mesh.core.issueToken(nodeNameSchema.parse(name), 3600);
+    const { token } = mesh.core.tokens.issue(nodeNameSchema.parse(name), 3600);
     const [channel, ike] = [await generatePrivateKey('ecdsa-p256'), await generatePrivateKey('ecdsa-p256')];
     const csrs = { channelCsr: await createCsr(channel), ikeCsr: await createCsr(ike) };
     const reply = await mesh.core.enroll({ secret: parseToken(token).secret, ...csrs }, '192.0.2.7');

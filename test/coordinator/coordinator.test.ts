@@ -330,7 +330,7 @@ describe('enrolment', () => {
   const refusal = (code: string) => expect.objectContaining({ name: 'EnrolmentRefused', code });
 
   it('gives certificates for the node that the token names', async () => {
-    const { token } = mesh.core.issueToken('third' as NodeName, 60);
+    const { token } = mesh.core.tokens.issue('third' as NodeName, 60);
     const request = await enrolmentRequest(token);
     expect(await mesh.core.enroll(request, '192.0.2.7')).toMatchObject({ node: 'third', ca: ca.certificatePem });
     const { spkiSha256 } = await verifyCsr(request.channelCsr);
@@ -338,7 +338,7 @@ describe('enrolment', () => {
   });
 
   it('repeats its answer for the same keys, and refuses others', async () => {
-    const { token } = mesh.core.issueToken('third' as NodeName, 60);
+    const { token } = mesh.core.tokens.issue('third' as NodeName, 60);
     const request = await enrolmentRequest(token);
     const [first, second] = await Promise.all([mesh.core.enroll(request, 'a'), mesh.core.enroll(request, 'b')]);
     expect(second).toEqual(first);
@@ -347,14 +347,14 @@ describe('enrolment', () => {
   });
 
   it('lets one of two thieves of a token in, not both', async () => {
-    const { token } = mesh.core.issueToken('third' as NodeName, 60);
+    const { token } = mesh.core.tokens.issue('third' as NodeName, 60);
     const [one, other] = [await enrolmentRequest(token), await enrolmentRequest(token)];
     const outcomes = await Promise.allSettled([mesh.core.enroll(one, 'a'), mesh.core.enroll(other, 'b')]);
     expect(outcomes.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
   });
 
   it('refuses what is expired, unknown, or not a CSR', async () => {
-    const { token } = mesh.core.issueToken('third' as NodeName, 60);
+    const { token } = mesh.core.tokens.issue('third' as NodeName, 60);
     const request = await enrolmentRequest(token);
     await expect(mesh.core.enroll({ ...request, ikeCsr: 'x' }, 'a')).rejects.toThrow(refusal('csr-invalid'));
     await expect(mesh.core.enroll({ ...request, secret: 'x' }, 'a')).rejects.toThrow(refusal('token-unknown'));
@@ -363,7 +363,7 @@ describe('enrolment', () => {
   });
 
   it('is in the audit log: who was let in with which token, and who was not', async () => {
-    const { token, id } = mesh.core.issueToken('third' as NodeName, 60);
+    const { token, id } = mesh.core.tokens.issue('third' as NodeName, 60);
     const request = await enrolmentRequest(token);
     const before = mesh.core.audit.head.id;
     await mesh.core.enroll(request, '192.0.2.7');
@@ -400,7 +400,7 @@ describe('enrolment', () => {
 describe('a token of a group', () => {
   it('lets in the nodes that the spec has in it, by their names', async () => {
     apply(WITH_THIRD.replace('third: {', 'third: { groups: [edges],'));
-    const { token } = mesh.core.issueGroupToken('edges', 2, 60);
+    const { token } = mesh.core.tokens.issueForGroup('edges', 2, 60);
     const request = await enrolmentRequest(token);
     const enrol = (node?: string) => mesh.core.enroll({ ...request, ...(node !== undefined && { node }) }, 'a');
     await expect(enrol()).rejects.toThrow(expect.objectContaining({ code: 'node-name-needed' }));

@@ -49,14 +49,14 @@ export class CoreFixture implements Disposable {
 
   /** Lets a node into the mesh. */
   async enrol(node: string): Promise<EnrolmentRequest> {
-    const request = await enrolmentRequest(this.core.issueToken(node as NodeName, 3600).token);
+    const request = await enrolmentRequest(this.core.tokens.issue(node as NodeName, 3600).token);
     await this.core.enroll(request, '192.0.2.7');
     return request;
   }
 
   /** The reply to another enrolment of the node. */
   async enrolled(node: string): Promise<EnrolmentReply> {
-    const request = await enrolmentRequest(this.core.issueToken(node as NodeName, 3600).token);
+    const request = await enrolmentRequest(this.core.tokens.issue(node as NodeName, 3600).token);
     return this.core.enroll(request, '192.0.2.7');
   }
 

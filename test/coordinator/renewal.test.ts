@@ -71,7 +71,7 @@ async function restart(other?: MeshCa): Promise<void> {
 async function enrolled(node = 'edge1', agoMs = 0): Promise<Holding> {
   const keys = { channel: await newKey(), ike: await newKey() };
   fixture.nowMs = Date.now() - agoMs;
-  const { token } = fixture.core.issueToken(nodeNameSchema.parse(node), 3600);
+  const { token } = fixture.core.tokens.issue(nodeNameSchema.parse(node), 3600);
   const csrs = { channelCsr: await createCsr(keys.channel), ikeCsr: await createCsr(keys.ike) };
   const reply = await fixture.core.enroll({ secret: parseToken(token).secret, ...csrs }, '192.0.2.7');
   fixture.nowMs = Date.now();

@@ -151,7 +151,7 @@ describe('the signing key of a coordinator', () => {
     const key = signingKeyOf(readFileSync(keyFile(), 'utf8')).publicKey;
     mesh.restart();
     expect(mesh.core.signingKey()).toEqual({ mesh: MESH, key, offline: false, unsigned: 0 });
-    const { token } = mesh.core.issueToken('edge1' as NodeName, 60);
+    const { token } = mesh.core.tokens.issue('edge1' as NodeName, 60);
     expect(token).not.toContain(key);
   });
 
