@@ -3,8 +3,9 @@
  * {@link nextProbe} says, when {@link PathProbe.nextAtMs} has come.
  *
  * A path that works is asked once a second while it is in use or young, and now and then otherwise: seldom, when it only
- * has to be there in case it is needed. As soon as an answer is overdue it is asked seven times a second, a spare one once. It is dead when nothing came back for {@link DEAD_AFTER_MS} after the first
- * packet that was lost, so that a busy path is known to be dead within two and a half seconds of its death.
+ * has to be there in case it is needed. As soon as an answer is overdue it is asked seven times a second, a spare one once.
+ * It is dead when nothing came back for {@link DEAD_AFTER_MS} after the first packet that was lost, so that a busy path is
+ * known to be dead within two and a half seconds of its death.
  */
 export interface PathProbe {
   readonly sinceMs: number;

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CompiledProofs } from './compiled.ts';
 import { callsOfWrite, crashPoints } from './crash-points.ts';
 
+/** scripts/prepare installs it, so that scripts/test skips nothing; a developer's machine may be without. */
 const hasStrace = spawnSync('strace', ['-V']).status === 0;
 
 describe.skipIf(!hasStrace)('a state file', () => {
