@@ -210,6 +210,7 @@ export class Agent {
       ownNat: () => this.#network.last?.natKind ?? 'unknown',
       logged: (connection) => this.#evidence.latest(connection),
       crl: this.#crl,
+      ikeCertificate: () => this.#identity?.ike.certificate,
       channelDownMs: () => this.#channel.downMs,
       send: (frame) => this.#channel.send(frame),
       onEvent: (event) => this.#events.add(event),

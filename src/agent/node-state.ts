@@ -55,6 +55,8 @@ export interface NodeDeps {
   /** What charon's log says about a connection that does not come up. */
   readonly logged: (connection: string) => DatedEvidence | undefined;
   readonly crl: Pick<HeldCrl, 'take'>;
+  /** PEM of the IKE certificate that the coordinator has issued; undefined before enrolment. */
+  readonly ikeCertificate: () => string | undefined;
   /** How long the control channel has been down, in ms. */
   readonly channelDownMs: () => number;
   /** Sends on the control channel when it is open. */
@@ -160,8 +162,17 @@ export class NodeState {
   hello(): AgentFrame {
     const { keeper, agentVersion } = this.#deps;
     const { epoch = null, generation = 0, digest = null } = keeper.held?.statement ?? {};
-    const keys = [...keeper.keys];
-    return { type: 'hello', protocol: PROTOCOL_VERSION, agentVersion, epoch, generation, digest, keys };
+    const ikeCertificate = this.#deps.ikeCertificate();
+    return {
+      type: 'hello',
+      protocol: PROTOCOL_VERSION,
+      agentVersion,
+      epoch,
+      generation,
+      digest,
+      keys: [...keeper.keys],
+      ...(ikeCertificate !== undefined && { ikeCertificate }),
+    };
   }
 
   /** After each hello: the coordinator starts from nothing. */

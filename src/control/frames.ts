@@ -63,6 +63,8 @@ export const agentFrameSchema = z.discriminatedUnion('type', [
     digest: digest.nullable(),
     /** The signing keys that it trusts, the newest first. */
     keys: z.array(publicKeySchema).max(TRUSTED_KEYS_MAX),
+    /** PEM: what it shows in IKE. A coordinator that was restored may not know of it, and could not revoke it. */
+    ikeCertificate: z.string().max(16_384).exactOptional(),
   }),
   /** All resources of this generation are in charon. */
   z.strictObject({ type: z.literal('ack'), ...outcomesOfState }),

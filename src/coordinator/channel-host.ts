@@ -37,6 +37,11 @@ export interface ChannelHost {
   nodeOfChannelKey(spkiSha256: string): NodeName | undefined;
   /** The node that this key belonged to before it was revoked, with all its keys. */
   revokedNodeOf(spkiSha256: string): NodeName | undefined;
+  /**
+   * The node whose channel certificate this is although its key is unknown, because the store was restored from a backup
+   * that is older. TLS has found it valid. From now on the key is known.
+   */
+  adoptForgotten(certificate: X509Certificate, remote: string): NodeName | undefined;
   /** After a node's hello. An older channel of the same node is closed with `CLOSE_CODES.replaced` by the core. */
   opened(channel: NodeChannel, hello: Extract<AgentFrame, { type: 'hello' }>): void;
   /** Any later frame, already validated. */

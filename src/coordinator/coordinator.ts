@@ -28,6 +28,7 @@ import type { ChannelHost, NodeChannel, RefusedPeer, ShownNode } from './channel
 import { EnrolmentRefused } from './enrol-refused.ts';
 import { EnrolmentTokens } from './enrolment-tokens.ts';
 import { EventLog } from './event-log.ts';
+import { ForgottenCertificates } from './forgotten-certificates.ts';
 import { HintPace } from './hint-pace.ts';
 import { LinkBoard } from './link-board.ts';
 import { IssuedStates } from './issued-states.ts';
@@ -76,6 +77,7 @@ export class Coordinator implements ChannelHost {
   readonly #hintPace: HintPace;
   readonly #admission: Admission;
   readonly #renewals: Renewals;
+  readonly #forgotten: ForgottenCertificates;
   readonly #log: EventLog;
   readonly #crl: RevocationList;
   /** Who did what, and who tried to. */
@@ -105,6 +107,14 @@ export class Coordinator implements ChannelHost {
     });
     this.apiTokens = new ApiTokens(store.apiTokens, caPinOf(ca.certificatePem), () => clock.nowMs());
     this.audit = new AuditLog({ store: store.audit, clock, logger: deps.logger });
+    this.#forgotten = new ForgottenCertificates({
+      ca,
+      store,
+      audit: this.audit,
+      clock,
+      logger: deps.logger,
+      note: (node, message) => this.#note(node, 'certificate', message),
+    });
     this.tokens = new EnrolmentTokens({
       admission: this.#admission,
       store: store.admission,
@@ -140,6 +150,10 @@ export class Coordinator implements ChannelHost {
     return this.#deps.store.admission.revocations.formerOwnerOf(spkiSha256);
   }
 
+  adoptForgotten(certificate: X509Certificate, remote: string): NodeName | undefined {
+    return this.#forgotten.adoptChannel(certificate, remote);
+  }
+
   opened(channel: NodeChannel, hello: Extract<AgentFrame, { type: 'hello' }>): void {
     const { node } = channel;
     // It was let in a moment ago, and may have been thrown out since.
@@ -149,6 +163,7 @@ export class Coordinator implements ChannelHost {
     this.#deps.store.renewals.used(node, channel.key);
     this.#registry.open(channel, this.#now());
     this.#note(node, 'channel', `control channel opened from ${channel.remote}, agent ${hello.agentVersion}`);
+    if (hello.ikeCertificate !== undefined) this.#forgotten.noteIke(channel, hello.ikeCertificate);
     if (this.#crl.frame !== undefined) channel.send(this.#crl.frame);
     this.#delivery.greet(node, hello);
     this.#refreshHints([node, ...this.#board.changed(node)]);

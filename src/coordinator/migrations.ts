@@ -170,4 +170,7 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT;
   CREATE INDEX certificates_revoked ON certificates (revoked_at_ms) WHERE revoked_at_ms IS NOT NULL;
   `,
+  `
+  CREATE TABLE restores (backup_made_at_ms INTEGER NOT NULL, restored_at_ms INTEGER NOT NULL) STRICT;
+  `,
 ];

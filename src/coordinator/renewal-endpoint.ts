@@ -19,7 +19,10 @@ const REFUSED_STATUS: Readonly<Record<RenewalRefusedCode, number>> = {
 };
 
 export interface RenewalEndpointDeps {
-  readonly host: Pick<ChannelHost, 'nodeOfChannelKey' | 'revokedNodeOf' | 'mayRenewExpired' | 'renew' | 'refused'>;
+  readonly host: Pick<
+    ChannelHost,
+    'nodeOfChannelKey' | 'revokedNodeOf' | 'adoptForgotten' | 'mayRenewExpired' | 'renew' | 'refused'
+  >;
   readonly refusals: RefusalLog;
   readonly logger: Logger;
   /** See {@link admitRenewal}. */

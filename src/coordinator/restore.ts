@@ -6,6 +6,7 @@ import { caPinOf } from '../identity/mesh-ca.ts';
 import { AuditStore } from './audit-store.ts';
 import { unsealBackup, type BackupInfo, type OpenedBackup } from './backup-file.ts';
 import { Database, StoreError } from './database.ts';
+import { RestoreStore } from './restore-store.ts';
 import { beginNewEpoch } from './store.ts';
 
 /** A backup that is not restored; nothing was changed. */
@@ -79,7 +80,9 @@ function prepare({ database, info, keyFiles }: OpenedBackup, stateDir: string): 
     );
   }
   beginNewEpoch(database);
-  recordRestore(database, info);
+  const atMs = Date.now();
+  new RestoreStore(database).note({ backupMadeAtMs: info.madeAtMs, restoredAtMs: atMs });
+  recordRestore(database, info, atMs);
   for (const { name, text } of keyFiles) {
     const path = join(stateDir, name);
     // One that is there may be newer than the backup.
@@ -91,9 +94,9 @@ function prepare({ database, info, keyFiles }: OpenedBackup, stateDir: string): 
 }
 
 /** The audit log goes back to what it was at the time of the backup; from here on it says so. */
-function recordRestore(database: Database, { madeAtMs, version }: BackupInfo): void {
+function recordRestore(database: Database, { madeAtMs, version }: BackupInfo, atMs: number): void {
   new AuditStore(database).append({
-    atMs: Date.now(),
+    atMs,
     actor: { kind: 'coordinator', name: null },
     remote: null,
     action: 'store.restore',

@@ -81,6 +81,11 @@ export class RevocationStore {
     return this.#database.get(ownerRow, sql, key)?.node as NodeName | undefined;
   }
 
+  /** Whether any node was ever given a certificate for this key, as far as that is remembered. */
+  wasCertified(key: string): boolean {
+    return this.#database.get(ownerRow, 'SELECT node FROM certificates WHERE key = ? LIMIT 1', key) !== undefined;
+  }
+
   /** Nodes that are revoked now. */
   inForce(): readonly Revocation[] {
     const sql = 'SELECT * FROM revocations WHERE readmitted_at_ms IS NULL ORDER BY node';

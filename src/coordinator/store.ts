@@ -5,6 +5,7 @@ import { Database } from './database.ts';
 import { MeshStore } from './mesh-store.ts';
 import { ObservationStore } from './observation-store.ts';
 import { RenewalStore } from './renewal-store.ts';
+import { RestoreStore } from './restore-store.ts';
 import { SigningStore } from './signing-store.ts';
 
 /** All that the coordinator keeps, in one SQLite file. Every call that returns from a write has it on disk. */
@@ -12,6 +13,7 @@ export interface Store {
   readonly mesh: MeshStore;
   readonly admission: AdmissionStore;
   readonly renewals: RenewalStore;
+  readonly restores: RestoreStore;
   readonly observations: ObservationStore;
   readonly audit: AuditStore;
   readonly apiTokens: ApiTokenStore;
@@ -29,6 +31,7 @@ export function openStore(path: string, nowMs: number = Date.now()): Store {
     mesh: new MeshStore(database),
     admission: new AdmissionStore(database),
     renewals: new RenewalStore(database),
+    restores: new RestoreStore(database),
     observations: new ObservationStore(database),
     audit: new AuditStore(database),
     signing: new SigningStore(database, nowMs),

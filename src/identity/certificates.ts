@@ -25,7 +25,7 @@ export const CHANNEL_DAYS_DEFAULT = 7;
 export const IKE_DAYS_DEFAULT = 30;
 const SERVER_DAYS = 90;
 /** `id-kp-ipsecIKE`. Without a usage of its own a node's IKE certificate would also do for TLS. */
-const IKE_USAGE = '1.3.6.1.5.5.7.3.17';
+export const IKE_USAGE = '1.3.6.1.5.5.7.3.17';
 const HOST_NAME =
   /^(?=.{1,253}$)(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
 

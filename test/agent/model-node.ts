@@ -233,6 +233,7 @@ export class ModelNode {
       ownNat: () => 'cone',
       logged: () => undefined,
       crl: { take: () => undefined },
+      ikeCertificate: () => undefined,
       channelDownMs: () => this.channelDownMs,
       send: () => true,
       onEvent: () => undefined,

@@ -110,6 +110,7 @@ class Node {
       ownNat: () => 'cone',
       logged: () => undefined,
       crl: this.crls,
+      ikeCertificate: () => 'PEM',
       channelDownMs: () => this.channelDownMs,
       send: (frame) => {
         if (this.isChannelOpen) this.sent.push(frame);
@@ -179,6 +180,7 @@ describe('a snapshot', () => {
       generation: 5,
       digest: digestOf(mesh),
       keys: [MESH_KEY.publicKey],
+      ikeCertificate: 'PEM',
     };
     expect(node.state.hello()).toEqual(hello);
     expect(new Node(node.folder).state.hello()).toEqual(hello);

@@ -50,6 +50,7 @@ function losingReplies(core: Coordinator): ChannelHost {
   return {
     nodeOfChannelKey: (key) => core.nodeOfChannelKey(key),
     revokedNodeOf: (key) => core.revokedNodeOf(key),
+    adoptForgotten: (certificate, remote) => core.adoptForgotten(certificate, remote),
     opened: (channel, hello) => core.opened(channel, hello),
     received: (channel, frame) => core.received(channel, frame),
     closed: (channel) => core.closed(channel),

@@ -53,6 +53,10 @@ export class FakeHost implements ChannelHost {
     return this.revokedKeys.get(key);
   }
 
+  adoptForgotten(): undefined {
+    return undefined;
+  }
+
   opened(channel: NodeChannel): void {
     this.channels.push(channel);
     this.#note(`opened ${channel.node} from ${channel.remote}`);
