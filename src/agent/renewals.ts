@@ -16,6 +16,8 @@ import type { NodeIdentity } from './stored.ts';
 
 /** After attempts that came to nothing. Long, as a certificate has days left; not so long that one that has expired waits. */
 const BACKOFF: BackoffPolicy = { baseMs: 10_000, maxMs: 10 * 60_000 };
+/** The coordinator may ask for more time than that. Not for more than this: its clock, or its mind, may have been another one. */
+const RETRY_AFTER_MAX_MS = 86_400_000;
 /** It is looked at least so often what the wall clock says: it may have been set, or the machine may have slept. */
 const LOOK_EVERY_MS = 5 * 60_000;
 const TIMEOUT_MS = 30_000;
@@ -203,7 +205,8 @@ export class Renewals {
     } catch (error) {
       if (signal.aborted) return false;
       attempts.failures += 1;
-      attempts.notBeforeMs = clock.monotonicMs() + backoffMs(attempts.failures, BACKOFF, this.#deps.random);
+      const backoff = backoffMs(attempts.failures, BACKOFF, this.#deps.random);
+      attempts.notBeforeMs = clock.monotonicMs() + Math.max(backoff, askedToWaitMs(error));
       attempts.problem = this.#explain(error);
       logger.warn({ purpose, attempt: attempts.failures, err: error }, 'certificate not renewed');
       if (attempts.failures === 1) this.#event(`${NAMES[purpose]}: ${attempts.problem}`);
@@ -307,6 +310,11 @@ const CONSEQUENCES: Readonly<Record<CertificatePurpose, string>> = {
   channel: 'the coordinator cannot be asked for changes, tunnels stay as they are',
   ike: 'tunnels that are up stay, and no new one can be set up',
 };
+
+function askedToWaitMs(error: unknown): number {
+  const askedMs = error instanceof IdentityError ? error.retryAfterMs : undefined;
+  return Math.min(askedMs ?? 0, RETRY_AFTER_MAX_MS);
+}
 
 function untried(): Attempts {
   return { failures: 0, notBeforeMs: 0, problem: null };

@@ -118,7 +118,7 @@ export class ForgottenCertificates {
     try {
       attempt.commit(() => {
         put();
-        store.admission.revocations.noteIssued(node, [certificate], clock.nowMs());
+        store.admission.revocations.noteIssued(node, [certificate], clock.nowMs(), purpose);
       });
     } catch (error) {
       attempt.failed(error);

@@ -173,4 +173,8 @@ export const MIGRATIONS: readonly string[] = [
   `
   CREATE TABLE restores (backup_made_at_ms INTEGER NOT NULL, restored_at_ms INTEGER NOT NULL) STRICT;
   `,
+  `
+  -- What a certificate that a node has renewed is for; null for those of enrolments, and for all that came before this column.
+  ALTER TABLE certificates ADD COLUMN renewed TEXT;
+  `,
 ];

@@ -55,7 +55,7 @@ export async function answerRenewal(
   } catch (error) {
     if (error instanceof RenewalRefused) {
       refusals.note(`renewal ${node} ${error.code}`, { node, remote, code: error.code }, 'renewal refused');
-      return failure(REFUSED_STATUS[error.code], error.code, error.message);
+      return failure(REFUSED_STATUS[error.code], error.code, error.message, error.retryAfterSeconds);
     }
     logger.error({ node, remote, err: error }, 'renewal failed');
     return failure(500, 'internal', 'the coordinator could not do it, see its log');

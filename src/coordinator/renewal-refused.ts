@@ -5,6 +5,7 @@ export type RenewalRefusedCode =
   | 'csr-invalid'
   /** The key is another's or an earlier one: only a new one helps. */
   | 'key-refused'
+  /** The node has many certificates that have not expired. */
   | 'too-many';
 
 export const NODE_REVOKED = 'this node is revoked: it has to be readmitted, and enrolled again';
@@ -13,9 +14,16 @@ export const NODE_REVOKED = 'this node is revoked: it has to be readmitted, and 
 export class RenewalRefused extends Error {
   override readonly name = 'RenewalRefused';
   readonly code: RenewalRefusedCode;
+  /** When it may be asked again, where that is known. */
+  readonly retryAfterSeconds: number | undefined;
 
-  constructor(code: RenewalRefusedCode, message: string, options?: ErrorOptions) {
+  constructor(
+    code: RenewalRefusedCode,
+    message: string,
+    { retryAfterSeconds, ...options }: ErrorOptions & { readonly retryAfterSeconds?: number } = {},
+  ) {
     super(message, options);
     this.code = code;
+    this.retryAfterSeconds = retryAfterSeconds;
   }
 }

@@ -4,7 +4,7 @@ import { issueChannelCertificate, issueIkeCertificate } from '../identity/certif
 import { verifyCsr, type VerifiedCsr } from '../identity/csr.ts';
 import { IdentityError } from '../identity/identity-error.ts';
 import type { MeshCa } from '../identity/mesh-ca.ts';
-import type { RenewalRequest } from '../identity/renewal.ts';
+import type { CertificatePurpose, RenewalRequest } from '../identity/renewal.ts';
 import type { NodeName } from '../ike/connection.ts';
 import type { Attempt } from './audit-log.ts';
 import { lifeInDays, type CertificatePolicy } from './certificate-policy.ts';
@@ -12,15 +12,17 @@ import { NODE_REVOKED, RenewalRefused } from './renewal-refused.ts';
 import type { RenewalStore } from './renewal-store.ts';
 import type { RevocationStore } from './revocation-store.ts';
 
-/** New certificates for one node within an hour. It needs two in days; more is a fault of its, and each costs a signature. */
-const PER_HOUR_MAX = 20;
-const HOUR_MS = 3_600_000;
+/**
+ * Certificates of one purpose that a node has renewed and that have not ended. It needs two at a time; more is a fault of its,
+ * and when it is revoked each takes a place on the CRL.
+ */
+const VALID_MAX = 10;
 
 export interface RenewalsDeps {
   readonly ca: MeshCa;
   readonly policy: CertificatePolicy;
   readonly store: RenewalStore;
-  readonly revocations: Pick<RevocationStore, 'noteIssued' | 'formerOwnerOf' | 'of'>;
+  readonly revocations: Pick<RevocationStore, 'noteIssued' | 'renewedEnds' | 'formerOwnerOf' | 'of'>;
   readonly clock: Clock;
 }
 
@@ -33,7 +35,6 @@ export interface Renewal {
 /** Gives nodes the certificates that follow those of their enrolment. */
 export class Renewals {
   readonly #deps: RenewalsDeps;
-  readonly #given = new Map<NodeName, { sinceMs: number; count: number }>();
 
   constructor(deps: RenewalsDeps) {
     this.#deps = deps;
@@ -63,36 +64,41 @@ export class Renewals {
     }
     if (store.isInUse(key) || revocations.formerOwnerOf(key) !== undefined)
       throw new RenewalRefused('key-refused', 'this key has had its certificate');
-    this.#count(node);
+    this.#checkRoom(node, purpose);
     const certificate = await this.#issue(node, purpose, request);
     attempt.commit(() => {
       // The signature took a moment, in which the node may have been revoked, or may have asked a second time.
       if (revocations.of(node) !== undefined) throw new RenewalRefused('node-revoked', NODE_REVOKED);
+      this.#checkRoom(node, purpose);
       if (store.isInUse(key) || !store.put(node, purpose, { key, certificate })) {
         throw new RenewalRefused('key-refused', 'another request came first');
       }
-      revocations.noteIssued(node, [certificate], clock.nowMs());
+      revocations.noteIssued(node, [certificate], clock.nowMs(), purpose);
     });
     return { certificate, isNew: true };
   }
 
-  #issue(node: NodeName, purpose: RenewalRequest['purpose'], { publicKey }: VerifiedCsr): Promise<string> {
+  #issue(node: NodeName, purpose: CertificatePurpose, { publicKey }: VerifiedCsr): Promise<string> {
     const { ca, policy, clock } = this.#deps;
     const issuance = { node, publicKey, nowMs: clock.nowMs(), validityDays: lifeInDays(policy, purpose) };
     return purpose === 'channel' ? issueChannelCertificate(ca, issuance) : issueIkeCertificate(ca, issuance);
   }
 
-  #count(node: NodeName): void {
-    const nowMs = this.#deps.clock.monotonicMs();
-    const last = this.#given.get(node);
-    const given = last === undefined || nowMs - last.sinceMs >= HOUR_MS ? { sinceMs: nowMs, count: 0 } : last;
-    if (given.count >= PER_HOUR_MAX) {
-      throw new RenewalRefused('too-many', `this node was given ${PER_HOUR_MAX} certificates within an hour`);
-    }
-    given.count += 1;
-    this.#given.set(node, given);
+  /** Refuses a node that has all the certificates that it may have, until the first of them ends. */
+  #checkRoom(node: NodeName, purpose: CertificatePurpose): void {
+    const nowMs = this.#deps.clock.nowMs();
+    const freeAtMs = this.#deps.revocations.renewedEnds(node, purpose, nowMs, VALID_MAX)[VALID_MAX - 1];
+    if (freeAtMs === undefined) return;
+    const when = new Date(freeAtMs).toISOString();
+    throw new RenewalRefused(
+      'too-many',
+      `this node has ${VALID_MAX} ${NAMES[purpose]} certificates that have not expired, and may have no more: it gets the next one after ${when}`,
+      { retryAfterSeconds: Math.ceil((freeAtMs - nowMs) / 1000) },
+    );
   }
 }
+
+const NAMES: Readonly<Record<CertificatePurpose, string>> = { channel: 'channel', ike: 'IKE' };
 
 /** A certificate whose half is over would be renewed again at once; one of the future was made by a clock that was wrong. */
 function isFresh(pem: string, nowMs: number): boolean {

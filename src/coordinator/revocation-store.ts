@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { z } from 'zod';
+import type { CertificatePurpose } from '../identity/renewal.ts';
 import { spkiSha256 } from '../identity/spki.ts';
 import type { NodeName } from '../ike/connection.ts';
 import type { Database } from './database.ts';
@@ -15,6 +16,7 @@ const revocationRow = z.object({
   readmitted_at_ms: z.number().nullable(),
 });
 const entryRow = z.object({ serial: z.string(), revoked_at_ms: z.number() });
+const endRow = z.object({ not_after_ms: z.number() });
 const ownerRow = z.object({ node: z.string() });
 const crlRow = z.object({
   number: z.number(),
@@ -60,17 +62,21 @@ export class RevocationStore {
     this.#database = database;
   }
 
-  /** To be called for every certificate (PEM) that a node is given, in the transaction that gives it. */
-  noteIssued(node: NodeName, certificates: readonly string[], nowMs: number): void {
+  /**
+   * To be called for every certificate (PEM) that a node is given, in the transaction that gives it. `renewed`: what it is
+   * for, if it is not of an enrolment.
+   */
+  noteIssued(node: NodeName, certificates: readonly string[], nowMs: number, renewed?: CertificatePurpose): void {
     this.#database.run('DELETE FROM certificates WHERE revoked_at_ms IS NULL AND not_after_ms < ?', nowMs - MEMORY_MS);
     for (const pem of certificates) {
       const certificate = new X509Certificate(pem);
       this.#database.run(
-        'INSERT OR IGNORE INTO certificates (serial, node, key, not_after_ms) VALUES (?, ?, ?, ?)',
+        'INSERT OR IGNORE INTO certificates (serial, node, key, not_after_ms, renewed) VALUES (?, ?, ?, ?, ?)',
         certificate.serialNumber.toLowerCase(),
         node,
         spkiSha256(certificate.publicKey),
         Date.parse(certificate.validTo),
+        renewed ?? null,
       );
     }
   }
@@ -79,6 +85,13 @@ export class RevocationStore {
   formerOwnerOf(key: string): NodeName | undefined {
     const sql = 'SELECT node FROM certificates WHERE key = ? AND revoked_at_ms IS NOT NULL LIMIT 1';
     return this.#database.get(ownerRow, sql, key)?.node as NodeName | undefined;
+  }
+
+  /** When the certificates that a node has renewed end (ms since the epoch), the last first: at most `limit` that have not. */
+  renewedEnds(node: NodeName, purpose: CertificatePurpose, nowMs: number, limit: number): readonly number[] {
+    const sql = `SELECT not_after_ms FROM certificates
+       WHERE node = ? AND renewed = ? AND revoked_at_ms IS NULL AND not_after_ms > ? ORDER BY not_after_ms DESC LIMIT ?`;
+    return this.#database.all(endRow, sql, node, purpose, nowMs, limit).map((row) => row.not_after_ms);
   }
 
   /** Whether any node was ever given a certificate for this key, as far as that is remembered. */

@@ -14,7 +14,15 @@ const REPLY_BYTES_MAX = 64 * 1024;
 const MESSAGE_LENGTH_MAX = 300;
 
 /** The coordinator's refusal, as its endpoints write it. */
-const refusalSchema = z.object({ error: z.object({ code: z.string(), message: z.string() }) });
+const refusalSchema = z.object({
+  error: z.object({
+    code: z.string(),
+    message: z.string(),
+    /** Asking sooner would come to the same. */
+    retryAfterSeconds: z.number().min(0).exactOptional(),
+  }),
+});
+type Refusal = Readonly<z.output<typeof refusalSchema>['error']>;
 
 /**
  * Reads `https://HOST[:PORT]`.
@@ -126,11 +134,11 @@ function parseJson(text: string): unknown {
 }
 
 /** The code and words of an answer that is no success; the words are of one line and not too long. */
-export function refusalIn({ status, json }: Answer): { readonly code: string; readonly message: string } {
+export function refusalIn({ status, json }: Answer): Refusal {
   const parsed = refusalSchema.safeParse(json);
   if (!parsed.success) throw new IdentityError('bad-reply', `the coordinator answered with HTTP status ${status}`);
-  const { code, message } = parsed.data.error;
-  return { code, message: message.replaceAll(/\p{Cc}/gu, ' ').slice(0, MESSAGE_LENGTH_MAX) };
+  const { message, ...rest } = parsed.data.error;
+  return { ...rest, message: message.replaceAll(/\p{Cc}/gu, ' ').slice(0, MESSAGE_LENGTH_MAX) };
 }
 
 /**

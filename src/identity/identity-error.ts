@@ -33,9 +33,16 @@ export type IdentityErrorCode =
 export class IdentityError extends Error {
   override readonly name = 'IdentityError';
   readonly code: IdentityErrorCode;
+  /** When the coordinator may be asked again, where it has said so. */
+  readonly retryAfterMs: number | undefined;
 
-  constructor(code: IdentityErrorCode, message: string, options?: ErrorOptions) {
+  constructor(
+    code: IdentityErrorCode,
+    message: string,
+    { retryAfterMs, ...options }: ErrorOptions & { readonly retryAfterMs?: number } = {},
+  ) {
     super(message, options);
     this.code = code;
+    this.retryAfterMs = retryAfterMs;
   }
 }

@@ -94,7 +94,7 @@ function readReply(answer: Answer): string {
 }
 
 function refusalOf(answer: Answer): IdentityError {
-  const { code, message } = refusalIn(answer);
+  const { code, message, retryAfterSeconds } = refusalIn(answer);
   switch (code) {
     case 'key-refused':
       return new IdentityError('keys-refused', message);
@@ -102,6 +102,8 @@ function refusalOf(answer: Answer): IdentityError {
     case 'node-revoked':
       return new IdentityError('not-recognised', message);
     default:
-      return new IdentityError('renewal-refused', message);
+      return new IdentityError('renewal-refused', message, {
+        ...(retryAfterSeconds !== undefined && { retryAfterMs: retryAfterSeconds * 1000 }),
+      });
   }
 }

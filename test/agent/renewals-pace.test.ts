@@ -141,6 +141,22 @@ describe('renewals', () => {
     expect(node.renewals.problems).toEqual([]);
   });
 
+  it('wait as long as the coordinator asks for, but look again after a day', async () => {
+    await using node = await Node.enrolled();
+    node.nowMs += 4.3 * DAY_MS;
+    node.refuses = new IdentityError('renewal-refused', 'ten are enough', { retryAfterMs: 3 * HOUR_MS });
+    await node.pass(2.5 * HOUR_MS);
+    expect(node.asked).toHaveLength(1);
+    expect(node.renewals.problems).toEqual([expect.stringMatching(/not renewed: ten are enough$/)]);
+    node.refuses = new IdentityError('renewal-refused', 'ten are enough', { retryAfterMs: 365 * DAY_MS });
+    await node.pass(HOUR_MS);
+    expect(node.asked).toHaveLength(2);
+    await node.pass(23 * HOUR_MS);
+    expect(node.asked).toHaveLength(2);
+    await node.pass(2 * HOUR_MS);
+    expect(node.asked).toHaveLength(3);
+  });
+
   it.each([
     ['ahead', 365 * DAY_MS],
     ['back', -365 * DAY_MS],

@@ -10,7 +10,7 @@ import {
   issueServerCertificate,
 } from '../../src/identity/certificates.ts';
 import { createCsr } from '../../src/identity/csr.ts';
-import type { IdentityErrorCode } from '../../src/identity/identity-error.ts';
+import type { IdentityError, IdentityErrorCode } from '../../src/identity/identity-error.ts';
 import { generatePrivateKey } from '../../src/identity/keys.ts';
 import { createMeshCa, type MeshCa } from '../../src/identity/mesh-ca.ts';
 import { mediationIdentity, tunnelIdentity } from '../../src/identity/names.ts';
@@ -321,14 +321,51 @@ describe('a renewal is refused', () => {
     await expect(renewal).rejects.toMatchObject({ name: 'RenewalRefused', code: 'csr-invalid' });
   });
 
-  it('when a node asks over and over, and others are served', async () => {
-    const { channel } = await enrolled();
-    for (let count = 0; count < 20; count += 1) await next(channel, 'ike');
-    await expectRefusal(next(channel), 'renewal-refused', /20 certificates within an hour/);
-    const remote = await enrolled('remote');
-    await next(remote.channel);
-    fixture.nowMs += HOUR_MS;
-    await next(channel);
+  describe('when a node has ten of a kind that have not expired', () => {
+    let channel: Held;
+
+    /** The first, a day before the others. */
+    beforeEach(async () => {
+      ({ channel } = await enrolled());
+      fixture.nowMs -= DAY_MS;
+      await renewed(channel, 'ike', await newKey(), { nowMs: fixture.nowMs });
+      fixture.nowMs += DAY_MS;
+      for (let count = 1; count < 10; count += 1) await next(channel, 'ike');
+    });
+
+    it('also by a coordinator that was restarted', async () => {
+      await expectRefusal(next(channel, 'ike'), 'renewal-refused', /10 IKE certificates that have not expired/);
+      await restart();
+      await expectRefusal(next(channel, 'ike'), 'renewal-refused', /10 IKE certificates that have not expired/);
+    });
+
+    it('until the first of them ends, and the node is told when that is', async () => {
+      const waitMs = 29 * DAY_MS;
+      const refusal = await next(channel, 'ike').catch((error: unknown) => error as IdentityError);
+      expect((refusal as IdentityError).retryAfterMs).toBeLessThanOrEqual(waitMs);
+      expect((refusal as IdentityError).retryAfterMs).toBeGreaterThan(waitMs - 2000);
+      fixture.nowMs += waitMs;
+      await renewed(channel, 'ike', await newKey(), { nowMs: fixture.nowMs });
+    });
+
+    it('but not of the other kind, nor to others, nor for enrolments, nor when they were revoked', async () => {
+      await next(channel);
+      const remote = await enrolled('remote');
+      await next(remote.channel, 'ike');
+      await enrolled();
+      fixture.core.revokeNode(nodeNameSchema.parse('edge1'), null);
+      fixture.core.readmitNode(nodeNameSchema.parse('edge1'));
+      await next((await enrolled()).channel, 'ike');
+    });
+
+    it('to many requests at once as well', async () => {
+      fixture.nowMs += 30 * DAY_MS;
+      const edge1 = { node: nodeNameSchema.parse('edge1'), key: '', remote: '192.0.2.7' };
+      const csrs = await Promise.all(Array.from({ length: 12 }, async () => createCsr(await newKey())));
+      const renewals = csrs.map((csr) => fixture.core.renew(edge1, { purpose: 'ike', csr }));
+      const outcomes = await Promise.allSettled(renewals);
+      expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(10);
+    });
   });
 
   it('by the node when it is not valid by the node’s own clock', async () => {
