@@ -2,10 +2,11 @@ import type { Clock } from '../clock.ts';
 import {
   healthOf,
   isIdle,
-  isFirstOverdue,
+  isWorthAsking,
   lossOf,
   newProbe,
   nextProbe,
+  overdueFor,
   silentMs,
   type PathHealth,
   type PathProbe,
@@ -172,7 +173,8 @@ export class Prober implements Disposable {
     if (send !== undefined) {
       watched.packets += 1;
       watched.socket.send(send);
-      if (isFirstOverdue(probe)) this.#hurryOthers(key, watched.target.link);
+      if (overdueFor(probe) > 0) this.#askTwin(watched);
+      if (overdueFor(probe) === 1) this.#hurryOthers(watched);
     }
     clearTimeout(watched.timer);
     watched.timer = setTimeout(() => this.#take(key, { type: 'time' }), Math.max(0, Math.ceil(probe.nextAtMs - nowMs)));
@@ -180,21 +182,27 @@ export class Prober implements Disposable {
   }
 
   /**
-   * One that is overdue makes others due, which show whether it is this node's network: the link's other path, and a few
-   * that were not asked for long. When those are overdue too, each of them does the same; so all are asked soon when all
-   * are dead, and hardly any when one packet of a crowd was lost.
+   * Whether one that is overdue has died or this node's network has is for the link's other path to say. So each of its
+   * packets takes one through that path along, until something has come back: the first one may be lost as well.
    */
-  #hurryOthers(key: string, link: string): void {
+  #askTwin({ target, probe }: Watched): void {
+    const key = keyOf(target.link, target.path === 'direct' ? 'relay' : 'direct');
+    const twin = this.#watched.get(key)?.probe;
     const nowMs = this.#deps.clock.monotonicMs();
-    const idle = [...this.#watched].filter(([other, { probe }]) => other !== key && isIdle(probe, nowMs));
-    const isTwin = ({ target }: Watched): boolean => target.link === link;
-    const hurried = [
-      ...idle.filter(([, watched]) => isTwin(watched)),
-      ...idle
-        .filter(([, watched]) => !isTwin(watched))
-        .toSorted(([, a], [, b]) => a.probe.nextAtMs - b.probe.nextAtMs)
-        .slice(0, HURRIED_MAX),
-    ];
+    if (twin !== undefined && isWorthAsking(twin, probe.unansweredSinceMs ?? nowMs, nowMs))
+      this.#take(key, { type: 'due' });
+  }
+
+  /**
+   * One that is overdue makes a few of other links due, once, that were not asked for long. When those are overdue too, each
+   * of them does the same; so all are asked soon when all are dead, and hardly any when one packet of a crowd was lost.
+   */
+  #hurryOthers({ target: { link } }: Watched): void {
+    const nowMs = this.#deps.clock.monotonicMs();
+    const hurried = [...this.#watched]
+      .filter(([, { target, probe }]) => target.link !== link && isIdle(probe, nowMs))
+      .toSorted(([, a], [, b]) => a.probe.nextAtMs - b.probe.nextAtMs)
+      .slice(0, HURRIED_MAX);
     for (const [other] of hurried) this.#take(other, { type: 'due' });
   }
 

@@ -3,7 +3,8 @@
  * {@link nextProbe} says, when {@link PathProbe.nextAtMs} has come.
  *
  * A path that works is asked once a second while it is in use or young, and now and then otherwise: seldom, when it only
- * has to be there in case it is needed. As soon as an answer is overdue it is asked seven times a second, a spare one once.
+ * has to be there in case it is needed. As soon as an answer is overdue it is asked seven times a second, a spare one once
+ * (as often as the link's other path, when that one is overdue too: which of the two is to be taken waits for it).
  * It is dead when nothing came back for {@link DEAD_AFTER_MS} after the first packet that was lost, so that a busy path is
  * known to be dead within two and a half seconds of its death.
  */
@@ -151,9 +152,18 @@ function overdueMs({ rttMs }: PathProbe): number {
   return Math.min(mostMs, Math.max(leastMs, factor * (rttMs ?? mostMs)));
 }
 
-/** Whether the last packet was the first one more for an answer that did not come in time, on a path that has worked. */
-export function isFirstOverdue(probe: PathProbe): boolean {
-  return probe.answeredAtMs !== undefined && unanswered(probe) === 2;
+/** For how many packets more an answer has not come in time, on a path that has worked; 0 when all is well. */
+export function overdueFor(probe: PathProbe): number {
+  return probe.answeredAtMs === undefined ? 0 : Math.max(0, unanswered(probe) - 1);
+}
+
+/** Whether nothing has come back since then, and a packet now would not be one beside another that has just gone out. */
+export function isWorthAsking(
+  { answeredAtMs = -Infinity, recent }: PathProbe,
+  sinceMs: number,
+  nowMs: number,
+): boolean {
+  return answeredAtMs < sinceMs && nowMs - (recent.at(-1)?.sentAtMs ?? -Infinity) >= RETRY_INTERVAL_MS / 2;
 }
 
 /** Whether nothing is out, and the last packet has been a while ago. */

@@ -314,6 +314,26 @@ describe('in a time of its own', () => {
     expect(watching.watch.isSilent(link, [{ ...direct, uniqueId: 9 }]), 'by other SAs than were probed').toBe(false);
   });
 
+  it.each([1, 3])('is silent as soon when the first %i packets through the relay are lost', async (lost) => {
+    /** Ms from the death of the direct path until it is known, when so many packets are lost in the relay. */
+    async function msUntilSilent(relayLoses: number): Promise<number> {
+      watching.watch.look(mesh, []);
+      answersDirect = true;
+      await begin();
+      await pass(3000);
+      answersDirect = false;
+      const relayed = atRelay.received.length;
+      const fromMs = clock.monotonicMs();
+      while (!isSilent() && clock.monotonicMs() - fromMs < 10_000) {
+        answersRelay = atRelay.received.length - relayed >= relayLoses;
+        await pass(50);
+      }
+      return clock.monotonicMs() - fromMs;
+    }
+    const usual = await msUntilSilent(0);
+    expect(await msUntilSilent(lost)).toBeLessThanOrEqual(usual + 150);
+  });
+
   it('a direct tunnel is not silent while the relay has not answered after it fell silent', async () => {
     await begin();
     answersDirect = answersRelay = false;

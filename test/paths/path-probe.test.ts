@@ -3,10 +3,11 @@ import { describe, expect, it } from 'vitest';
 import {
   healthOf,
   isIdle,
-  isFirstOverdue,
+  isWorthAsking,
   lossOf,
   newProbe,
   nextProbe,
+  overdueFor,
   silentMs,
   type PathProbe,
   type PathUse,
@@ -201,19 +202,27 @@ describe('the next packet is due', () => {
 });
 
 describe('a packet that is out', () => {
-  it('makes the path overdue when another one had to follow it, and by that one only', () => {
-    expect(isFirstOverdue(newProbe(BEGIN_MS))).toBe(false);
-    expect(isFirstOverdue(after())).toBe(false);
-    expect(isFirstOverdue(after([10, answer(1)], [1000, time]))).toBe(false);
+  it('makes the path overdue when another one had to follow it, by each that did', () => {
+    expect(overdueFor(newProbe(BEGIN_MS))).toBe(0);
+    expect(overdueFor(after())).toBe(0);
+    expect(overdueFor(after([10, answer(1)], [1000, time]))).toBe(0);
     const retried = after([10, answer(1)], [1000, time], [1250, time]);
-    expect(isFirstOverdue(retried)).toBe(true);
-    expect(isFirstOverdue(nextProbe(retried, time, busy(BEGIN_MS + 1400)).probe)).toBe(false);
-    expect(isFirstOverdue(nextProbe(retried, answer(3), busy(BEGIN_MS + 1260)).probe)).toBe(false);
+    expect(overdueFor(retried)).toBe(1);
+    expect(overdueFor(nextProbe(retried, time, busy(BEGIN_MS + 1400)).probe)).toBe(2);
+    expect(overdueFor(nextProbe(retried, answer(3), busy(BEGIN_MS + 1260)).probe)).toBe(0);
   });
 
   it('never makes a path overdue that has not worked yet', () => {
-    expect(isFirstOverdue(after([1000, time]))).toBe(false);
-    expect(isFirstOverdue(after([1000, time], [2000, time]))).toBe(false);
+    expect(overdueFor(after([1000, time]))).toBe(0);
+    expect(overdueFor(after([1000, time], [2000, time]))).toBe(0);
+  });
+
+  it('is worth another one while nothing has come back, but not at once', () => {
+    const out = after([10, answer(1)], [1000, time]);
+    const isWorth = (sinceMs: number, ms: number): boolean => isWorthAsking(out, BEGIN_MS + sinceMs, BEGIN_MS + ms);
+    expect([isWorth(900, 1070), isWorth(900, 1080)]).toEqual([false, true]);
+    expect([isWorth(5, 1080), isWorth(10, 1080), isWorth(11, 1080)]).toEqual([false, false, true]);
+    expect(isWorthAsking(newProbe(BEGIN_MS), BEGIN_MS, BEGIN_MS)).toBe(true);
   });
 
   it('keeps the path from being idle, and so does one that was answered just now', () => {
