@@ -28,7 +28,7 @@ export async function openLocalSockets(
   } catch (error) {
     await owner[Symbol.asyncDispose]();
     if (systemCodeOf(error) !== 'EPERM' || readGroup === undefined) throw error;
-    const message = `readGroup: the agent may not give its socket to group "${readGroup}": it must be a member (SupplementaryGroups=)`;
+    const message = `readGroup: the agent may not give its socket to group "${readGroup}": it must be a member: run scripts/install agent again, or see SupplementaryGroups= in its unit`;
     throw new ConfigError(message, { cause: error });
   }
 }

@@ -1,9 +1,9 @@
-import { appendFileSync, lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { readAgentConfig } from '../../src/agent/config.ts';
-import { makeStaging, outcomeOf } from './staged-install.ts';
+import { makeStaging, outcomeOf, type Staging } from './staged-install.ts';
 
 /** All files and links below a folder with what is in them, so that two states of it can be compared. */
 function contentOf(folder: string): readonly string[] {
@@ -67,6 +67,51 @@ describe('scripts/install', () => {
     writeFileSync(file, 'logLevel: debug\n');
     await staging.install('agent');
     expect(readFileSync(file, 'utf8')).toBe('logLevel: debug\n');
+  });
+
+  describe('makes the agent a member of the group that may look', () => {
+    const dropIn = 'usr/lib/systemd/system/cygnet-agent.service.d/read-group.conf';
+
+    async function installedWith(staging: Staging, line: string): Promise<string | undefined> {
+      mkdirSync(join(staging.root, 'etc/cygnet'), { recursive: true });
+      writeFileSync(join(staging.root, 'etc/cygnet/agent.yaml'), `logLevel: info\n${line}\n`);
+      expect(await staging.install('agent')).toMatchObject({ exitCode: 0, stderr: '' });
+      const file = join(staging.root, dropIn);
+      return existsSync(file) ? readFileSync(file, 'utf8').split('\n').slice(1).join('\n') : undefined;
+    }
+
+    it.each(['readGroup: adm', 'readGroup:   adm  # for monitoring', 'readGroup: "adm"', "readGroup: 'adm'"])(
+      'as agent.yaml has it: %s',
+      async (line) => {
+        using staging = makeStaging();
+        expect(await installedWith(staging, line)).toBe('[Service]\nSupplementaryGroups=adm\n');
+      },
+    );
+
+    it.each(['', '# readGroup: adm', 'readGroup: cygnet-agent'])('and of no other without one: %s', async (line) => {
+      using staging = makeStaging();
+      expect(await installedWith(staging, 'readGroup: adm')).toBeDefined();
+      expect(await installedWith(staging, line)).toBeUndefined();
+    });
+
+    it('and lets nothing else into the unit', async () => {
+      using staging = makeStaging();
+      await installedWith(staging, 'readGroup: adm');
+      writeFileSync(join(staging.root, 'etc/cygnet/agent.yaml'), 'readGroup: a=b\n');
+      const outcome = await staging.install('agent');
+      expect(outcome).toMatchObject({
+        exitCode: 1,
+        stderr: expect.stringContaining('readGroup is no name of a group'),
+      });
+      expect(readFileSync(join(staging.root, dropIn), 'utf8')).toContain('SupplementaryGroups=adm\n');
+    });
+
+    it('until it is uninstalled', async () => {
+      using staging = makeStaging();
+      await installedWith(staging, 'readGroup: adm');
+      await staging.install('agent', '--uninstall', '--purge');
+      expect(filesIn(staging.root)).toEqual([]);
+    });
   });
 
   it('upgrades to a new release and keeps the one before for a service that still runs', async () => {
