@@ -32,6 +32,7 @@ import { Renewals } from './renewals.ts';
 import { Repairs } from './repairs.ts';
 import { agentStatus } from './status.ts';
 import { StateKeeper } from './state-keeper.ts';
+import type { PinnedKeys } from './state-trust.ts';
 import { storedIn, type NodeIdentity, type Stored } from './stored.ts';
 import { restartService, SYSTEMCTL } from './systemctl.ts';
 
@@ -95,6 +96,7 @@ export class Agent {
       clock: deps.clock,
       desiredFile: this.#stored.desired,
       trustFile: this.#stored.trust,
+      self: this.#identity,
       onUnusable: (error) => this.#noteUnusable(error),
     });
     this.#node = this.#makeNode();
@@ -359,6 +361,7 @@ export class Agent {
         stored: this.#stored,
         keyType: this.#config.keyType,
         clock: this.#deps.clock,
+        pinned: (keys: PinnedKeys) => this.#keeper.pinned(keys),
         onUnusable: (error: Error) => this.#noteUnusable(error),
       };
       const { identity, trust } = await enrolNode(deps, command, signal);

@@ -6,7 +6,7 @@ import { IdentityError } from '../identity/identity-error.ts';
 import { generatePrivateKey, type KeyKind } from '../identity/keys.ts';
 import type { EnrollCommand } from './api.ts';
 import { LocalRefusal } from './local-server.ts';
-import { pinnedTrust, type StateTrust } from './state-trust.ts';
+import type { PinnedKeys, StateTrust } from './state-trust.ts';
 import type { NodeIdentity, PendingKeys, Stored } from './stored.ts';
 
 const TIMEOUT_MS = 30_000;
@@ -21,6 +21,8 @@ export interface EnrolDeps {
   readonly stored: Stored;
   readonly keyType: KeyKind;
   readonly clock: Pick<Clock, 'nowMs'>;
+  /** Whom the node is to believe now, which depends on whom it has believed and what it holds. */
+  readonly pinned: (keys: PinnedKeys) => StateTrust;
   /** A file that cannot be used, and is replaced. */
   readonly onUnusable: (error: Error) => void;
 }
@@ -49,11 +51,7 @@ export async function enrolNode(
       timeoutMs: TIMEOUT_MS,
     });
     const { node, mesh, ca, chain, channelCertificate, ikeCertificate, signingKeys } = reply;
-    const former = stored.trust.readEither(
-      (trust) => trust,
-      () => undefined,
-    );
-    const trust = pinnedTrust({ mesh, node, keys: signingKeys.map((key) => publicKeySchema.parse(key)) }, former);
+    const trust = deps.pinned({ mesh, node, keys: signingKeys.map((key) => publicKeySchema.parse(key)) });
     const identity: NodeIdentity = {
       node,
       mesh,

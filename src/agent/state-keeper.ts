@@ -6,13 +6,15 @@ import { messageOf } from '../errors.ts';
 import type { StateFile } from './disk.ts';
 import { StateFileError } from './disk.ts';
 import { acceptState, heldStateOf, type Acceptance, type HeldState, type StateFrame } from './state-acceptance.ts';
-import { trustWithHeld, withNextKeys, type StateTrust } from './state-trust.ts';
+import { pinnedTrust, trustWithHeld, withNextKeys, type PinnedKeys, type StateTrust } from './state-trust.ts';
 import type { StoredState } from './stored.ts';
 
 export interface StateKeeperDeps {
   readonly clock: Clock;
   readonly desiredFile: Pick<StateFile<StoredState>, 'write' | 'readEither'>;
   readonly trustFile: Pick<StateFile<StateTrust>, 'write' | 'readEither'>;
+  /** Who this node is; undefined before its first enrolment. */
+  readonly self: Pick<StateTrust, 'mesh' | 'node'> | undefined;
   /** A copy on disk that cannot be used; the other one may. */
   readonly onUnusable: (error: Error) => void;
 }
@@ -39,7 +41,7 @@ export class StateKeeper {
       lost.push(what);
       deps.onUnusable(error);
     };
-    this.#trust = deps.trustFile.readEither((trust) => trust, noteTo('keys'));
+    this.#trust = deps.trustFile.readEither((trust) => trustOf(deps.self, trust), noteTo('keys'));
     const trust = this.#trust;
     if (trust !== undefined) {
       this.#held = deps.desiredFile.readEither((stored) => heldStateOf(stored, trust), noteTo('state'));
@@ -67,7 +69,12 @@ export class StateKeeper {
     return [this.#diskProblem, this.#refusal].filter((problem) => problem !== null);
   }
 
-  /** The node was enrolled; the trust that the enrolment gave is on disk. The state stays until another one is taken. */
+  /** What is to be believed after an enrolment: to be on disk before the identity is, and then {@link enrolled}. */
+  pinned(keys: PinnedKeys): StateTrust {
+    return pinnedTrust(keys, this.#trust, this.#held?.signed.key);
+  }
+
+  /** The node was enrolled; the trust that was pinned by that is on disk. The state stays until another one is taken. */
   enrolled(trust: StateTrust): void {
     this.#trust = trust;
     this.#diskProblem = null;
@@ -147,3 +154,11 @@ export class StateKeeper {
 
 const NO_KEYS =
   'this node knows no signing key of its mesh, so that no desired state can be believed: enrol it again (agentctl enroll --again)';
+
+/** A crash in the middle of an enrolment as another node leaves the trust of that one: this node still has the one before. */
+function trustOf(self: StateKeeperDeps['self'], trust: StateTrust): StateTrust {
+  if (self === undefined || (trust.mesh === self.mesh && trust.node === self.node)) return trust;
+  throw new StateFileError(
+    `the signing keys on disk are of ${trust.node} in mesh ${trust.mesh}, whose enrolment was not finished`,
+  );
+}

@@ -21,22 +21,30 @@ export const stateTrustSchema = z.strictObject({
 });
 export type StateTrust = Readonly<z.output<typeof stateTrustSchema>>;
 
+/** Whom an enrolment says to believe. */
+export interface PinnedKeys extends Pick<StateTrust, 'mesh' | 'node'> {
+  readonly keys: readonly SigningPublicKey[];
+}
+
 /**
  * What an enrolment pins. `former` is what the node has believed until then: a node that is enrolled anew as the same
- * one, with a key that it knows, has not forgotten how far it had got.
+ * one, with a key that it knows, has not forgotten how far it had got. `heldKey` has signed the state that it holds, and
+ * lives on until another one is on disk, in whatever step of a rotation the enrolment falls.
  */
 export function pinnedTrust(
-  pinned: Pick<StateTrust, 'mesh' | 'node'> & { readonly keys: readonly SigningPublicKey[] },
+  { mesh, node, keys }: PinnedKeys,
   former: StateTrust | undefined,
+  heldKey: SigningPublicKey | undefined,
 ): StateTrust {
-  const { mesh, node, keys } = pinned;
-  const isKnown = former?.mesh === mesh && former.node === node && keys.some((key) => former.keys.includes(key));
+  const before = former?.mesh === mesh && former.node === node ? former : undefined;
+  const isKnown = before?.keys.some((key) => keys.includes(key)) === true;
+  const isHeldFormer = before !== undefined && heldKey !== undefined && !keys.includes(heldKey);
   return {
     mesh,
     node,
     keys: [...keys],
-    retired: isKnown ? former.retired : null,
-    latest: isKnown ? former.latest : null,
+    retired: isHeldFormer ? heldKey : isKnown ? before.retired : null,
+    latest: isKnown ? before.latest : null,
   };
 }
 

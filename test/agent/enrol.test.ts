@@ -3,7 +3,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { enrolNode, type EnrolDeps, type Enrolled } from '../../src/agent/enrol.ts';
-import { storedIn } from '../../src/agent/stored.ts';
+import { StateKeeper } from '../../src/agent/state-keeper.ts';
+import { pinnedTrust } from '../../src/agent/state-trust.ts';
+import { storedIn, type Stored } from '../../src/agent/stored.ts';
 import { systemClock } from '../../src/clock.ts';
 import type { ChannelServer } from '../../src/coordinator/channel-server.ts';
 import { EnrolmentRefused } from '../../src/coordinator/enrol-refused.ts';
@@ -11,10 +13,12 @@ import { verifyCsr } from '../../src/identity/csr.ts';
 import { caPinOf, type MeshCa } from '../../src/identity/mesh-ca.ts';
 import { createToken } from '../../src/identity/token.ts';
 import { FakeHost, openTestServer } from '../coordinator/channel-fixture.ts';
-import { meshCa } from '../identity/mesh.ts';
+import { MESH, meshCa } from '../identity/mesh.ts';
 import { certify } from './certify.ts';
 import { temporaryFolder } from './temporary-folder.ts';
-import { MESH_KEY } from '../control/statements.ts';
+import { canonicalJson } from '../../src/json.ts';
+import { MESH_KEY, OTHER_KEY, nextKey, signedState } from '../control/statements.ts';
+import { desired, spoke } from '../reconcile/builders.ts';
 
 const never = new AbortController().signal;
 
@@ -42,7 +46,12 @@ function enrolIn(
   request: Command,
   change: Partial<EnrolDeps> = {},
 ): Promise<Enrolled> {
-  return enrolNode({ stored, keyType, clock: systemClock, onUnusable: () => undefined, ...change }, request, never);
+  const pinned: EnrolDeps['pinned'] = (keys) => pinnedTrust(keys, undefined, undefined);
+  return enrolNode(
+    { stored, keyType, clock: systemClock, pinned, onUnusable: () => undefined, ...change },
+    request,
+    never,
+  );
 }
 
 describe('an enrolment', () => {
@@ -194,5 +203,98 @@ describe('an enrolment', () => {
     };
     await enrolIn(storedIn(temporaryFolder()), 'ecdsa-p256', { ...command, name: 'edge1' });
     expect(asked).toBe('edge1');
+  });
+});
+
+describe('an enrolment again that a crash ends before any of its writes', () => {
+  /** What the node holds, signed by {@link MESH_KEY} at first, and what comes after it. */
+  const heldText = canonicalJson({ ...desired(spoke()), mesh: MESH });
+  const nextText = canonicalJson({ ...desired(), mesh: MESH });
+
+  /** These files, until the machine dies before the operation of this number. */
+  function dyingBefore(stored: Stored, operation: number): Stored {
+    let operations = 0;
+    const count = (): void => {
+      operations += 1;
+      if (operations >= operation) throw new Error('the machine has died');
+    };
+    const dying = <T extends object>(file: T): T =>
+      new Proxy(file, {
+        get: (target, name) => {
+          const value: unknown = Reflect.get(target, name, target);
+          if (typeof value !== 'function') return value;
+          return (...args: unknown[]): unknown => {
+            if (name === 'write' || name === 'remove') count();
+            return value.apply(target, args);
+          };
+        },
+      });
+    return {
+      ...stored,
+      pendingKeys: dying(stored.pendingKeys),
+      trust: dying(stored.trust),
+      identity: dying(stored.identity),
+    };
+  }
+
+  /** An agent that has just been started with what is on disk. */
+  function started(folder: string): { readonly stored: Stored; readonly keeper: StateKeeper } {
+    const stored = storedIn(folder);
+    const { trust: trustFile, desired: desiredFile } = stored;
+    const self = stored.identity.read();
+    const keeper = new StateKeeper({ clock: systemClock, trustFile, desiredFile, self, onUnusable: () => undefined });
+    return { stored, keeper };
+  }
+
+  /** The folder of a node that was enrolled, holds a state, and may have heard of the mesh's next key. */
+  async function heldIn(isTold: boolean): Promise<string> {
+    const folder = temporaryFolder();
+    await enrolIn(storedIn(folder), 'ecdsa-p256', command);
+    const { keeper } = started(folder);
+    const signed = signedState(heldText, { mesh: MESH });
+    expect(keeper.receive({ type: 'snapshot', signed, state: heldText }).kind).toBe('changed');
+    if (isTold) keeper.introduce({ type: 'keys', introductions: [nextKey(MESH_KEY, OTHER_KEY, MESH)] });
+    return folder;
+  }
+
+  async function enrolAgain(folder: string, operation: number): Promise<void> {
+    const { stored, keeper } = started(folder);
+    const pinned: EnrolDeps['pinned'] = (keys) => keeper.pinned(keys);
+    await enrolIn(dyingBefore(stored, operation), 'ecdsa-p256', command, { pinned });
+  }
+
+  it.each([
+    ['has heard of', true],
+    ['has not heard of', false],
+  ])('leaves the state believed, with a key that the node %s', async (_what, isTold) => {
+    for (let operation = 1; operation <= 5; operation += 1) {
+      host.enrolment = (request) => certify(ca, request);
+      const folder = await heldIn(isTold);
+      host.enrolment = async (request) => ({ ...(await certify(ca, request)), signingKeys: [OTHER_KEY.publicKey] });
+      const ended = enrolAgain(folder, operation);
+      // The keys, the trust, the identity; and the keys that are pending no more.
+      if (operation <= 4) await expect(ended, `${operation}`).rejects.toThrow('has died');
+      else await ended;
+      expect(started(folder).keeper.held?.text, `after ${operation - 1} of its writes`).toBe(heldText);
+      await enrolAgain(folder, Infinity);
+      const { keeper } = started(folder);
+      expect(keeper.held?.text).toBe(heldText);
+      const signed = signedState(nextText, { mesh: MESH, generation: 6, allowMassRemoval: true }, OTHER_KEY);
+      expect(keeper.receive({ type: 'snapshot', signed, state: nextText }).kind).toBe('changed');
+    }
+  });
+
+  it('as another node leaves it the node that it was, or makes it the other one', async () => {
+    for (let operation = 1; operation <= 5; operation += 1) {
+      host.enrolment = (request) => certify(ca, request);
+      const folder = await heldIn(false);
+      host.enrolment = async (request) => ({ ...(await certify(ca, request)), node: 'edge2' });
+      await enrolAgain(folder, operation).catch(() => undefined);
+      const { stored, keeper } = started(folder);
+      const isOther = stored.identity.read()?.node === 'edge2';
+      expect(isOther, `${operation}`).toBe(operation > 3);
+      expect(keeper.held?.text).toBe(isOther ? undefined : heldText);
+      expect(keeper.keys).toEqual([MESH_KEY.publicKey]);
+    }
   });
 });

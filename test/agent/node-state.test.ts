@@ -97,6 +97,7 @@ class Node {
       clock: this.clock,
       desiredFile: this.stored.desired,
       trustFile: this.stored.trust,
+      self: trust,
       onUnusable: (error) => this.unusable.push(error.message),
     });
     this.state = new NodeState({

@@ -1,6 +1,7 @@
 import { beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { ControlChannel } from '../../src/agent/channel.ts';
 import { enrolNode } from '../../src/agent/enrol.ts';
+import { pinnedTrust, type PinnedKeys } from '../../src/agent/state-trust.ts';
 import { storedIn, type NodeIdentity } from '../../src/agent/stored.ts';
 import { systemClock } from '../../src/clock.ts';
 import type { ChannelServer } from '../../src/coordinator/channel-server.ts';
@@ -52,6 +53,7 @@ async function enrol(): Promise<NodeIdentity> {
     stored: storedIn(temporaryFolder()),
     keyType: 'ecdsa-p256',
     clock: systemClock,
+    pinned: (keys: PinnedKeys) => pinnedTrust(keys, undefined, undefined),
     onUnusable: () => undefined,
   } as const;
   return (await enrolNode(deps, command, never)).identity;

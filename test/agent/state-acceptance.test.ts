@@ -9,6 +9,7 @@ import {
 } from '../../src/agent/state-acceptance.ts';
 import { pinnedTrust, trustWithHeld, withNextKeys, type StateTrust } from '../../src/agent/state-trust.ts';
 import { epochSchema } from '../../src/control/epoch.ts';
+import { generateSigningKey, signingKeyOf } from '../../src/control/signing-key.ts';
 import { signStatement, type StateStatement } from '../../src/control/statement.ts';
 import { nodeNameSchema } from '../../src/ike/connection.ts';
 import { diffStates } from '../../src/ike/state-delta.ts';
@@ -246,15 +247,34 @@ describe('an enrolment', () => {
   const keys = [MESH_KEY.publicKey];
 
   it('as the same node forgets nothing of how far it had got', () =>
-    expect(pinnedTrust({ mesh: 'mesh', node: 'edge1', keys }, five.trust)).toEqual(five.trust));
+    expect(pinnedTrust({ mesh: 'mesh', node: 'edge1', keys }, five.trust, MESH_KEY.publicKey)).toEqual(five.trust));
 
   it.each([
     ['as another node', { mesh: 'mesh', node: 'edge2', keys }],
     ['in another mesh', { mesh: 'other', node: 'edge1', keys }],
-    ['with another key', { mesh: 'mesh', node: 'edge1', keys: [OTHER_KEY.publicKey] }],
+    ['as another node, with another key', { mesh: 'mesh', node: 'edge2', keys: [OTHER_KEY.publicKey] }],
   ])('%s begins anew', (_what, pin) =>
-    expect(pinnedTrust(pin, five.trust)).toEqual({ ...pin, retired: null, latest: null }),
+    expect(pinnedTrust(pin, five.trust, MESH_KEY.publicKey)).toEqual({ ...pin, retired: null, latest: null }),
   );
+
+  const third = signingKeyOf(generateSigningKey());
+  const both = withNextKeys(five.trust, [nextKey(MESH_KEY, OTHER_KEY)], MESH_KEY.publicKey);
+  it.each<[string, StateTrust, typeof keys, StateTrust['latest']]>([
+    ['before the node has heard of it', five.trust, [OTHER_KEY.publicKey], null],
+    ['when the node knows both keys', both, [OTHER_KEY.publicKey], five.trust.latest],
+    ['when the coordinator names both keys', both, [OTHER_KEY.publicKey, MESH_KEY.publicKey], five.trust.latest],
+    ['when another one has followed', both, [third.publicKey, OTHER_KEY.publicKey], five.trust.latest],
+    ['when two others have followed', five.trust, [third.publicKey, OTHER_KEY.publicKey], null],
+  ])('in the middle of a rotation leaves the state that is held good: %s', (_what, former, named, latest) => {
+    const trust = pinnedTrust({ mesh: 'mesh', node: 'edge1', keys: named }, former, MESH_KEY.publicKey);
+    expect(trust).toMatchObject({ keys: named, latest });
+    expect(heldStateOf({ signed: five.held!.signed, state: text }, trust).state).toEqual(mesh);
+  });
+
+  it('without a state keeps what older copies are good by', () => {
+    const former = { ...five.trust, retired: OTHER_KEY.publicKey };
+    expect(pinnedTrust({ mesh: 'mesh', node: 'edge1', keys }, former, undefined)).toEqual(former);
+  });
 
   it('as another node lets that one have other connections', () => {
     const trust: StateTrust = { ...pinned, node: 'edge2' };

@@ -19,14 +19,14 @@ interface Kept {
   readonly unusable: readonly string[];
 }
 
-function keeperIn(folder: string): Kept {
+function keeperIn(folder: string, self = { mesh: 'mesh', node: 'edge1' }): Kept {
   const unusable: string[] = [];
   const { desired: desiredFile, trust: trustFile } = storedIn(folder);
   const onUnusable = (error: Error): void => void unusable.push(error.message);
   return {
     folder,
     unusable,
-    keeper: new StateKeeper({ clock: new ManualClock(), desiredFile, trustFile, onUnusable }),
+    keeper: new StateKeeper({ clock: new ManualClock(), desiredFile, trustFile, self, onUnusable }),
   };
 }
 

@@ -1,5 +1,6 @@
 import { ControlChannel } from '../../src/agent/channel.ts';
 import { enrolNode } from '../../src/agent/enrol.ts';
+import { pinnedTrust, type PinnedKeys } from '../../src/agent/state-trust.ts';
 import { storedIn, type NodeIdentity } from '../../src/agent/stored.ts';
 import { systemClock } from '../../src/clock.ts';
 import { tokenReplySchema } from '../../src/coordinator/api.ts';
@@ -38,6 +39,7 @@ async function enrolled({ api, url }: Coordinator, node: string): Promise<NodeId
       stored: storedIn(folder),
       keyType: 'ecdsa-p256',
       clock: systemClock,
+      pinned: (keys: PinnedKeys) => pinnedTrust(keys, undefined, undefined),
       onUnusable: () => undefined,
     } as const;
     return (await enrolNode(deps, { coordinator: url, token }, signal)).identity;
