@@ -125,6 +125,7 @@ export class Agent {
     const stop = new AbortController();
     const running = AbortSignal.any([signal, stop.signal]);
     const monitor = new NetworkMonitor({
+      clock: this.#deps.clock,
       random: this.#deps.random,
       logger: this.#deps.logger.child({ component: 'network' }),
       onChange: () => this.#networkChanged(running),

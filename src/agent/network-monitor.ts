@@ -2,7 +2,7 @@ import { execFile, spawn } from 'node:child_process';
 import { networkInterfaces } from 'node:os';
 import { promisify } from 'node:util';
 import { backoffMs, type BackoffPolicy } from '../backoff.ts';
-import { pause } from '../clock.ts';
+import { pause, type Clock } from '../clock.ts';
 import type { Logger } from '../log.ts';
 
 const run = promisify(execFile);
@@ -11,8 +11,11 @@ const run = promisify(execFile);
 const SETTLE_MS = 300;
 const QUERY_TIMEOUT_MS = 5000;
 const RESTART: BackoffPolicy = { baseMs: 1000, maxMs: 60_000 };
+/** Messages that came for so long were no failure. */
+const LIVED_MS = 60_000;
 
 export interface NetworkMonitorDeps {
+  readonly clock: Pick<Clock, 'monotonicMs'>;
   readonly random: () => number;
   readonly logger: Logger;
   /** The machine has other addresses or another default route than before. */
@@ -36,12 +39,14 @@ export class NetworkMonitor {
   async run(signal: AbortSignal): Promise<void> {
     this.#last = await fingerprint();
     for (let attempt = 1; !signal.aborted; attempt += 1) {
-      // What has changed while nobody followed is told by no message.
-      if (attempt > 1) this.#lookSoon();
+      const beganMs = this.#deps.clock.monotonicMs();
       const reason = await this.#follow(signal);
       if (signal.aborted) break;
+      if (this.#deps.clock.monotonicMs() - beganMs >= LIVED_MS) attempt = 1;
       this.#deps.logger.warn({ attempt, reason }, 'network changes are not seen');
       await pause(backoffMs(attempt, RESTART, this.#deps.random), signal);
+      // What has changed while nobody followed is told by no message.
+      this.#lookSoon();
     }
     clearTimeout(this.#settling);
   }

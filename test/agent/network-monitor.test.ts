@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { NetworkMonitor } from '../../src/agent/network-monitor.ts';
 import { createLogger } from '../../src/log.ts';
+import { ManualClock } from '../reconcile/memory-charon.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 const ROUTE = 'default via 10.0.0.1 dev eth-none proto dhcp metric 100';
@@ -47,13 +48,18 @@ function message(): void {
 
 class Watching {
   changes = 0;
+  readonly clock = new ManualClock();
+  /** Which attempts in a row have failed, as they are logged. */
+  readonly failed: number[] = [];
   readonly stop = new AbortController();
   readonly ended: Promise<void>;
 
   constructor() {
+    const logger = createLogger('test', 'warn', { write: (line) => void this.failed.push(attemptIn(line)) });
     const monitor = new NetworkMonitor({
+      clock: this.clock,
       random: () => 0,
-      logger: createLogger('test', 'silent'),
+      logger,
       onChange: () => (this.changes += 1),
     });
     this.ended = monitor.run(this.stop.signal);
@@ -74,6 +80,10 @@ class Watching {
     message();
     await until(() => linesOf('looks').length > before);
   }
+}
+
+function attemptIn(logged: string): number {
+  return (JSON.parse(logged) as { readonly attempt: number }).attempt;
 }
 
 function until(condition: () => boolean): Promise<unknown> {
@@ -116,6 +126,19 @@ describe('the network of a machine', () => {
     process.kill(Number(linesOf('monitors')[0]));
     await until(() => watching.changes === 1);
     await watching.follows(2);
+  });
+
+  it('is followed again after failures, which do not count any more once it was followed for a minute', async () => {
+    const watching = new Watching();
+    const endsAfter = async (ms: number): Promise<void> => {
+      const ended = watching.failed.length;
+      await watching.follows(ended + 1);
+      watching.clock.advance(ms);
+      process.kill(Number(linesOf('monitors').at(-1)));
+      await until(() => watching.failed.length > ended);
+    };
+    for (const ms of [0, 59_999, 60_000, 0]) await endsAfter(ms);
+    expect(watching.failed).toEqual([1, 2, 1, 2]);
   });
 
   it('is not told of without `ip`, and that harms nothing', async () => {
