@@ -24,6 +24,7 @@ import { LocalRefusal } from './local-server.ts';
 import { openLocalSockets } from './local-sockets.ts';
 import { MeshLoopback } from './mesh-loopback.ts';
 import { NetworkMonitor } from './network-monitor.ts';
+import { hasIke } from './netcheck/ike-question.ts';
 import { NodeNetwork } from './netcheck/node-network.ts';
 import { systemNetwork } from './netcheck/udp-network.ts';
 import { NodeChannel } from './node-channel.ts';
@@ -79,6 +80,8 @@ export class Agent {
   #diskProblem: string | null = null;
   #identityProblem: string | null = null;
   #isEnrolling = false;
+  /** Aborts when the agent ends. */
+  readonly #stop = new AbortController();
 
   /** With an identity that cannot be used it is as good as not enrolled: charon is left as it is. */
   constructor(config: AgentConfig, deps: AgentDeps) {
@@ -86,7 +89,7 @@ export class Agent {
     this.#deps = deps;
     this.#stored = storedIn(config.stateDir);
     this.#directPaths = new DirectPaths(deps);
-    this.#repairs = new Repairs(deps.clock);
+    this.#repairs = this.#makeRepairs();
     this.#loopback = new MeshLoopback(() => deps.clock.monotonicMs());
     this.#links = new LinkWatch({ ...deps, onChange: () => this.#charonLoop.trigger() });
     this.#crl = new HeldCrl(this.#stored.crl, () => this.#identity?.ca);
@@ -122,8 +125,7 @@ export class Agent {
       },
       this.#deps.logger,
     );
-    const stop = new AbortController();
-    const running = AbortSignal.any([signal, stop.signal]);
+    const running = AbortSignal.any([signal, this.#stop.signal]);
     const monitor = new NetworkMonitor({
       clock: this.#deps.clock,
       random: this.#deps.random,
@@ -143,7 +145,7 @@ export class Agent {
       await Promise.all(loops);
     } finally {
       // A loop that failed takes the others along: half an agent is worse than one that systemd starts again.
-      stop.abort();
+      this.#stop.abort();
       await Promise.allSettled(loops);
       await this.#links[Symbol.asyncDispose]();
       await api[Symbol.asyncDispose]();
@@ -199,6 +201,16 @@ export class Agent {
       this.#diskProblem = `nothing can be written to disk: ${messageOf(error)}`;
       return false;
     }
+  }
+
+  #makeRepairs(): Repairs {
+    const { clock, random } = this.#deps;
+    return new Repairs({
+      clock,
+      random,
+      knock: (endpoint) => hasIke({ network: systemNetwork, randomBytes, pause }, endpoint, this.#stop.signal),
+      onAnswer: () => this.#charonLoop.trigger(),
+    });
   }
 
   #makeNode(): NodeState {

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts';
 import type { ChildRef, DesiredLink, DesiredState, MeshAddressPair } from '../ike/desired-state.ts';
 import type { IkeSa } from '../ike/sa.ts';
+import type { PathHealth } from '../paths/path-probe.ts';
 import { pingOnce, type PingAnswer } from './path-ping.ts';
 import { ProbeResponder } from './probe-responder.ts';
 import { Prober, type ProbeReading, type ProbeTarget } from './prober.ts';
@@ -107,6 +108,27 @@ export class LinkWatch implements AsyncDisposable {
     return (relay.answeredAtMs ?? -Infinity) > silentSinceMs;
   }
 
+  /**
+   * IKE SAs with hubs, by unique id, through which something has come and nothing does any more, to no peer. Those that no
+   * probe tells of, as of new ones, are not among them.
+   */
+  silentHubs({ links }: DesiredState, ikeSas: readonly IkeSa[]): ReadonlySet<number> {
+    const sasOf = indexSas(ikeSas);
+    const byHealth: Record<PathHealth, Set<number>> = { dead: new Set(), alive: new Set(), unknown: new Set() };
+    for (const { id, relay } of links) {
+      const carriers = installedIn(relay, sasOf);
+      const reading = this.#prober.reading(id, 'relay');
+      if (reading === undefined || reading.sas !== sasText(carriers)) continue;
+      for (const { uniqueId } of carriers) byHealth[reading.health].add(uniqueId);
+    }
+    return new Set([...byHealth.dead].filter((id) => !byHealth.alive.has(id)));
+  }
+
+  /** When anything came back through any path last, monotonic ms; undefined before anything has. */
+  get heardAtMs(): number | undefined {
+    return this.#prober.heardAtMs;
+  }
+
   /** Whether packets are known to pass the direct tunnel of a link, which goes through these IKE SAs, or nothing can be known. */
   isProven({ id, peerAddresses }: DesiredLink, ikeSas: readonly IkeSa[]): boolean {
     const direct = this.#prober.reading(id, 'direct');
@@ -141,7 +163,7 @@ export class LinkWatch implements AsyncDisposable {
     const before = this.#dead;
     this.#dead = this.#prober.dead();
     const sinceMs = Math.min(...[...this.#dead].filter(([path]) => !before.has(path)).map(([, atMs]) => atMs));
-    return Number.isFinite(sinceMs) && !this.#prober.hasAnswerSince(sinceMs);
+    return Number.isFinite(sinceMs) && (this.heardAtMs ?? -Infinity) <= sinceMs;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

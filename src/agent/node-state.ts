@@ -47,7 +47,10 @@ export interface NodeDeps {
   /** The desired state, and which one may come after it. */
   readonly keeper: Pick<StateKeeper, 'held' | 'keys' | 'receive' | 'postponed' | 'introduce'>;
   readonly directPaths: DirectPaths;
-  readonly links: Pick<LinkWatch, 'look' | 'reading' | 'isSilent' | 'tellLost' | 'takeOwnSilence' | 'isProven'>;
+  readonly links: Pick<
+    LinkWatch,
+    'look' | 'reading' | 'isSilent' | 'tellLost' | 'takeOwnSilence' | 'isProven' | 'silentHubs' | 'heardAtMs'
+  >;
   readonly repairs: Repairs;
   /** The machine's own addresses. */
   readonly localAddresses: () => ReadonlySet<string>;
@@ -124,6 +127,8 @@ export class NodeState {
       ikeSas,
       localAddresses: this.#deps.localAddresses(),
       trying: direct.trying,
+      silentHubs: links.silentHubs(desired, ikeSas),
+      heardAtMs: links.heardAtMs,
     });
     const mediated = new Set<string>(
       mediatedLinks(desired).flatMap(({ ways }) => ways.map(({ connection }) => connection)),

@@ -71,6 +71,7 @@ interface Watched {
 export class Prober implements Disposable {
   readonly #deps: ProberDeps;
   readonly #watched = new Map<string, Watched>();
+  #heardAtMs: number | undefined;
 
   constructor(deps: ProberDeps) {
     this.#deps = deps;
@@ -118,9 +119,9 @@ export class Prober implements Disposable {
     return new Map(dead.map(([key, { probe }]) => [key, probe.unansweredSinceMs ?? nowMs]));
   }
 
-  /** Whether anything has come back through any path since then. */
-  hasAnswerSince(atMs: number): boolean {
-    return [...this.#watched.values()].some(({ probe }) => (probe.answeredAtMs ?? -Infinity) > atMs);
+  /** When anything came back through any of the paths last, monotonic ms; undefined before anything has. */
+  get heardAtMs(): number | undefined {
+    return this.#heardAtMs;
   }
 
   /** Probe packets that went through the path, both ways, as far as this end began them. */
@@ -169,6 +170,7 @@ export class Prober implements Disposable {
     if (watched === undefined) return;
     const nowMs = this.#deps.clock.monotonicMs();
     const { probe, send } = nextProbe(watched.probe, event, { nowMs, use: watched.target.use });
+    if (probe.answeredAtMs !== watched.probe.answeredAtMs) this.#heardAtMs = nowMs;
     watched.probe = probe;
     if (send !== undefined) {
       watched.packets += 1;

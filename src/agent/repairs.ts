@@ -1,17 +1,12 @@
 import type { Clock } from '../clock.ts';
 import type { ConnectionKind } from '../ike/connection.ts';
 import type { DesiredState } from '../ike/desired-state.ts';
-import type { ChildSa, IkeSa } from '../ike/sa.ts';
+import type { IkeSa } from '../ike/sa.ts';
+import { HubRepairs, type HubRepairsDeps } from './hub-repairs.ts';
+import { RepairPace } from './repair-pace.ts';
 
-/** Repairs for a suspicion are at least this far apart: what breaks sooner may break for the same reason, or by a repair. */
-const REPAIR_EVERY_MS = 5000;
-/** A hub that is there answers a rekeying at once. */
-const MUTE_AFTER_MS = 800;
-/** A rekeying that charon has not begun by then is not waited for. */
-const GREETING_MS = 5000;
 /** An interface whose cable is loose for a moment seems to have no addresses. */
 const GONE_AFTER_MS = 3000;
-const LOOK_AGAIN_MS = 250;
 
 /** Connections that this node sets up from an address of its own. */
 const OUTWARD: readonly ConnectionKind[] = ['mediation-client', 'mediated-peer', 'spoke'];
@@ -23,6 +18,10 @@ export interface RepairInput {
   readonly localAddresses: ReadonlySet<string>;
   /** Mediations whose outcome is open: they go through the registrations. */
   readonly trying: number;
+  /** IKE SAs with hubs through which something came and nothing does any more. */
+  readonly silentHubs: ReadonlySet<number>;
+  /** When anything came through any path last, monotonic; undefined before anything has. */
+  readonly heardAtMs: number | undefined;
 }
 
 /** SAs by their unique ids. */
@@ -38,28 +37,26 @@ export interface RepairWishes {
 /**
  * Mends what charon does not notice by itself: an IKE SA that is bound to an address which the machine has lost, and a NAT
  * in front of it that has taken another address. A mediator tells a node's peers the address that it registered from, so
- * that registration is made anew; a hub follows the node to its new address as soon as it hears from it. A hub that does
- * not answer is left for another one.
+ * that registration is made anew. What concerns the hubs is in {@link HubRepairs}.
  */
 export class Repairs {
   readonly #clock: Clock;
   /** Local addresses of IKE SAs that were the machine's own, and since when they are not; undefined while they are. */
   readonly #goneSinceMs = new Map<string, number | undefined>();
-  /** CHILD SAs with hubs, by unique id, that a rekeying was asked of, and when. */
-  readonly #greetedAtMs = new Map<number, number>();
+  readonly #hubs: HubRepairs;
+  readonly #renewalPace: RepairPace;
   #isRenewalWanted = false;
-  #isGreetingWanted = false;
-  #renewedAtMs = Number.NEGATIVE_INFINITY;
-  #greetedHubsAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor(clock: Clock) {
-    this.#clock = clock;
+  constructor(deps: HubRepairsDeps) {
+    this.#clock = deps.clock;
+    this.#hubs = new HubRepairs(deps);
+    this.#renewalPace = new RepairPace(deps);
   }
 
   /** Others may see this node at another address now: nothing came back on any path, or a route has changed. */
   suspectAddress(): void {
     this.#isRenewalWanted = true;
-    this.#isGreetingWanted = true;
+    this.#hubs.greetAll();
   }
 
   /** What to do in this round. It counts on that being done. */
@@ -72,20 +69,25 @@ export class Repairs {
     const outward = established.filter(({ name }) => OUTWARD.includes(kinds.get(name) ?? 'hub'));
     this.#noteAddresses(outward, input.localAddresses, nowMs);
     const stale = outward.filter(({ localHost }) => this.#isGone(localHost, nowMs));
-    const hubs = ofKind('spoke');
-    const mute = this.#muteHubs(hubs, nowMs);
-    const greets = this.#isGreetingWanted && nowMs - this.#greetedHubsAtMs >= REPAIR_EVERY_MS;
-    const greeted = greets ? this.#greet(hubs, nowMs) : [];
+    this.#noteHeard(input.heardAtMs);
+    const hubs = this.#hubs.decide({ hubs: ofKind('spoke'), silent: input.silentHubs });
+    const registrations = ofKind('mediation-client');
+    const forgotten = registrations.filter((sa) => hubs.restarted.some((hub) => isSameEnd(sa, hub)));
     // Nothing new is begun through the registrations from the moment that they are to be renewed.
     const renews = this.#isRenewalWanted;
-    const isDue = renews && input.trying === 0 && nowMs - this.#renewedAtMs >= REPAIR_EVERY_MS;
-    const registrations = isDue ? this.#renew(ofKind('mediation-client'), nowMs) : [];
+    const renewed = input.trying === 0 ? this.#renew(registrations) : [];
+    const abandoned = [...stale, ...renewed, ...forgotten, ...hubs.mute, ...hubs.restarted];
     return {
-      abandon: new Set([...stale, ...registrations, ...mute].map(({ uniqueId }) => uniqueId)),
-      rekey: new Set(greeted),
-      renews: renews || stale.some(({ name }) => kinds.get(name) === 'mediation-client'),
-      lookInMs: this.#lookInMs(nowMs),
+      abandon: new Set(abandoned.map(({ uniqueId }) => uniqueId)),
+      rekey: new Set(hubs.rekey),
+      renews: renews || abandoned.some(({ name }) => kinds.get(name) === 'mediation-client'),
+      lookInMs: Math.min(this.#lookInMs(nowMs), hubs.lookInMs),
     };
+  }
+
+  #noteHeard(atMs = Number.NEGATIVE_INFINITY): void {
+    this.#hubs.heardAt(atMs);
+    this.#renewalPace.heardAt(atMs);
   }
 
   /** Forgets addresses that no IKE SA has any more. One that was never here is that of a charon elsewhere. */
@@ -105,55 +107,22 @@ export class Repairs {
     return sinceMs !== undefined && nowMs - sinceMs >= GONE_AFTER_MS;
   }
 
-  /** An exchange with each hub, which shows it where this node is now, and this node whether the hub is there. */
-  #greet(hubs: readonly IkeSa[], nowMs: number): readonly number[] {
-    this.#isGreetingWanted = false;
-    this.#greetedHubsAtMs = nowMs;
-    const ids = hubs
-      .flatMap(({ childSas }) => childSas.filter(isInstalled).slice(0, 1))
-      .map(({ uniqueId }) => uniqueId);
-    for (const id of ids) this.#greetedAtMs.set(id, nowMs);
-    return ids;
-  }
-
-  #renew(registrations: readonly IkeSa[], nowMs: number): readonly IkeSa[] {
+  #renew(registrations: readonly IkeSa[]): readonly IkeSa[] {
+    if (!this.#isRenewalWanted || this.#renewalPace.waitMs > 0) return [];
     this.#isRenewalWanted = false;
-    this.#renewedAtMs = nowMs;
+    this.#renewalPace.made();
     return registrations;
   }
 
-  /** Tunnels to hubs that do not answer, if there is one to another hub that carries something: its policies come next. */
-  #muteHubs(hubs: readonly IkeSa[], nowMs: number): readonly IkeSa[] {
-    const owing = new Set(
-      hubs.flatMap(({ childSas }) => childSas.filter(isUnanswered)).map(({ uniqueId }) => uniqueId),
-    );
-    for (const [id, atMs] of this.#greetedAtMs) {
-      if (!owing.has(id) || nowMs - atMs >= GREETING_MS) this.#greetedAtMs.delete(id);
-    }
-    const isMute = ({ childSas }: IkeSa): boolean =>
-      childSas.some(
-        ({ uniqueId, state }) =>
-          state === 'REKEYING' && nowMs - (this.#greetedAtMs.get(uniqueId) ?? nowMs) >= MUTE_AFTER_MS,
-      );
-    const hasOther = hubs.some((hub) => !isMute(hub) && hub.childSas.some(isInstalled));
-    return hasOther ? hubs.filter(isMute) : [];
-  }
-
   #lookInMs(nowMs: number): number {
-    if (this.#greetedAtMs.size > 0) return LOOK_AGAIN_MS;
     const waits = [...this.#goneSinceMs.values()].map((sinceMs = Infinity) => sinceMs + GONE_AFTER_MS - nowMs);
-    if (this.#isRenewalWanted) waits.push(this.#renewedAtMs + REPAIR_EVERY_MS - nowMs);
-    if (this.#isGreetingWanted) waits.push(this.#greetedHubsAtMs + REPAIR_EVERY_MS - nowMs);
+    if (this.#isRenewalWanted) waits.push(this.#renewalPace.waitMs);
     // What is over waits for something else: for an SA to go, or a try to end.
     return Math.min(...waits.filter((ms) => ms > 0));
   }
 }
 
-function isInstalled({ state }: ChildSa): boolean {
-  return state === 'INSTALLED';
-}
-
-/** A rekeying that was asked for and has not come to its end. */
-function isUnanswered({ state }: ChildSa): boolean {
-  return state === 'INSTALLED' || state === 'REKEYING';
+/** Whether the same charon is at the other end of both: a mediator may be a hub, too. */
+function isSameEnd(a: IkeSa, b: IkeSa): boolean {
+  return a.remoteHost === b.remoteHost && a.remotePort === b.remotePort;
 }

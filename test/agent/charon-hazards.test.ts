@@ -50,6 +50,7 @@ const happening = fc.oneof(
       ),
       fc.record({ what: fc.constant('lost' as const), peer: anyPeer }),
       fc.record({ what: fc.constant('silent' as const), peer: anyPeer, is: fc.boolean() }),
+      fc.record({ what: fc.constant('hub silent' as const), is: fc.boolean() }),
       fc.record({
         what: fc.constant('called' as const),
         peer: anyPeer,
@@ -96,6 +97,10 @@ function happen(node: ModelNode, event: Happening): void {
     case 'silent':
       if (event.is) node.silent.add(links[event.peer]!);
       else node.silent.delete(links[event.peer]!);
+      return undefined;
+    case 'hub silent':
+      if (event.is) node.silentHubs.add(names.hub);
+      else node.silentHubs.delete(names.hub);
       return undefined;
     case 'called':
       return charon.addSa(peerNames[event.peer]!, { state: event.state, initiator: false });

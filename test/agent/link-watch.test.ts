@@ -419,6 +419,53 @@ describe('in a time of its own', () => {
     expect(watching.watch.isProven(link, [direct])).toBe(true);
   });
 
+  describe('a hub', () => {
+    const third = {
+      ...link,
+      id: linkIdSchema.parse('edge1--third'),
+      direct: [],
+      relay: [{ connection: names.hub, child: childNameSchema.parse('edge1--third') }],
+      peerAddresses: { mesh: loopbackAddress(6), relay: loopbackAddress(7) },
+    };
+    const silentOf = (state: DesiredState, ...ikeSas: IkeSa[]): number[] => [
+      ...watching.watch.silentHubs(state, ikeSas),
+    ];
+
+    it('is silent when something came through it and nothing does any more, also while the direct paths work', async () => {
+      expect(silentOf(mesh, direct, relay), 'before it is probed').toEqual([]);
+      await begin();
+      expect(silentOf(mesh, direct, relay)).toEqual([]);
+      answersRelay = false;
+      await pass(22_000);
+      expect(watching.healthOf('direct')).toBe('alive');
+      expect(silentOf(mesh, direct, relay)).toEqual([relay.uniqueId]);
+      expect(silentOf(mesh, direct, { ...relay, uniqueId: 9 }), 'by what came of other SAs').toEqual([]);
+      answersRelay = true;
+      await pass(6000);
+      expect(silentOf(mesh, direct, relay)).toEqual([]);
+    });
+
+    it('is not silent when nothing ever came through it: its peers’ firewalls may drop probes', async () => {
+      answersRelay = false;
+      await begin();
+      await pass(22_000);
+      expect(silentOf(mesh, direct, relay)).toEqual([]);
+    });
+
+    it('is not silent while another peer is heard through it', async () => {
+      // Its kernel refuses each probe.
+      const both = { ...mesh, links: [...mesh.links, third] };
+      const hub = { ...relay, childSas: [...relay.childSas, childSa('edge1--third')] };
+      watching.watch.look(both, [direct, hub]);
+      await turns(() => watching.healthOf('relay') === 'alive', 100_000);
+      answersRelay = false;
+      await pass(22_000);
+      expect(watching.healthOf('relay')).toBe('dead');
+      expect(silentOf(both, direct, hub)).toEqual([]);
+      expect(silentOf(mesh, direct, hub), 'were it the only peer').toEqual([hub.uniqueId]);
+    });
+  });
+
   describe('this node’s own silence', () => {
     const take = (): boolean => watching.watch.takeOwnSilence();
 

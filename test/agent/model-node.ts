@@ -14,6 +14,7 @@ import { signedState, statementAbout } from '../control/statements.ts';
 import { childSa, ikeSa } from '../reconcile/builders.ts';
 import { ManualClock } from '../reconcile/memory-charon.ts';
 import type { CharonRecord, RequestFields } from './charon-rules.ts';
+import { repairDeps } from './hub-knocks.ts';
 
 const credentials = charonCredentials({
   own: Uint8Array.of(1),
@@ -120,6 +121,8 @@ export class ModelCharon {
         return this.#initiate(String(fields['ike']));
       case 'terminate':
         return this.#terminate(fields);
+      case 'rekey':
+        return this.#rekey(Number(fields['child-id']));
       default:
         return undefined;
     }
@@ -129,6 +132,15 @@ export class ModelCharon {
     if (this.ikeSas.some((sa) => sa.name === name && sa.state === 'ESTABLISHED')) return undefined;
     const isMediated = this.#connections.get(name)?.['mediated_by'] !== undefined;
     this.addSa(name, { state: isMediated ? 'CREATED' : 'CONNECTING' });
+    return undefined;
+  }
+
+  /** Begins, and waits for the peer's answer. */
+  #rekey(childId: number): undefined {
+    this.ikeSas = this.ikeSas.map((sa) => ({
+      ...sa,
+      childSas: sa.childSas.map((each) => (each.uniqueId === childId ? { ...each, state: 'REKEYING' } : each)),
+    }));
     return undefined;
   }
 
@@ -147,6 +159,8 @@ export class ModelNode {
   readonly charon = new ModelCharon(this.clock);
   /** Links through which nothing comes. */
   readonly silent = new Set<string>();
+  /** Hubs, by their connections, through which nothing comes any more. */
+  readonly silentHubs = new Set<string>();
   /** How long the coordinator has been away, in ms. */
   channelDownMs = 0;
   #held: HeldState;
@@ -227,8 +241,11 @@ export class ModelNode {
         tellLost: () => undefined,
         takeOwnSilence: () => false,
         isProven: () => true,
+        silentHubs: () =>
+          new Set(this.charon.ikeSas.filter(({ name }) => this.silentHubs.has(name)).map(({ uniqueId }) => uniqueId)),
+        heardAtMs: undefined,
       },
-      repairs: new Repairs(clock),
+      repairs: new Repairs(repairDeps(clock)),
       localAddresses: () => new Set(['192.168.1.2']),
       ownNat: () => 'cone',
       logged: () => undefined,

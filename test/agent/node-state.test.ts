@@ -22,6 +22,7 @@ import type { RoundResult } from '../../src/reconcile/loop.ts';
 import { EPOCH, LATER_EPOCH, MESH_KEY, nextKey, OTHER_KEY, signedState } from '../control/statements.ts';
 import { childSa, desired, ikeSa, mediatedPeer, medsrv, names, observed, spoke } from '../reconcile/builders.ts';
 import { ManualClock } from '../reconcile/memory-charon.ts';
+import { repairDeps } from './hub-knocks.ts';
 import { hint, linkedTo } from './links.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
@@ -34,6 +35,8 @@ class FakeLinks implements FakedLinks {
   readonly toldLost: string[] = [];
   readonly readings = new Map<string, ProbeReading>();
   readonly silent = new Set<string>();
+  silentHub: number | undefined;
+  readonly heardAtMs = undefined;
   hasOwnSilence = false;
 
   look(state: DesiredState): void {
@@ -54,6 +57,10 @@ class FakeLinks implements FakedLinks {
 
   isProven(): boolean {
     return true;
+  }
+
+  silentHubs(): ReadonlySet<number> {
+    return new Set(this.silentHub === undefined ? [] : [this.silentHub]);
   }
 
   takeOwnSilence(): boolean {
@@ -106,7 +113,7 @@ class Node {
       keeper: this.keeper,
       directPaths: new DirectPaths({ clock: this.clock, random: () => 0.999_999 }),
       links: this.links,
-      repairs: new Repairs(this.clock),
+      repairs: new Repairs(repairDeps(this.clock)),
       localAddresses: () => this.localAddresses,
       ownNat: () => 'cone',
       logged: () => undefined,
@@ -634,6 +641,14 @@ describe('the gate', () => {
     const next = node.state.gate(withoutPeer);
     expect(next).toMatchObject({ abandon: new Set(), rekey: new Set() });
     expect(next.allows(direct)).toBe(true);
+  });
+
+  it('asks a hub through which nothing comes any more, also while something else does', () => {
+    const node = new Node();
+    node.receive(mesh);
+    node.links.silentHub = 2;
+    expect(node.state.gate(up)).toMatchObject({ abandon: new Set(), rekey: new Set([20]) });
+    expect(node.state.gate(up).rekey).toEqual(new Set());
   });
 
   it('gives up what is bound to an address that this machine has lost for three seconds', () => {

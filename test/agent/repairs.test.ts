@@ -6,6 +6,7 @@ import type { IkeSa } from '../../src/ike/sa.ts';
 import { hub, mediationServer } from '../ike/connections.ts';
 import { childSa, desired, ikeSa, mediatedPeer, medsrv, names, spoke } from '../reconcile/builders.ts';
 import { ManualClock } from '../reconcile/memory-charon.ts';
+import { repairDeps } from './hub-knocks.ts';
 
 const HERE = '192.168.1.2';
 const GONE = '192.168.1.9';
@@ -23,7 +24,19 @@ const all = [registration, toHub, toPeer];
 
 class Mending {
   readonly clock = new ManualClock();
-  readonly repairs = new Repairs(this.clock);
+  /** Whether the charons of hubs answer strangers. */
+  isHubThere = true;
+  readonly knocks: string[] = [];
+  answers = 0;
+  readonly repairs = new Repairs(
+    repairDeps(this.clock, {
+      knock: ({ address, port }) => {
+        this.knocks.push(`${address}:${port}`);
+        return Promise.resolve(this.isHubThere);
+      },
+      onAnswer: () => (this.answers += 1),
+    }),
+  );
 
   /** The machine has had this address when charon showed these IKE SAs. */
   static onNetworkOf(address: string, ikeSas: readonly IkeSa[]): Mending {
@@ -41,7 +54,8 @@ class Mending {
   }
 
   decide(change: Partial<RepairInput> = {}): RepairWishes {
-    return this.repairs.decide({ desired: mesh, ikeSas: all, localAddresses: new Set([HERE]), trying: 0, ...change });
+    const usual = { localAddresses: new Set([HERE]), trying: 0, silentHubs: new Set<number>(), heardAtMs: undefined };
+    return this.repairs.decide({ desired: mesh, ikeSas: all, ...usual, ...change });
   }
 
   /** After a suspicion. */
@@ -208,6 +222,28 @@ describe('a suspicion that others see this node elsewhere', () => {
     expect(mending.decide({ ikeSas: answered })).toEqual(nothing);
   });
 
+  /** How often the registration is made anew within ten minutes, in each second of which there is a suspicion. */
+  function renewalsInTenMinutes(mending: Mending, heard: (nowMs: number) => number | undefined): number {
+    let renewals = 0;
+    for (let second = 0; second < 600; second += 1) {
+      renewals += mending.suspected({ ikeSas: answered, heardAtMs: heard(mending.clock.monotonicMs()) }).abandon.size;
+      mending.clock.advance(1000);
+    }
+    return renewals;
+  }
+
+  it('that comes again and again is followed more and more seldom while nothing comes through', () => {
+    const mending = new Mending();
+    expect(renewalsInTenMinutes(mending, () => undefined)).toBeLessThan(20);
+    expect(
+      renewalsInTenMinutes(mending, () => 0),
+      'nor has what came before helped',
+    ).toBeLessThan(12);
+  });
+
+  it('is followed every five seconds when something has come through since the last repair', () =>
+    expect(renewalsInTenMinutes(new Mending(), (nowMs) => nowMs)).toBe(120));
+
   it('leaves a hub in peace whose CHILD SAs are all being replaced, and asks by the first that is not', () => {
     const rekeying = {
       ...toHub,
@@ -292,5 +328,100 @@ describe('a hub that was greeted by a rekeying', () => {
     expect(mending.decide({ ikeSas: hubs })).toEqual(nothing);
     mending.clock.advance(1000);
     expect(mending.decide({ ikeSas: [owing, toSecondHub] })).toEqual(nothing);
+  });
+});
+
+describe('a hub through which nothing comes any more', () => {
+  const open = { ...toHub, childSas: [childSa('edge1--a', { uniqueId: 20, state: 'REKEYING' }), toHub.childSas[1]!] };
+  const silentHubs = new Set([2]);
+
+  /** The promises of this turn. */
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+  /** It has been greeted for its silence, charon waits for the answer, and the hub has been knocked at. */
+  async function knockedAt(isHubThere: boolean): Promise<Mending> {
+    const mending = new Mending();
+    mending.isHubThere = isHubThere;
+    expect(mending.decide({ silentHubs })).toEqual(greeting);
+    mending.clock.advance(250);
+    expect(mending.decide({ silentHubs, ikeSas: [registration, open, toPeer] })).toEqual({ ...nothing, lookInMs: 250 });
+    await turn();
+    return mending;
+  }
+
+  const abandonedAfter = (mending: Mending, ms: number, change: Partial<RepairInput> = {}): ReadonlySet<number> => {
+    mending.clock.advance(ms);
+    return mending.decide({ silentHubs, ikeSas: [registration, open, toPeer], ...change }).abandon;
+  };
+
+  it('is given up when it answers strangers, and not its IKE SA for 1.5 s: it has started anew', async () => {
+    const mending = await knockedAt(true);
+    expect([mending.knocks, mending.answers]).toEqual([[`${open.remoteHost}:${open.remotePort}`], 1]);
+    expect(abandonedAfter(mending, 1499)).toEqual(new Set());
+    const elsewhere = { ...registration, remoteHost: '203.0.113.77' };
+    expect(abandonedAfter(mending, 1, { ikeSas: [elsewhere, open, toPeer] })).toEqual(new Set([2]));
+    expect(mending.knocks).toHaveLength(1);
+  });
+
+  it('takes the registration at the same charon along, and nothing is set up through that', async () => {
+    const mending = await knockedAt(true);
+    mending.clock.advance(1500);
+    const wishes = mending.decide({ silentHubs, ikeSas: [registration, open, toPeer] });
+    expect(wishes).toEqual({ ...nothing, abandon: new Set([1, 2]), renews: true, lookInMs: 250 });
+  });
+
+  it('is given up by each of its nodes at a moment of its own', async () => {
+    const clock = new ManualClock();
+    const repairs = new Repairs(repairDeps(clock, { random: () => 0.5 }));
+    const usual = { desired: mesh, localAddresses: new Set([HERE]), trying: 0, silentHubs, heardAtMs: undefined };
+    repairs.decide({ ...usual, ikeSas: [toHub] });
+    repairs.decide({ ...usual, ikeSas: [open] });
+    await turn();
+    clock.advance(2249);
+    expect(repairs.decide({ ...usual, ikeSas: [open] }).abandon).toEqual(new Set());
+    clock.advance(1);
+    expect(repairs.decide({ ...usual, ikeSas: [open] }).abandon).toEqual(new Set([2]));
+  });
+
+  it('is left alone while it does not answer strangers either, and is knocked at until it does', async () => {
+    const mending = await knockedAt(false);
+    for (let ms = 0; ms < 12_000; ms += 500) {
+      expect(abandonedAfter(mending, 500)).toEqual(new Set());
+      await turn();
+    }
+    expect(mending.knocks.length).toBe(5);
+    mending.isHubThere = true;
+    abandonedAfter(mending, 500);
+    await turn();
+    expect(abandonedAfter(mending, 1400)).toEqual(new Set());
+    expect(abandonedAfter(mending, 100)).toEqual(new Set([1, 2]));
+  });
+
+  it.each<[string, Partial<RepairInput>]>([
+    ['something comes through it', { silentHubs: new Set() }],
+    ['it has answered the rekeying', { ikeSas: answered }],
+    ['charon has not sent the rekeying yet', { ikeSas: all }],
+    ['it is being deleted', { ikeSas: [{ ...open, state: 'DELETING' }] }],
+  ])('is left alone when %s', async (_what, change) => {
+    const mending = await knockedAt(true);
+    for (const ms of [1500, 1500, 60_000]) expect(abandonedAfter(mending, ms, change)).toEqual(new Set());
+  });
+
+  it('is greeted once in a silence, and in another one again', () => {
+    const mending = new Mending();
+    expect(mending.decide({ silentHubs }).rekey).toEqual(new Set([20]));
+    mending.clock.advance(60_000);
+    expect(mending.decide({ silentHubs, ikeSas: answered })).toEqual(nothing);
+    expect(mending.decide({ ikeSas: answered })).toEqual(nothing);
+    expect(mending.decide({ silentHubs, ikeSas: answered }).rekey).toEqual(new Set([22]));
+  });
+
+  it('is greeted when the time has come, if it falls silent soon after a repair', () => {
+    const mending = new Mending();
+    mending.suspected();
+    mending.clock.advance(4000);
+    expect(mending.decide({ silentHubs, ikeSas: answered })).toEqual({ ...nothing, lookInMs: 1000 });
+    mending.clock.advance(1000);
+    expect(mending.decide({ silentHubs, ikeSas: answered }).rekey).toEqual(new Set([22]));
   });
 });

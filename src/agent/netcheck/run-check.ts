@@ -1,7 +1,7 @@
 import { pause as realPause, type Clock } from '../../clock.ts';
 import { Asker, type Question } from './asker.ts';
 import { isIpv6, type Endpoint } from './endpoint.ts';
-import { decodeIkeAnswer, encodeIkeProbe, SPI_BYTES } from './ike-probe.ts';
+import { ikeQuestion } from './ike-question.ts';
 import { natKindOf } from './nat-kind.ts';
 import type { NetCheck, NetCheckTarget } from './net-check.ts';
 import { decodeStun, encodeRequest, TRANSACTION_ID_BYTES } from './stun.ts';
@@ -77,8 +77,8 @@ class Check implements AsyncDisposable {
     }
     const [{ reflexive, mtu }, ike500, ike4500] = await Promise.all([
       this.#reflected(way),
-      this.#ike(way, { port: 500, marker: false }),
-      this.#ike(way, { port: 4500, marker: true }),
+      this.#ike(way, 500),
+      this.#ike(way, 4500),
     ]);
     return { node, host, address: way.address, local: way.local, reflexive, ike500, ike4500, mtu };
   }
@@ -143,29 +143,20 @@ class Check implements AsyncDisposable {
       datagram: encodeRequest(id, bytes),
       read: (datagram) => {
         const message = decodeStun(datagram);
-        return message.type === 'response' && areEqual(message.transactionId, id) ? message.mapped : undefined;
+        return message.type === 'response' && Buffer.compare(message.transactionId, id) === 0
+          ? message.mapped
+          : undefined;
       },
       ...(whole && { whole }),
     });
   }
 
-  async #ike(way: Way, { port, marker }: { port: number; marker: boolean }): Promise<boolean> {
-    const spi = this.#deps.randomBytes(SPI_BYTES);
-    const answer = await this.#ask(way, port, {
-      datagram: encodeIkeProbe(spi, { marker }),
-      read: (datagram) => {
-        const message = decodeIkeAnswer(datagram, { marker });
-        return message.type !== 'refused' && areEqual(message.initiatorSpi, spi) ? true : undefined;
-      },
-    });
-    return answer === true;
+  async #ike({ socket, address }: Way, port: number): Promise<boolean> {
+    const question = ikeQuestion({ address, port }, this.#deps.randomBytes);
+    return (await this.#asker.ask(socket, question, this.#signal)) === true;
   }
 
   #ask<T>({ socket, address }: Way, port: number, question: Omit<Question<T>, 'to'>): Promise<T | undefined> {
     return this.#asker.ask(socket, { ...question, to: { address, port } }, this.#signal);
   }
-}
-
-function areEqual(a: Uint8Array, b: Uint8Array): boolean {
-  return a.byteLength === b.byteLength && a.every((byte, index) => byte === b[index]);
 }

@@ -76,3 +76,12 @@ export function instantPause(waits: number[] = []): typeof pause {
     return signal.aborted ? Promise.resolve() : new Promise((resolve) => setImmediate(resolve));
   };
 }
+
+/** Answers as charon does; on port 4500 behind the marker. */
+export const ike: Service = (datagram) => {
+  const at = datagram.byteLength === 32 ? 4 : 0;
+  const answer = new Uint8Array(at + 36);
+  answer.set(datagram.subarray(0, at + 8));
+  answer.set([41, 0x20, 34, 0x20, 0, 0, 0, 0, 0, 0, 0, 36, 0, 0, 0, 8, 0, 0, 0, 5], at + 16);
+  return answer;
+};

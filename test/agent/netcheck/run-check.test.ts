@@ -5,7 +5,7 @@ import { reflection } from '../../../src/agent/netcheck/reflector.ts';
 import { runNetCheck } from '../../../src/agent/netcheck/run-check.ts';
 import type { Target } from '../../../src/agent/netcheck/targets.ts';
 import { ManualClock } from '../../reconcile/memory-charon.ts';
-import { instantPause, MemoryNetwork, UNROUTED, type Service } from './memory-network.ts';
+import { ike, instantPause, MemoryNetwork, UNROUTED, type Service } from './memory-network.ts';
 
 const HUB = '203.0.113.10';
 const master1: Target = { node: 'master1', host: HUB };
@@ -23,15 +23,6 @@ function check(targets: readonly Target[] = [master1], signal = new AbortControl
   const deps = { clock: new ManualClock(), network, randomBytes, reflectorPorts: ports, pause: instantPause(waits) };
   return runNetCheck(deps, targets, signal);
 }
-
-/** Answers as charon does; on port 4500 behind the marker. */
-const ike: Service = (datagram) => {
-  const at = datagram.byteLength === 32 ? 4 : 0;
-  const answer = new Uint8Array(at + 36);
-  answer.set(datagram.subarray(0, at + 8));
-  answer.set([41, 0x20, 34, 0x20, 0, 0, 0, 0, 0, 0, 0, 36, 0, 0, 0, 8, 0, 0, 0, 5], at + 16);
-  return answer;
-};
 
 function serve(address: string, services: { readonly reflector?: Service; readonly ike?: Service } = {}): void {
   for (const port of ports) network.services.set(`${address}:${port}`, services.reflector ?? reflection);
