@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { ConnectionName } from '../ike/connection.ts';
 import type { ObservedState, Step } from './charon.ts';
 
 /**
@@ -57,11 +58,10 @@ export function ledgerAfter(ledger: Ledger, step: Step, keyId: string | undefine
     case 'load-crl':
       return { ...ledger, crl: step.digest };
     case 'load-conn':
+      if (ledger.connections[step.connection.name] === step.digest) return ledger;
       return { ...ledger, connections: { ...ledger.connections, [step.connection.name]: step.digest } };
-    case 'unload-conn': {
-      const { [step.connection]: _unloaded, ...connections } = ledger.connections;
-      return { ...ledger, connections };
-    }
+    case 'unload-conn':
+      return without(ledger, step.connection);
     case 'unload-key':
       return { ...ledger, formerKeyIds: ledger.formerKeyIds.filter((id) => id !== step.keyId) };
     case 'terminate-ike':
@@ -72,6 +72,17 @@ export function ledgerAfter(ledger: Ledger, step: Step, keyId: string | undefine
     case 'initiate-child':
       return ledger;
   }
+}
+
+/** The ledger after a step that charon has refused: a load that it told of ahead has not come about. */
+export function ledgerAfterRefusal(ledger: Ledger, step: Step): Ledger {
+  const isAhead = step.kind === 'load-conn' && ledger.connections[step.connection.name] === step.digest;
+  return isAhead ? without(ledger, step.connection.name) : ledger;
+}
+
+function without(ledger: Ledger, connection: ConnectionName): Ledger {
+  const { [connection]: _gone, ...connections } = ledger.connections;
+  return { ...ledger, connections };
 }
 
 /** The key may be an old one again, or the same with another certificate: what is in use is not to be unloaded. */

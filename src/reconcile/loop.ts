@@ -3,7 +3,7 @@ import { childrenOf, type Connection } from '../ike/connection.ts';
 import type { DesiredState } from '../ike/desired-state.ts';
 import type { ChildSa, IkeSa } from '../ike/sa.ts';
 import { executeStep, StepRefused, type Charon, type ObservedState, type Step } from './charon.ts';
-import { emptyLedger, isOfThisCharon, ledgerAfter, validLedger, type Ledger } from './ledger.ts';
+import { emptyLedger, isOfThisCharon, ledgerAfter, ledgerAfterRefusal, validLedger, type Ledger } from './ledger.ts';
 import { nextAttempt, type Attempt } from './pace.ts';
 import { fits, initiateKey, paceKey, plan, type PlanInput } from './plan.ts';
 
@@ -85,6 +85,7 @@ export class Reconciler {
     if (!this.#isLedgerSaved && this.#ledger !== undefined) this.#isLedgerSaved = this.#deps.saveLedger(this.#ledger);
     const wishes = gate(observed);
     const steps = target === undefined ? [] : this.#plan(target, observed, wishes);
+    this.#announce(steps, observed);
     const done: Step[] = [];
     for (const step of steps) {
       if (!(await this.#execute(charon, step, signal))) continue;
@@ -166,6 +167,7 @@ export class Reconciler {
       this.#record(step, keyId);
     } catch (thrown) {
       if (!(thrown instanceof StepRefused)) throw thrown;
+      if (this.#ledger !== undefined) this.#write(ledgerAfterRefusal(this.#ledger, step));
       this.#noteAttempt(step, thrown.message);
       return false;
     }
@@ -189,12 +191,26 @@ export class Reconciler {
     }
   }
 
+  /**
+   * What charon does not have at all is written down before it is loaded, all of a round at once: should this agent die in
+   * between, charon's list of names shows what was loaded. A connection that takes the place of another one of its name does
+   * not show, and is written down when it was loaded.
+   */
+  #announce(steps: readonly Step[], { connections }: ObservedState): void {
+    if (this.#ledger === undefined) return;
+    const isNew = (step: Step): boolean => step.kind === 'load-conn' && !connections.has(step.connection.name);
+    this.#write(steps.filter(isNew).reduce((ledger, step) => ledgerAfter(ledger, step, undefined), this.#ledger));
+  }
+
   /** A load that worked is written down before anything else happens: the same load again could end SAs. */
   #record(step: Step, keyId: string | undefined): void {
-    const before = this.#ledger;
-    if (before === undefined) return;
-    this.#ledger = ledgerAfter(before, step, keyId);
-    if (this.#ledger !== before) this.#isLedgerSaved = this.#deps.saveLedger(this.#ledger);
+    if (this.#ledger !== undefined) this.#write(ledgerAfter(this.#ledger, step, keyId));
+  }
+
+  #write(ledger: Ledger): void {
+    if (ledger === this.#ledger) return;
+    this.#ledger = ledger;
+    this.#isLedgerSaved = this.#deps.saveLedger(ledger);
   }
 
   #noteAttempt(step: Step, refusal: string | undefined): void {

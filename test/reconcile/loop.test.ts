@@ -99,13 +99,63 @@ it('makes the digest of each connection once, however many rounds there are', as
 });
 
 describe('the ledger', () => {
-  it('is on disk after each load, before the next step', async () => {
-    const lab = new Lab(targetOf(desired(medsrv(), spoke())));
-    const savedBefore: (readonly string[])[] = [];
-    lab.charon.onStep = () => savedBefore.push(Object.keys(lab.saved.at(-1)?.connections ?? {}));
+  /** What the ledger on disk says of connections, before each step of a round. */
+  async function savedBeforeSteps(lab: Lab): Promise<readonly (readonly string[])[]> {
+    const saved: (readonly string[])[] = [];
+    lab.charon.onStep = () => saved.push(Object.values(lab.saved.at(-1)?.connections ?? {}));
     await lab.round();
-    expect(savedBefore).toEqual([[], [], [names.medsrv]]);
-    expect(Object.keys(lab.saved.at(-1)!.connections)).toEqual([names.medsrv, names.hub]);
+    return saved;
+  }
+
+  it('has what charon does not have at all before it is loaded, by one write for all', async () => {
+    const all = [medsrv(), spoke(), mediatedPeer()];
+    const lab = new Lab(targetOf(desired(...all)));
+    const digests = all.map(digestOf);
+    expect(await savedBeforeSteps(lab)).toEqual([digests, digests, digests, digests]);
+    // The connections, and the credentials.
+    expect(lab.saved).toHaveLength(2);
+  });
+
+  it('has what takes the place of another connection after it was loaded, before the next step', async () => {
+    const before = [medsrv(), spoke()];
+    const after = [medsrv({ virtualIps: ['0.0.0.0'] }), { ...spoke(), virtualIps: ['0.0.0.0'] }];
+    const lab = new Lab(targetOf(desired(...before)));
+    await lab.round();
+    lab.target = targetOf(desired(...after));
+    expect((await savedBeforeSteps(lab)).slice(0, 2)).toEqual([
+      before.map(digestOf),
+      [digestOf(after[0]!), digestOf(before[1]!)],
+    ]);
+    expect(Object.values(lab.saved.at(-1)!.connections)).toEqual(after.map(digestOf));
+  });
+
+  it('is right for a new agent, whichever step of a round the last one died at', async () => {
+    const all = [medsrv(), spoke(), mediatedPeer()];
+    for (let died = 1; died <= 4; died += 1) {
+      const lab = new Lab(targetOf(desired(...all)));
+      let steps = 0;
+      lab.charon.onStep = () => {
+        steps += 1;
+        if (steps === died) throw new Error('the agent has died');
+      };
+      await expect(lab.round()).rejects.toThrow('has died');
+      lab.charon.onStep = () => undefined;
+      const loaded = [...lab.charon.connections];
+      lab.restartAgent();
+      const { done } = await lab.round();
+      const again = done.flatMap((step) => (step.kind === 'load-conn' ? [step.connection.name] : []));
+      expect([...loaded, ...again].toSorted(), `at step ${died}`).toEqual(all.map(({ name }) => name).toSorted());
+    }
+  });
+
+  it('does not have what charon has refused', async () => {
+    const lab = new Lab(targetOf(desired(medsrv(), spoke())));
+    lab.charon.refuses.set(names.hub, 'invalid value');
+    await lab.round();
+    expect(Object.keys(lab.saved.at(-1)!.connections)).toEqual([names.medsrv]);
+    lab.charon.refuses.clear();
+    lab.restartAgent();
+    expect(await lab.asked()).toContain(`load ${names.hub}`);
   });
 
   it('keeps a new agent from loading anything twice', async () => {
