@@ -2,10 +2,10 @@ import type { Clock } from '../clock.ts';
 import type { ChildRef, DesiredLink, DesiredState, MeshAddressPair } from '../ike/desired-state.ts';
 import type { IkeSa } from '../ike/sa.ts';
 import type { PathHealth } from '../paths/path-probe.ts';
+import { indexSas, installedIn, type SasOf } from './installed-sas.ts';
 import { pingOnce, type PingAnswer } from './path-ping.ts';
 import { ProbeResponder } from './probe-responder.ts';
 import { Prober, type ProbeReading, type ProbeTarget } from './prober.ts';
-import { indexSas, installedIn, type SasOf } from './installed-sas.ts';
 
 /** Counters are compared over at least this long. */
 const USAGE_EVERY_MS = 2000;
@@ -13,7 +13,6 @@ const USAGE_EVERY_MS = 2000;
 const UNDERWAY_PACKETS_MAX = 4;
 /** A direct tunnel through which nothing has ever come, while the relay works: after this long it is of no use. */
 const NEVER_ALIVE_MS = 5000;
-
 /** A tunnel that nothing is heard through, and that nothing speaks against: the peer's firewall drops probes. */
 const UNKNOWABLE_AFTER_MS = 60_000;
 /** Without a relay nothing is gained by haste. */

@@ -1,4 +1,5 @@
 import type { NodeReport } from '../control/report.ts';
+import { IDLE_WORKERS_MIN } from '../reconcile/plan.ts';
 import type { AgentStatus, CertificateStatus, ChannelStatus } from './api.ts';
 
 export interface StatusInput {
@@ -46,7 +47,7 @@ function agentProblems({
   if (node === null)
     problems.push('this node is not enrolled: run agentctl enroll with a token of "meshctl token create"');
   if (charon.problem !== null) problems.push(charon.problem);
-  if (charon.idleWorkers !== null && charon.idleWorkers < 3) {
+  if (charon.idleWorkers !== null && charon.idleWorkers < IDLE_WORKERS_MIN) {
     problems.push(
       `charon has only ${charon.idleWorkers} idle worker threads: nothing new is asked of it; raise charon.threads`,
     );

@@ -77,12 +77,6 @@ export class EvidenceBoard {
     return this.#cases.get(connection)?.latest;
   }
 
-  /** The connection was seen up: for a caller that knows it from elsewhere, after lines were lost for example. */
-  forget(connection: string): void {
-    const known = this.#cases.get(connection);
-    if (known !== undefined) Object.assign(known, { latest: undefined, mediationSinceMs: undefined });
-  }
-
   #peerIsBack(peer: string | undefined): void {
     for (const one of this.#cases.values()) {
       const isIt = one.connection.kind === 'mediated-peer' && one.connection.mediationPeer === peer;

@@ -146,12 +146,6 @@ describe('is forgotten', () => {
     expect(told(MEDSRV)).toBe('nothing');
   });
 
-  it('when the caller has seen the connection up', () => {
-    say('giving up after 3 retransmits');
-    board.forget(TUNNEL);
-    expect(told(TUNNEL)).toBe('nothing');
-  });
-
   it('with its connection, and nothing else then', () => {
     say('giving up after 3 retransmits');
     say('giving up after 3 retransmits', { name: MEDSRV });
