@@ -1,5 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { networkInterfaces } from 'node:os';
+import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { backoffMs, type BackoffPolicy } from '../backoff.ts';
 import { pause, type Clock } from '../clock.ts';
@@ -24,7 +25,7 @@ export interface NetworkMonitorDeps {
 
 /**
  * Tells when the machine is on another network. The kernel's messages (`ip monitor`) only say when to look: leases that
- * are renewed and charon's own routes make many of them, and mean nothing.
+ * are renewed make many of them, and mean nothing. charon's own routes, one for each tunnel, are not even looked at.
  */
 export class NetworkMonitor {
   readonly #deps: NetworkMonitorDeps;
@@ -58,15 +59,19 @@ export class NetworkMonitor {
         stdio: ['ignore', 'pipe', 'ignore'],
         signal,
       });
-      monitor.stdout.on('data', () => this.#lookSoon());
+      createInterface({ input: monitor.stdout }).on('line', (line) => {
+        if (isWorthALook(line)) this.#lookSoon();
+      });
       monitor.once('error', (error) => resolve(error.message));
       monitor.once('close', (code) => resolve(`ip monitor ended with ${code}`));
     });
   }
 
   #lookSoon(): void {
-    clearTimeout(this.#settling);
-    this.#settling = setTimeout(() => void this.#look(), SETTLE_MS);
+    this.#settling ??= setTimeout(() => {
+      this.#settling = undefined;
+      void this.#look();
+    }, SETTLE_MS);
   }
 
   async #look(): Promise<void> {
@@ -76,6 +81,11 @@ export class NetworkMonitor {
     this.#last = now;
     if (!isFirst) this.#deps.onChange();
   }
+}
+
+/** Whether a line of `ip monitor` is about a link or an address (they begin with the interface's number) or a default route. */
+export function isWorthALook(line: string): boolean {
+  return /^(?:Deleted )?\d+:|\bdefault\b/.test(line);
 }
 
 /**

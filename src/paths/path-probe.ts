@@ -57,7 +57,9 @@ export interface ProbeFacts {
 /** From one packet to the next while answers come. */
 const INTERVAL_MS: Readonly<Record<PathUse, number>> = { busy: 1000, idle: 5000, spare: 15_000 };
 /** A path that has just come up, and is no spare one, is watched like one in use. */
-const YOUNG_MS = 60_000;
+const YOUNG_MS = 10_000;
+/** One that stays silent is asked like one in use for so long. */
+const HOPEFUL_MS = 60_000;
 const RETRY_INTERVAL_MS = 150;
 /** Silence after the first lost packet, besides two round trips. */
 const DEAD_AFTER_MS = 1200;
@@ -144,7 +146,7 @@ function heard(probe: PathProbe, packet: SentProbe, isTimed: boolean, { nowMs, u
 function retryMs(probe: PathProbe, { nowMs, use }: ProbeFacts): number {
   if (probe.answeredAtMs !== undefined && healthOf(probe, nowMs) === 'alive')
     return use === 'spare' ? INTERVAL_MS.busy : Math.max(RETRY_INTERVAL_MS, (probe.rttMs ?? 0) / 2);
-  return INTERVAL_MS[use !== 'spare' && silentMs(probe, nowMs) < YOUNG_MS ? 'busy' : 'idle'];
+  return INTERVAL_MS[use !== 'spare' && silentMs(probe, nowMs) < HOPEFUL_MS ? 'busy' : 'idle'];
 }
 
 function overdueMs({ rttMs }: PathProbe): number {

@@ -1,7 +1,7 @@
 import { appendFileSync, chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { NetworkMonitor } from '../../src/agent/network-monitor.ts';
+import { isWorthALook, NetworkMonitor } from '../../src/agent/network-monitor.ts';
 import { createLogger } from '../../src/log.ts';
 import { ManualClock } from '../reconcile/memory-charon.ts';
 import { temporaryFolder } from './temporary-folder.ts';
@@ -43,7 +43,7 @@ function linesOf(name: 'monitors' | 'looks'): string[] {
 }
 
 function message(): void {
-  appendFileSync(join(folder, 'messages'), 'the kernel says something\n');
+  appendFileSync(join(folder, 'messages'), '2: eth-none    inet 10.0.0.2/24 scope global eth-none\n');
 }
 
 class Watching {
@@ -89,6 +89,23 @@ function attemptIn(logged: string): number {
 function until(condition: () => boolean): Promise<unknown> {
   return vi.waitUntil(condition, { timeout: 15_000, interval: 5 });
 }
+
+describe('a message of the kernel is worth a look', () => {
+  it.each([
+    '2: d0: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UNKNOWN group default ',
+    'Deleted 2: d0    inet 10.9.9.1/24 scope global d0',
+    'default via 10.9.9.2 dev d0 ',
+    'Deleted default via fe80::1 dev d0 metric 1024 pref medium',
+    'unreachable default ',
+  ])('%s', (line) => expect(isWorthALook(line)).toBe(true));
+
+  it.each([
+    '7.7.7.0/24 dev ipsec0 table 220 proto static src 10.9.9.1 ',
+    'Deleted 10.9.9.0/24 dev d0 proto kernel scope link src 10.9.9.1 ',
+    'local 10.9.9.1 dev d0 table local proto kernel scope host src 10.9.9.1 ',
+    '    link/ether 72:bf:6d:d5:c0:a0 brd ff:ff:ff:ff:ff:ff',
+  ])('not: %s', (line) => expect(isWorthALook(line)).toBe(false));
+});
 
 describe('the network of a machine', () => {
   it.each([

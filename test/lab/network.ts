@@ -1,4 +1,5 @@
 import { natRules } from './nat-rules.ts';
+import { makeRoomForNeighbours } from './neighbour-table.ts';
 import { LabError, run, type RunOptions, type RunResult } from './run.ts';
 import {
   hubsOf,
@@ -54,12 +55,13 @@ export class Network {
   }
 
   async build(): Promise<void> {
+    const { edges } = this.topology;
+    await makeRoomForNeighbours(hubsOf(this.topology).length + edges.length);
     await this.#addHost('wan');
     await this.#addBridge('wan', WAN_BRIDGE);
     for (const hub of hubsOf(this.topology)) await this.#buildHub(hub);
     for (const router of routersOf(this.topology)) await this.#buildRouter(router);
-    for (const edge of this.topology.edges) await this.#buildEdge(edge);
-    const { edges } = this.topology;
+    for (const edge of edges) await this.#buildEdge(edge);
     await this.holdForRelay(edges.flatMap(({ name, lan }) => [lan.hubAddress, ...meshAddressPairOf(name)]));
   }
 
