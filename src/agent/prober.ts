@@ -169,7 +169,8 @@ export class Prober implements Disposable {
     const watched = this.#watched.get(key);
     if (watched === undefined) return;
     const nowMs = this.#deps.clock.monotonicMs();
-    const { probe, send } = nextProbe(watched.probe, event, { nowMs, use: watched.target.use });
+    const facts = { nowMs, use: watched.target.use, paths: this.#watched.size };
+    const { probe, send } = nextProbe(watched.probe, event, facts);
     if (probe.answeredAtMs !== watched.probe.answeredAtMs) this.#heardAtMs = nowMs;
     watched.probe = probe;
     if (send !== undefined) {

@@ -52,10 +52,14 @@ export interface ProbeFacts {
   /** Monotonic ms. */
   readonly nowMs: number;
   readonly use: PathUse;
+  /** Paths that this node probes, both of every link. */
+  readonly paths: number;
 }
 
-/** From one packet to the next while answers come. */
+/** From one packet to the next while answers come; idle and spare ones wait at least so long. */
 const INTERVAL_MS: Readonly<Record<PathUse, number>> = { busy: 1000, idle: 5000, spare: 15_000 };
+/** A node with many links asks all idle paths together no more than so often. */
+const IDLE_PER_SECOND_MAX = 2.5;
 /** A path that has just come up, and is no spare one, is watched like one in use. */
 const YOUNG_MS = 10_000;
 /** One that stays silent is asked like one in use for so long. */
@@ -124,7 +128,8 @@ function sent(probe: PathProbe, facts: ProbeFacts): { readonly probe: PathProbe;
 }
 
 /** After an answer: the next packet is due one interval after the last one was sent. */
-function heard(probe: PathProbe, packet: SentProbe, isTimed: boolean, { nowMs, use }: ProbeFacts): PathProbe {
+function heard(probe: PathProbe, packet: SentProbe, isTimed: boolean, facts: ProbeFacts): PathProbe {
+  const { nowMs, use } = facts;
   const isYoung = use !== 'spare' && nowMs - probe.sinceMs < YOUNG_MS;
   const lastSentMs = probe.recent.at(-1)?.sentAtMs ?? nowMs;
   const rttMs = nowMs - packet.sentAtMs;
@@ -135,8 +140,15 @@ function heard(probe: PathProbe, packet: SentProbe, isTimed: boolean, { nowMs, u
     unansweredSinceMs: undefined,
     rttMs: isTimed ? smoothedMs : probe.rttMs,
     answeredAtMs: nowMs,
-    nextAtMs: lastSentMs + INTERVAL_MS[isYoung ? 'busy' : use],
+    nextAtMs: lastSentMs + (isYoung ? INTERVAL_MS.busy : intervalMs(facts)),
   };
+}
+
+/** Half of the paths are direct ones, and spare ones have their turn a third as often. */
+function intervalMs({ use, paths }: ProbeFacts): number {
+  if (use === 'busy') return INTERVAL_MS.busy;
+  const idleTurnMs = ((paths / 2) * 1000) / IDLE_PER_SECOND_MAX;
+  return INTERVAL_MS[use] * Math.max(1, idleTurnMs / INTERVAL_MS.idle);
 }
 
 /**

@@ -16,9 +16,12 @@ import {
 import { SimulatedPath } from './simulated-path.ts';
 
 const BEGIN_MS = 1_000_000;
-const busy = (nowMs: number): { nowMs: number; use: PathUse } => ({ nowMs, use: 'busy' });
-const spare = (nowMs: number): { nowMs: number; use: PathUse } => ({ nowMs, use: 'spare' });
-const idle = (nowMs: number): { nowMs: number; use: PathUse } => ({ nowMs, use: 'idle' });
+const facts =
+  (use: PathUse, paths = 2) =>
+  (nowMs: number) => ({ nowMs, use, paths });
+const busy = facts('busy');
+const spare = facts('spare');
+const idle = facts('idle');
 
 /** A probe whose first packet went out at BEGIN_MS, after these events, each so many ms after it. */
 function after(...events: readonly (readonly [number, ProbeEvent])[]): PathProbe {
@@ -107,6 +110,16 @@ describe('the next packet is due', () => {
     const { probe } = nextProbe(sent, answer(2), idle(BEGIN_MS + 60_040));
     expect(dueIn(probe)).toBe(65_000);
     expect(dueIn(nextProbe(sent, answer(2), busy(BEGIN_MS + 60_040)).probe)).toBe(61_000);
+  });
+
+  it('later the more paths there are, unless one is in use: so that all idle ones together are few packets', () => {
+    const answeredMs = BEGIN_MS + 60_040;
+    const sent = nextProbe({ ...after(), nextAtMs: BEGIN_MS + 60_000 }, time, idle(BEGIN_MS + 60_000)).probe;
+    const dueAfter = (use: PathUse, links: number): number =>
+      dueIn(nextProbe(sent, answer(2), facts(use, 2 * links)(answeredMs)).probe) - 60_000;
+    expect([1, 12, 39, 500].map((links) => dueAfter('idle', links))).toEqual([5000, 5000, 15_600, 200_000]);
+    expect([1, 12, 39, 500].map((links) => dueAfter('spare', links))).toEqual([15_000, 15_000, 46_800, 600_000]);
+    expect([1, 12, 39, 500].map((links) => dueAfter('busy', links))).toEqual([1000, 1000, 1000, 1000]);
   });
 
   it('after fifteen on a spare one, however young', () =>

@@ -75,7 +75,7 @@ export class SimulatedPath {
 
   #take(event: ProbeEvent): void {
     const { rttMs, loss, use = 'busy' } = this.#conditions;
-    const { probe, send } = nextProbe(this.probe, event, { nowMs: this.nowMs, use });
+    const { probe, send } = nextProbe(this.probe, event, { nowMs: this.nowMs, use, paths: 2 });
     this.probe = probe;
     if (send === undefined || this.#isDead || this.#random() < loss) return;
     this.#arrivals.push({ atMs: this.nowMs + rttMs(this.#random), sequence: send });
