@@ -324,7 +324,11 @@ export class Agent {
         this.#stored.identity.write(identity);
         this.#setIdentity(identity);
       },
-      changed: (purpose) => (purpose === 'channel' ? this.#channel.identityChanged() : this.#charonLoop.trigger()),
+      changed: (purpose) => {
+        if (purpose === 'channel') this.#channel.identityChanged();
+        // With either the mesh's CA may have been renewed.
+        this.#charonLoop.trigger();
+      },
       onEvent: (event) => this.#events.add(event),
       renew,
     });

@@ -5,7 +5,7 @@ import { messageOf } from '../errors.ts';
 import { createCsr } from '../identity/csr.ts';
 import { IdentityError } from '../identity/identity-error.ts';
 import { generatePrivateKey, type KeyKind } from '../identity/keys.ts';
-import type { renew } from '../identity/renew.ts';
+import type { MeshAuthority, renew, Renewed } from '../identity/renew.ts';
 import { CERTIFICATE_PURPOSES, type CertificatePurpose } from '../identity/renewal.ts';
 import type { Logger } from '../log.ts';
 import type { CertificateStatus } from './api.ts';
@@ -224,8 +224,7 @@ export class Renewals {
     try {
       const csr = await createCsr(nextKey);
       const request = { coordinatorUrl, ca, channel, purpose, csr, nowMs, signal, timeoutMs: TIMEOUT_MS };
-      const certificate = await this.#deps.renew(request);
-      return this.#take(purpose, nextKey, certificate);
+      return this.#take(purpose, nextKey, await this.#deps.renew(request));
     } catch (error) {
       if (error instanceof IdentityError) this.#learn(purpose, identity, error);
       throw error;
@@ -245,11 +244,11 @@ export class Renewals {
   }
 
   /** False when the node was enrolled anew meanwhile: the certificate is of a past life. */
-  #take(purpose: CertificatePurpose, nextKey: string, certificate: string): boolean {
+  #take(purpose: CertificatePurpose, nextKey: string, { certificate, authority }: Renewed): boolean {
     const { identity, save, changed } = this.#deps;
     const now = identity();
     if (now?.[purpose].nextKey !== nextKey) return false;
-    save({ ...now, [purpose]: renewed(now[purpose], nextKey, certificate) });
+    save({ ...withAuthority(now, authority), [purpose]: renewed(now[purpose], nextKey, certificate) });
     if (purpose === 'channel') this.#verdict = 'accepted';
     this.#event(`${NAMES[purpose]} renewed, valid until ${timeText(validityOf(certificate).toMs)}`);
     changed(purpose);
@@ -310,6 +309,13 @@ const CONSEQUENCES: Readonly<Record<CertificatePurpose, string>> = {
   channel: 'the coordinator cannot be asked for changes, tunnels stay as they are',
   ike: 'tunnels that are up stay, and no new one can be set up',
 };
+
+/** The mesh's CA may have been renewed since; the one before it is not needed beside it, for both have one key. */
+function withAuthority(identity: NodeIdentity, authority: MeshAuthority | undefined): NodeIdentity {
+  if (authority === undefined) return identity;
+  const { chain: _before, ...rest } = identity;
+  return { ...rest, ...authority };
+}
 
 function askedToWaitMs(error: unknown): number {
   const askedMs = error instanceof IdentityError ? error.retryAfterMs : undefined;

@@ -2,7 +2,7 @@ import { verifyCsr, type VerifiedCsr } from '../identity/csr.ts';
 import { issueChannelCertificate, issueIkeCertificate, type NodeIssuance } from '../identity/certificates.ts';
 import type { EnrolmentReply, EnrolmentRequest } from '../identity/enrolment.ts';
 import { IdentityError } from '../identity/identity-error.ts';
-import { caPinOf, type MeshCa } from '../identity/mesh-ca.ts';
+import { authorityOf, caPinOf, type MeshCa } from '../identity/mesh-ca.ts';
 import type { CertificatePurpose } from '../identity/renewal.ts';
 import { createToken, hashTokenSecret, parseToken, tokenIdOf } from '../identity/token.ts';
 import type { NodeName } from '../ike/connection.ts';
@@ -125,8 +125,7 @@ export class Admission {
   }
 
   #reply({ name, channelCertificate, ikeCertificate }: Certificates & Pick<NodeRecord, 'name'>): Enrolment['reply'] {
-    const { mesh, certificatePem: ca, chainPem: chain } = this.#ca;
-    return { node: name, mesh, ca, ...(chain !== undefined && { chain }), channelCertificate, ikeCertificate };
+    return { node: name, mesh: this.#ca.mesh, ...authorityOf(this.#ca), channelCertificate, ikeCertificate };
   }
 }
 

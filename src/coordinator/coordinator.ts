@@ -4,7 +4,7 @@ import { CLOSE_CODES, type AgentFrame } from '../control/frames.ts';
 import type { Signed } from '../control/statement.ts';
 import { assertNever } from '../errors.ts';
 import type { EnrolmentReply, EnrolmentRequest } from '../identity/enrolment.ts';
-import { caPinOf, type MeshCa } from '../identity/mesh-ca.ts';
+import { authorityOf, caPinOf, type MeshCa } from '../identity/mesh-ca.ts';
 import type { RenewalReply, RenewalRequest } from '../identity/renewal.ts';
 import type { NodeName } from '../ike/connection.ts';
 import { digestOfText } from '../json.ts';
@@ -28,6 +28,7 @@ import type { ChannelHost, NodeChannel, RefusedPeer, ShownNode } from './channel
 import { EnrolmentRefused } from './enrol-refused.ts';
 import { EnrolmentTokens } from './enrolment-tokens.ts';
 import { EventLog } from './event-log.ts';
+import { CaEnd } from './ca-end.ts';
 import { ForgottenCertificates } from './forgotten-certificates.ts';
 import { HintPace } from './hint-pace.ts';
 import { LinkBoard } from './link-board.ts';
@@ -80,6 +81,7 @@ export class Coordinator implements ChannelHost {
   readonly #forgotten: ForgottenCertificates;
   readonly #log: EventLog;
   readonly #crl: RevocationList;
+  readonly #caEnd: CaEnd;
   /** Who did what, and who tried to. */
   readonly audit: AuditLog;
   /** By which nodes get in. */
@@ -134,6 +136,12 @@ export class Coordinator implements ChannelHost {
       note: (node, kind, message) => this.#note(node, kind, message),
     });
     this.#crl = new RevocationList({ ca, store: store.admission.revocations, clock, logger: deps.logger });
+    this.#caEnd = new CaEnd({
+      notAfterMs: this.caNotAfterMs,
+      clock,
+      logger: deps.logger,
+      note: (message) => this.#note(null, 'certificate', message),
+    });
     this.#recompile({ allowMassRemoval: false })();
     this.#push();
     if (this.#issued.isHeldBack) this.#noteHeldBack();
@@ -234,7 +242,7 @@ export class Coordinator implements ChannelHost {
     try {
       const { certificate, isNew } = await this.#renewals.renew(node, request, attempt);
       if (isNew) this.#note(node, 'certificate', `${request.purpose} certificate renewed`);
-      return { certificate };
+      return { certificate, ...authorityOf(this.#deps.ca) };
     } catch (error) {
       if (error instanceof RenewalRefused) attempt.refused(error.message);
       else attempt.failed(error);
@@ -399,6 +407,11 @@ export class Coordinator implements ChannelHost {
     const { frame } = this.#crl;
     if (frame === undefined) return;
     for (const node of this.#registry.online) this.#registry.send(node, frame);
+  }
+
+  /** To be called now and then. */
+  tellCaEnd(): void {
+    this.#caEnd.tell();
   }
 
   /** Writes what nodes told since the last time. To be called every few seconds, and once after the last channel. */

@@ -4,7 +4,7 @@ import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { issueServerCertificate } from '../identity/certificates.ts';
 import { generatePrivateKey } from '../identity/keys.ts';
-import { caDn, caPinOf, createMeshCa, type MeshCa } from '../identity/mesh-ca.ts';
+import { caDn, caPinOf, createMeshCa, renewMeshCa, type MeshCa } from '../identity/mesh-ca.ts';
 import { formatDn } from '../identity/names.ts';
 import { checkOperatorCa } from '../identity/operator-ca.ts';
 import { messageOf } from '../errors.ts';
@@ -39,7 +39,8 @@ export interface CaFiles {
 
 /**
  * The mesh's CA: the operator's, or the one in `ca.key` and `ca.crt`; both are made when neither is there and the mesh has
- * none yet. Throws an AuthorityError, also for another CA than the mesh's: every node would be locked out.
+ * none yet. Throws an
+ * AuthorityError, also for another CA than the mesh's: every node would be locked out.
  */
 export async function loadMeshCa(options: AuthorityOptions): Promise<MeshCa> {
   const { stateDir, knownPin } = options;
@@ -84,6 +85,24 @@ async function makeCa({ stateDir, mesh, subject, nowMs }: AuthorityOptions): Pro
   writeDurably(keyPath, ca.privateKeyPem, 0o600);
   writeDurably(certificatePath, ca.certificatePem, 0o644);
   return ca;
+}
+
+/**
+ * Makes `ca.crt` anew, for the same key, good for ten years from now on; a coordinator shows it from its next start on.
+ * Returns its end, in ms since the epoch. Throws an AuthorityError when the state directory has no CA of the mesh's own.
+ */
+export async function renewStoredCa(options: Omit<AuthorityOptions, 'knownPin'>): Promise<number> {
+  if (options.ca !== undefined) {
+    throw new AuthorityError(
+      "the mesh's CA is the operator's: renew its certificate there, with the same key and name",
+    );
+  }
+  const found = storedCa(options);
+  const { keyPath, certificatePath } = caFilesIn(options.stateDir);
+  if (found === undefined) throw new AuthorityError(`${keyPath}: there is no such file`);
+  const { certificatePem } = await renewMeshCa(found, options.nowMs);
+  writeDurably(certificatePath, certificatePem, 0o644);
+  return Date.parse(new X509Certificate(certificatePem).validTo);
 }
 
 function caFilesIn(stateDir: string): { readonly keyPath: string; readonly certificatePath: string } {

@@ -117,6 +117,7 @@ async function runWithStore(
 
 async function keepUp(coordinator: Coordinator, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
+    coordinator.tellCaEnd();
     await pause(FLUSH_INTERVAL_MS, signal);
     coordinator.flush();
     coordinator.renewCrl();

@@ -4,6 +4,7 @@ import { X509Certificate } from 'node:crypto';
 import { z } from 'zod';
 import { messageOf } from '../errors.ts';
 import { IdentityError } from './identity-error.ts';
+import { certificatesIn } from './operator-ca.ts';
 import { spkiSha256 } from './spki.ts';
 
 /** What enrolment and renewal have in common: one HTTP exchange with the coordinator, and certificates in its reply. */
@@ -176,4 +177,18 @@ export function checkCurrent({ validFrom, validTo }: X509Certificate, nowMs: num
   const nowText = new Date(nowMs).toISOString();
   const message = `the new certificate is valid from ${validFrom} to ${validTo}, and here it is ${nowText}: the clocks of this machine and of the coordinator differ; check the clocks of both`;
   throw new IdentityError('bad-clock', message);
+}
+
+/**
+ * Checks the CAs above the mesh's, in PEM: charon will be told to trust them, so they have to be that and nothing else.
+ * @throws IdentityError `bad-reply`
+ */
+export function checkChain(ca: X509Certificate, chain: string): void {
+  let below = ca;
+  for (const above of certificatesIn(chain).map(readCertificate)) {
+    if (!below.checkIssued(above) || !below.verify(above.publicKey)) {
+      throw new IdentityError('bad-reply', "the reply brings a chain that does not begin with the mesh's CA");
+    }
+    below = above;
+  }
 }

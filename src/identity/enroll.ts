@@ -1,5 +1,5 @@
-import type { X509Certificate } from 'node:crypto';
 import {
+  checkChain,
   checkCurrent,
   checkIssued,
   parseCoordinatorUrl,
@@ -12,7 +12,6 @@ import {
 import { verifyCsr } from './csr.ts';
 import { enrolmentReplySchema, type EnrolmentReply, type EnrolmentRequest } from './enrolment.ts';
 import { IdentityError } from './identity-error.ts';
-import { certificatesIn } from './operator-ca.ts';
 import { connectPinned } from './pinned-tls.ts';
 import { spkiSha256 } from './spki.ts';
 import { parseToken } from './token.ts';
@@ -90,15 +89,4 @@ function refusalOf(answer: Answer): IdentityError {
   return code.startsWith('token-')
     ? new IdentityError('token-refused', `${message}; ask for a new token for this node`)
     : new IdentityError('enrolment-refused', message);
-}
-
-/** charon will be told to trust them: they have to be what is above the CA, and nothing else. */
-function checkChain(ca: X509Certificate, chain: string): void {
-  let below = ca;
-  for (const above of certificatesIn(chain).map(readCertificate)) {
-    if (!below.checkIssued(above) || !below.verify(above.publicKey)) {
-      throw new IdentityError('bad-reply', "the reply brings a chain that does not begin with the mesh's CA");
-    }
-    below = above;
-  }
 }

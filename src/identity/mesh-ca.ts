@@ -33,9 +33,13 @@ export interface MeshCaOptions {
  * @throws IdentityError `bad-name`
  */
 export async function createMeshCa({ mesh, subject, nowMs }: MeshCaOptions): Promise<MeshCa> {
-  const name = caDn({ mesh, subject });
   const privateKeyPem = await generatePrivateKey('ecdsa-p256');
-  const certificatePem = await signCertificate(
+  return { mesh, subject, certificatePem: await signOwn({ mesh, subject }, privateKeyPem, nowMs), privateKeyPem };
+}
+
+function signOwn(ca: Pick<MeshCa, 'mesh' | 'subject'>, privateKeyPem: string, nowMs: number): Promise<string> {
+  const name = caDn(ca);
+  return signCertificate(
     {
       subject: name,
       issuer: { name: encodableDn(name) },
@@ -49,12 +53,21 @@ export async function createMeshCa({ mesh, subject, nowMs }: MeshCaOptions): Pro
     },
     privateKeyPem,
   );
-  return { mesh, subject, certificatePem, privateKeyPem };
+}
+
+/** The same CA, with the same key, for another ten years from now on. */
+export async function renewMeshCa(ca: MeshCa, nowMs: number): Promise<MeshCa> {
+  return { ...ca, certificatePem: await signOwn(ca, ca.privateKeyPem, nowMs) };
 }
 
 /** The name of a mesh's own CA. */
 export function caDn({ mesh, subject }: Pick<MeshCa, 'mesh' | 'subject'>): readonly Rdn[] {
   return meshDn(subject, mesh, 'CA');
+}
+
+/** What nodes are told of it, in PEM. */
+export function authorityOf({ certificatePem: ca, chainPem: chain }: MeshCa): { ca: string; chain?: string } {
+  return { ca, ...(chain !== undefined && { chain }) };
 }
 
 /** The pin of a CA, which goes into tokens: hex SHA-256 of its public key. */

@@ -4,6 +4,7 @@ import { isIP } from 'node:net';
 import { connect, type TLSSocket } from 'node:tls';
 import { messageOf } from '../errors.ts';
 import {
+  checkChain,
   checkCurrent,
   checkIssued,
   parseCoordinatorUrl,
@@ -15,7 +16,8 @@ import {
 } from './coordinator-exchange.ts';
 import { verifyCsr } from './csr.ts';
 import { IdentityError } from './identity-error.ts';
-import { renewalReplySchema, type CertificatePurpose, type RenewalRequest } from './renewal.ts';
+import { renewalReplySchema, type CertificatePurpose, type RenewalReply, type RenewalRequest } from './renewal.ts';
+import { spkiSha256 } from './spki.ts';
 
 export interface RenewOptions {
   readonly coordinatorUrl: string;
@@ -33,12 +35,26 @@ export interface RenewOptions {
   readonly timeoutMs: number;
 }
 
+/** PEM. */
+export interface MeshAuthority {
+  readonly ca: string;
+  /** The CAs above it, up to the root; absent when it is a root. */
+  readonly chain?: string;
+}
+
+export interface Renewed {
+  /** PEM. */
+  readonly certificate: string;
+  /** The mesh's CA as the coordinator has it now; undefined when what the node has is as good. */
+  readonly authority: MeshAuthority | undefined;
+}
+
 /**
  * Asks the coordinator for the node's next certificate, and checks it: issued by the mesh's CA for the key of the CSR, and
  * valid now by this machine's clock. Nothing is stored here.
  * @throws IdentityError
  */
-export async function renew(options: RenewOptions): Promise<string> {
+export async function renew(options: RenewOptions): Promise<Renewed> {
   const { host, port } = parseCoordinatorUrl(options.coordinatorUrl);
   const { ca, channel, purpose, csr, nowMs, signal, timeoutMs } = options;
   const { spkiSha256: key } = await verifyCsr(csr);
@@ -46,10 +62,12 @@ export async function renew(options: RenewOptions): Promise<string> {
     const socket = await connectAs(channel, { host, port, ca }, within);
     const request: RenewalRequest = { purpose, csr };
     const answer = await post(socket, { host, path: '/v1/renew' }, request, within);
-    const certificate = readReply(answer);
-    checkIssued(readCertificate(certificate), new X509Certificate(ca), key);
+    const reply = readReply(answer);
+    const { certificate } = reply;
+    const authority = authorityOf(reply, new X509Certificate(ca), nowMs);
+    checkIssued(readCertificate(certificate), new X509Certificate(authority?.ca ?? ca), key);
     checkCurrent(readCertificate(certificate), nowMs);
-    return certificate;
+    return { certificate, authority };
   });
 }
 
@@ -86,11 +104,23 @@ async function connectAs(
   }
 }
 
-function readReply(answer: Answer): string {
+function readReply(answer: Answer): RenewalReply {
   if (answer.status !== 200) throw refusalOf(answer);
   const parsed = renewalReplySchema.safeParse(answer.json);
-  if (parsed.success) return parsed.data.certificate;
+  if (parsed.success) return parsed.data;
   throw new IdentityError('bad-reply', 'the reply is not one to a renewal', { cause: parsed.error });
+}
+
+/** The mesh's CA may have been renewed: then it has the key and the name that it had. An older one takes nobody's place. */
+function authorityOf({ ca, chain }: RenewalReply, held: X509Certificate, nowMs: number): MeshAuthority | undefined {
+  if (ca === undefined) return undefined;
+  const given = readCertificate(ca);
+  if (!given.ca || given.subject !== held.subject || spkiSha256(given.publicKey) !== spkiSha256(held.publicKey)) {
+    throw new IdentityError('bad-reply', 'the reply brings another CA than that of the mesh');
+  }
+  checkChain(given, chain ?? '');
+  const isUsable = Date.parse(given.validFrom) <= nowMs && Date.parse(given.validTo) >= Date.parse(held.validTo);
+  return isUsable ? { ca, ...(chain !== undefined && { chain }) } : undefined;
 }
 
 function refusalOf(answer: Answer): IdentityError {

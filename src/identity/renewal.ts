@@ -18,5 +18,10 @@ export const renewalRequestSchema = z.strictObject({
 });
 export type RenewalRequest = Readonly<z.output<typeof renewalRequestSchema>>;
 
-export const renewalReplySchema = z.object({ certificate: pem });
+export const renewalReplySchema = z.object({
+  certificate: pem,
+  /** PEM of the mesh CA and of those above it, as they are now: they may have been renewed as well. */
+  ca: pem.exactOptional(),
+  chain: pem.exactOptional(),
+});
 export type RenewalReply = Readonly<z.output<typeof renewalReplySchema>>;

@@ -4,7 +4,8 @@ import type { NodeIdentity } from '../../src/agent/stored.ts';
 import { issueChannelCertificate, issueIkeCertificate } from '../../src/identity/certificates.ts';
 import { IdentityError } from '../../src/identity/identity-error.ts';
 import { generatePrivateKey } from '../../src/identity/keys.ts';
-import type { MeshCa } from '../../src/identity/mesh-ca.ts';
+import { renewMeshCa, type MeshCa } from '../../src/identity/mesh-ca.ts';
+import type { MeshAuthority } from '../../src/identity/renew.ts';
 import type { CertificatePurpose } from '../../src/identity/renewal.ts';
 import { createLogger } from '../../src/log.ts';
 import { meshCa, publicKeyOf } from '../identity/mesh.ts';
@@ -32,6 +33,8 @@ class Node {
   readonly events: string[] = [];
   /** What the coordinator answers with; by default a certificate. */
   refuses: IdentityError | undefined;
+  /** What it says of the mesh's CA. */
+  authority: MeshAuthority | undefined;
   /** How far the coordinator's clock is from the node's. */
   coordinatorAheadMs = 0;
   readonly renewals: Renewals;
@@ -50,7 +53,7 @@ class Node {
       save: (saved) => (this.#identity = saved),
       changed: () => undefined,
       onEvent: ({ message }) => this.events.push(message),
-      renew: ({ purpose }) => this.#renew(purpose),
+      renew: async ({ purpose }) => ({ certificate: await this.#renew(purpose), authority: this.authority }),
     });
     this.#running = this.renewals.run(this.#stop.signal);
   }
@@ -75,6 +78,10 @@ class Node {
       await vi.advanceTimersByTimeAsync(STEP_MS);
       await this.#settled();
     }
+  }
+
+  get identity(): NodeIdentity {
+    return this.#identity!;
   }
 
   /** How often the coordinator was asked for this. */
@@ -190,6 +197,21 @@ describe('renewals', () => {
     await node.pass(MINUTE_MS);
     expect(node.count('channel')).toBe(1);
     expect(node.count('ike')).toBe(0);
+  });
+
+  it('bring a renewed CA, which takes the place of the one before it, and of its chain', async () => {
+    await using node = await Node.enrolled();
+    const before = node.identity;
+    node.nowMs += 4.3 * DAY_MS;
+    node.authority = { ca: 'PEM of the CA', chain: 'PEM of the root' };
+    await node.pass(STEP_MS);
+    expect(node.identity).toMatchObject({ ...node.authority, node: 'edge1', ike: before.ike });
+    const { certificatePem } = await renewMeshCa(ca, node.nowMs);
+    node.authority = { ca: certificatePem };
+    node.nowMs += 15 * DAY_MS;
+    await node.pass(STEP_MS);
+    expect(node.identity.ca).toBe(certificatePem);
+    expect(node.identity.chain).toBeUndefined();
   });
 
   it('tell long before that the CA ends', async () => {

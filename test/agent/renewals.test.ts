@@ -128,7 +128,7 @@ class Node {
       signal,
       timeoutMs: 30_000,
     };
-    const certificate = await renew({ ...request, purpose: 'channel' });
+    const { certificate } = await renew({ ...request, purpose: 'channel' });
     this.#save({ ...this.identity, channel: { key, certificate } });
   }
 

@@ -22,7 +22,7 @@ const START_MS = 1_700_000_000_000;
 /** A coordinator on a store of its own, with a clock that the test moves. */
 export class CoreFixture implements Disposable {
   readonly folder = mkdtempSync(join(tmpdir(), 'cygnet-core-'));
-  readonly #ca: MeshCa;
+  #ca: MeshCa;
   /** File of the public key where the operator keeps the private one. */
   readonly offlineKey: string | undefined;
   nowMs = START_MS;
@@ -38,8 +38,9 @@ export class CoreFixture implements Disposable {
     this.core = this.#start();
   }
 
-  /** The process ends in good order and begins again. */
-  restart(): void {
+  /** The process ends in good order and begins again; with the mesh's CA as it is now. */
+  restart(ca: MeshCa = this.#ca): void {
+    this.#ca = ca;
     this.core.flush();
     this.store.close();
     this.store = openStore(join(this.folder, 'coordinator.db'), this.nowMs);

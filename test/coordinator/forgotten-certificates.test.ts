@@ -86,7 +86,7 @@ async function restored(): Promise<void> {
 
 async function next(shown: Held, purpose: CertificatePurpose = 'channel'): Promise<Held> {
   const key = await newKey();
-  const certificate = await renew({
+  const { certificate } = await renew({
     coordinatorUrl: `https://127.0.0.1:${server.port}`,
     ca: ca.certificatePem,
     channel: shown,

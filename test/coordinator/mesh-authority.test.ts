@@ -3,7 +3,13 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, wri
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { AuthorityError, loadMeshCa, loadServerIdentity, type CaFiles } from '../../src/coordinator/mesh-authority.ts';
+import {
+  AuthorityError,
+  loadMeshCa,
+  loadServerIdentity,
+  renewStoredCa,
+  type CaFiles,
+} from '../../src/coordinator/mesh-authority.ts';
 import { caPinOf, type MeshCa } from '../../src/identity/mesh-ca.ts';
 import { authority } from '../identity/operator-pki.ts';
 
@@ -50,6 +56,30 @@ describe('the CA', () => {
     expect(existsSync(join(stateDir, 'ca.key'))).toBe(false);
     await load();
     await expect(knowing(pin)).rejects.toThrow(/ca\.crt is another CA than the one that the nodes of this mesh know/);
+  });
+});
+
+describe('a renewal of the CA', () => {
+  const names = { mesh: 'seed', subject: 'C=CN, O=Local Cluster' };
+  const renewAt = (nowMs: number): Promise<number> => renewStoredCa({ stateDir, ...names, nowMs });
+
+  it('gives it ten more years, with the same key and name', async () => {
+    const before = await load();
+    const endMs = await renewAt(NOW + 3000 * DAY_MS);
+    const after = await load();
+    expect(after.privateKeyPem).toBe(before.privateKeyPem);
+    const [was, is] = [before, after].map(({ certificatePem }) => new X509Certificate(certificatePem));
+    expect(is!.subject).toBe(was!.subject);
+    expect(is!.checkIssued(was!) && is!.verify(was!.publicKey)).toBe(true);
+    expect(Date.parse(is!.validTo)).toBe(endMs);
+    expect(endMs - Date.parse(was!.validTo)).toBe(3000 * DAY_MS);
+  });
+
+  it('is refused where there is none, and for the operator’s', async () => {
+    await expect(renewAt(NOW)).rejects.toThrow(/ca\.key: there is no such file/);
+    const ca = { certificate: '/a', key: '/b' };
+    await expect(renewStoredCa({ stateDir, ...names, nowMs: NOW, ca })).rejects.toThrow(/is the operator's: renew/);
+    expect(existsSync(join(stateDir, 'ca.crt'))).toBe(false);
   });
 });
 

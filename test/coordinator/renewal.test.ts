@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { encodeFrame } from '../../src/control/codec.ts';
 import type { ChannelServer } from '../../src/coordinator/channel-server.ts';
@@ -12,9 +12,9 @@ import {
 import { createCsr } from '../../src/identity/csr.ts';
 import type { IdentityError, IdentityErrorCode } from '../../src/identity/identity-error.ts';
 import { generatePrivateKey } from '../../src/identity/keys.ts';
-import { createMeshCa, type MeshCa } from '../../src/identity/mesh-ca.ts';
+import { caPinOf, createMeshCa, renewMeshCa, type MeshCa } from '../../src/identity/mesh-ca.ts';
 import { mediationIdentity, tunnelIdentity } from '../../src/identity/names.ts';
-import { renew, type RenewOptions } from '../../src/identity/renew.ts';
+import { renew, type Renewed, type RenewOptions } from '../../src/identity/renew.ts';
 import type { CertificatePurpose } from '../../src/identity/renewal.ts';
 import { parseToken } from '../../src/identity/token.ts';
 import { nodeNameSchema } from '../../src/ike/connection.ts';
@@ -83,12 +83,12 @@ async function enrolled(node = 'edge1', agoMs = 0): Promise<Holding> {
 
 const newKey = (): Promise<string> => generatePrivateKey('ecdsa-p256');
 
-async function renewed(
+async function answered(
   channel: Held,
   purpose: CertificatePurpose,
   key: string,
   options: Partial<RenewOptions> = {},
-): Promise<string> {
+): Promise<Renewed> {
   return renew({
     coordinatorUrl: `https://127.0.0.1:${server.port}`,
     ca: ca.certificatePem,
@@ -100,6 +100,10 @@ async function renewed(
     timeoutMs: 10_000,
     ...options,
   });
+}
+
+async function renewed(...request: Parameters<typeof answered>): Promise<string> {
+  return (await answered(...request)).certificate;
 }
 
 async function next(channel: Held, purpose: CertificatePurpose = 'channel'): Promise<Held> {
@@ -171,6 +175,53 @@ describe('a renewal', () => {
     const { channel } = await enrolled();
     const certificate = await renewed(channel, 'ike', await newKey(), { ca: ending.certificatePem });
     expect(new X509Certificate(certificate).validTo).toBe(new X509Certificate(ending.certificatePem).validTo);
+  });
+});
+
+describe('the mesh’s CA, renewed with the same key,', () => {
+  const LATER_MS = 1000 * DAY_MS;
+  let holding: Holding;
+
+  /** A node of before. */
+  beforeEach(async () => {
+    holding = await enrolled();
+  });
+
+  /** As after a change of its file. */
+  async function restartAs(changed: MeshCa): Promise<void> {
+    await server[Symbol.asyncDispose]();
+    fixture.restart(changed);
+    server = await openTestServer(changed, fixture.core);
+  }
+
+  it.each(PURPOSES)('comes to a node with its next certificate (%s)', async (purpose) => {
+    const younger = await renewMeshCa({ ...ca }, Date.now() + HOUR_MS / 2);
+    await restartAs(younger);
+    const { certificate, authority } = await answered(holding.channel, purpose, await newKey());
+    expect(authority).toEqual({ ca: younger.certificatePem });
+    expect(new X509Certificate(certificate).checkIssued(new X509Certificate(younger.certificatePem))).toBe(true);
+    expect(caPinOf(younger.certificatePem)).toBe(caPinOf(ca.certificatePem));
+  });
+
+  it('does not, when it ends sooner than the one that the node has', async () => {
+    await restartAs(await renewMeshCa({ ...ca }, Date.now() - LATER_MS));
+    expect((await answered(holding.channel, 'channel', await newKey())).authority).toBeUndefined();
+  });
+
+  it('does not, when it is not valid yet by the node’s clock', async () => {
+    await restartAs(await renewMeshCa({ ...ca }, Date.now() + HOUR_MS / 2));
+    const nowMs = Date.now() - HOUR_MS * 0.75;
+    expect((await answered(holding.channel, 'channel', await newKey(), { nowMs })).authority).toBeUndefined();
+  });
+
+  it('is refused with another key, whatever its name', async () => {
+    const other = await meshCa();
+    const { core } = fixture;
+    const given = core.renew.bind(core);
+    vi.spyOn(core, 'renew').mockImplementation(async (...request) => {
+      return { ...(await given(...request)), ca: other.certificatePem };
+    });
+    await expectRefusal(next(holding.channel), 'bad-reply', /another CA than that of the mesh/);
   });
 });
 
