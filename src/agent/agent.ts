@@ -3,6 +3,7 @@ import { pause, type Clock } from '../clock.ts';
 import { messageOf } from '../errors.ts';
 import { certificatesIn } from '../identity/operator-ca.ts';
 import { renew } from '../identity/renew.ts';
+import { CERTIFICATE_PURPOSES } from '../identity/renewal.ts';
 import type { Logger } from '../log.ts';
 import type { Ledger } from '../reconcile/ledger.ts';
 import { EvidenceBoard } from '../paths/evidence-board.ts';
@@ -29,6 +30,7 @@ import { NodeNetwork } from './netcheck/node-network.ts';
 import { systemNetwork } from './netcheck/udp-network.ts';
 import { NodeChannel } from './node-channel.ts';
 import { NodeState } from './node-state.ts';
+import { PlacedIkeFiles, type PlacedIke } from './placed-ike.ts';
 import { Renewals } from './renewals.ts';
 import { Repairs } from './repairs.ts';
 import { agentStatus } from './status.ts';
@@ -73,6 +75,8 @@ export class Agent {
   readonly #charonLoop: CharonLoop;
   readonly #network: NodeNetwork;
   readonly #crl: HeldCrl;
+  /** Undefined where the operator places no certificates. */
+  readonly #placed: PlacedIkeFiles | undefined;
   readonly #renewals: Renewals;
   readonly #channel: NodeChannel;
   #identity: NodeIdentity | undefined;
@@ -92,6 +96,7 @@ export class Agent {
     this.#repairs = this.#makeRepairs();
     this.#loopback = new MeshLoopback(() => deps.clock.monotonicMs());
     this.#links = new LinkWatch({ ...deps, onChange: () => this.#charonLoop.trigger() });
+    this.#placed = this.#makePlaced();
     this.#crl = new HeldCrl(this.#stored.crl, () => this.#identity?.ca);
     this.#setIdentity(this.#stored.identity.readIfUsable((error) => this.#noteLostIdentity(error)));
     this.#restoreCrl();
@@ -256,7 +261,10 @@ export class Agent {
       reconciler,
       credentials: () => this.#credentialsWithCrl(),
       target: () => this.#target(),
-      prepare: () => this.#holdMeshAddresses(),
+      prepare: () => {
+        this.#lookAtPlaced();
+        return this.#holdMeshAddresses();
+      },
       gate: (observed) => this.#node.gate(observed),
       frozen: this.#makeFrozenCharon(),
       onRound: (round) => this.#roundDone(round),
@@ -289,6 +297,17 @@ export class Agent {
     await this.#loopback.hold(addresses === undefined ? [] : [addresses.mesh, addresses.relay]);
   }
 
+  #makePlaced(): PlacedIkeFiles | undefined {
+    const { ike: files } = this.#config;
+    if (files === undefined) return undefined;
+    const localIds = (): string[] => [...new Set(this.#node.desired?.connections.map(({ localId }) => localId))];
+    return new PlacedIkeFiles({ files, clock: this.#deps.clock, localIds });
+  }
+
+  #lookAtPlaced(): void {
+    if (this.#placed?.look() === true) this.#setIdentity(this.#identity);
+  }
+
   #makeNetwork(): NodeNetwork {
     const { clock, random, logger } = this.#deps;
     return new NodeNetwork({
@@ -319,6 +338,7 @@ export class Agent {
       random,
       logger: logger.child({ component: 'certificates' }),
       keyType: this.#config.keyType,
+      purposes: this.#placed?.hasOwn === true ? ['channel'] : CERTIFICATE_PURPOSES,
       identity: () => this.#identity,
       save: (identity) => {
         this.#stored.identity.write(identity);
@@ -414,7 +434,13 @@ export class Agent {
 
   #setIdentity(identity: NodeIdentity | undefined): void {
     this.#identity = identity;
-    this.#credentials = identity === undefined ? undefined : credentialsOf(identity);
+    this.#credentials = identity === undefined ? undefined : this.#credentialsOf(identity);
+  }
+
+  /** Undefined while the certificate that the operator is to place is not there. */
+  #credentialsOf(identity: NodeIdentity): CharonCredentials | undefined {
+    const placed = this.#placed?.current;
+    return this.#placed?.hasOwn === true && placed === undefined ? undefined : credentialsOf(identity, placed);
   }
 
   #credentialsWithCrl(): CharonCredentials | undefined {
@@ -457,17 +483,27 @@ export class Agent {
       node: this.#identity?.node ?? null,
       mesh: this.#identity?.mesh ?? null,
       channel: this.#channel.status,
-      certificates: this.#renewals.status,
+      certificates: [...this.#renewals.status, ...(this.#placed?.status ?? [])],
     });
-    return { ...status, problems: [...status.problems, ...this.#renewals.problems, ...this.#network.problems] };
+    return {
+      ...status,
+      problems: [
+        ...status.problems,
+        ...this.#renewals.problems,
+        ...(this.#placed?.problems ?? []),
+        ...this.#network.problems,
+      ],
+    };
   }
 }
 
-function credentialsOf({ ike, ca, chain = '' }: NodeIdentity): CharonCredentials {
+function credentialsOf({ ike, ca, chain = '' }: NodeIdentity, placed: PlacedIke | undefined): CharonCredentials {
+  const above = certificatesIn(chain).map((pem) => new X509Certificate(pem).raw);
   return charonCredentials({
-    privateKey: createPrivateKey(ike.key).export({ type: 'pkcs8', format: 'der' }),
-    own: new X509Certificate(ike.certificate).raw,
+    privateKey: placed?.own?.privateKey ?? createPrivateKey(ike.key).export({ type: 'pkcs8', format: 'der' }),
+    own: placed?.own?.certificate ?? new X509Certificate(ike.certificate).raw,
     ca: new X509Certificate(ca).raw,
-    chain: certificatesIn(chain).map((pem) => new X509Certificate(pem).raw),
+    ...(placed !== undefined && { otherCa: placed.issuer }),
+    chain: [...above, ...(placed?.above ?? [])],
   });
 }

@@ -13,7 +13,9 @@ export interface CharonCredentials {
   readonly own: Uint8Array;
   /** The mesh CA. */
   readonly ca: Uint8Array;
-  /** The CAs above it, up to the root: charon believes in a CA only when it sees where its chain begins. */
+  /** Another CA that peers' certificates may be of. */
+  readonly otherCa?: Uint8Array;
+  /** The CAs above these, up to the root: charon believes in a CA only when it sees where its chain begins. */
   readonly chain?: readonly Uint8Array[];
   /** PKCS#8. Goes to charon and nowhere else. */
   readonly privateKey: Uint8Array;
@@ -26,15 +28,22 @@ export interface CharonCredentials {
 /** `digest` is a hash over the three, so that a new key, certificate or CA is loaded. */
 export function charonCredentials(parts: Omit<CharonCredentials, 'digest' | 'crl'>): CharonCredentials {
   const hash = createHash('sha256');
-  for (const part of [parts.privateKey, parts.own, parts.ca, ...(parts.chain ?? [])])
-    hash.update(createHash('sha256').update(part).digest());
+  const cas = [...casOf(parts), ...(parts.chain ?? [])];
+  for (const part of [parts.privateKey, parts.own, ...cas]) hash.update(createHash('sha256').update(part).digest());
   return { ...parts, digest: hash.digest('hex') };
 }
 
 /** Digest of the load-conn request of a connection. */
-export function requestDigest(connection: Connection, { ca }: Pick<CharonCredentials, 'ca'>): string {
-  const request = plainOf(loadConnRequest(connection, ca));
+export function requestDigest(connection: Connection, credentials: IssuingCas): string {
+  const request = plainOf(loadConnRequest(connection, ...casOf(credentials)));
   return digestOfText(JSON.stringify(request));
+}
+
+type IssuingCas = Pick<CharonCredentials, 'ca' | 'otherCa'>;
+
+/** Those that peers' certificates may be of. */
+function casOf({ ca, otherCa }: IssuingCas): readonly Uint8Array[] {
+  return otherCa === undefined ? [ca] : [ca, otherCa];
 }
 
 export interface ViciCharonDeps {
@@ -92,7 +101,7 @@ export class ViciCharon implements Charon {
       'load-credentials': (_step, signal) => this.#loadCredentials(signal),
       'load-crl': (_step, signal) => this.#loadCrl(signal),
       'load-conn': ({ connection }, signal) =>
-        this.#ask('load-conn', loadConnRequest(connection, this.#credentials().ca), signal),
+        this.#ask('load-conn', loadConnRequest(connection, ...casOf(this.#credentials())), signal),
       'unload-conn': ({ connection }, signal) => this.#ask('unload-conn', { name: connection }, signal),
       'unload-key': ({ keyId }, signal) => this.#ask('unload-key', { id: keyId }, signal),
       // timeout -1: charon queues it and answers; what comes of it is seen in the next observation.
@@ -111,8 +120,10 @@ export class ViciCharon implements Charon {
 
   /** The key last: until charon has it, it goes on using the former certificate, whose key is still there. */
   async #loadCredentials(signal: AbortSignal): Promise<string> {
-    const { own, ca, chain = [], privateKey } = this.#credentials();
-    for (const data of [ca, ...chain]) await this.#ask('load-cert', { type: 'X509', flag: 'CA', data }, signal);
+    const credentials = this.#credentials();
+    const { own, chain = [], privateKey } = credentials;
+    for (const data of [...casOf(credentials), ...chain])
+      await this.#ask('load-cert', { type: 'X509', flag: 'CA', data }, signal);
     await this.#ask('load-cert', { type: 'X509', flag: 'NONE', data: own }, signal);
     const { id } = await refusable(this.#deps.session.call('load-key', { type: 'any', data: privateKey }, { signal }));
     return id;

@@ -22,6 +22,21 @@ const configSchema = z.strictObject({
   logLevel: z.enum(LOG_LEVELS).default('info'),
   /** Kind of the node's keys, made at enrolment. */
   keyType: z.enum(KEY_KINDS).default('ecdsa-p256'),
+  /**
+   * Files (PEM) of the operator's PKI for IKE, in place of the certificate that the mesh's CA issues: `certificate` and `key`
+   * are this node's own, and may be left out; `ca` has issued those of the mesh's nodes, and the CAs above it follow.
+   */
+  ike: z
+    .strictObject({
+      ca: absolutePathSchema,
+      certificate: absolutePathSchema.exactOptional(),
+      key: absolutePathSchema.exactOptional(),
+    })
+    .refine(
+      ({ certificate, key }) => (certificate === undefined) === (key === undefined),
+      'certificate and key belong together',
+    )
+    .exactOptional(),
   /** Seconds between full looks at charon when nothing else causes one. */
   resyncSeconds: z.number().int().min(1).max(3600).default(10),
   /**

@@ -6,7 +6,7 @@ import { createCsr } from '../identity/csr.ts';
 import { IdentityError } from '../identity/identity-error.ts';
 import { generatePrivateKey, type KeyKind } from '../identity/keys.ts';
 import type { MeshAuthority, renew, Renewed } from '../identity/renew.ts';
-import { CERTIFICATE_PURPOSES, type CertificatePurpose } from '../identity/renewal.ts';
+import type { CertificatePurpose } from '../identity/renewal.ts';
 import type { Logger } from '../log.ts';
 import type { CertificateStatus } from './api.ts';
 import { fallenBack, proven, renewed, withNextKey, withoutNextKey, type HeldCertificate } from './held-certificate.ts';
@@ -30,6 +30,8 @@ export interface RenewalsDeps {
   readonly logger: Logger;
   /** Kind of the keys for IKE. */
   readonly keyType: KeyKind;
+  /** Which of the two it renews. */
+  readonly purposes: readonly CertificatePurpose[];
   /** Undefined before enrolment. */
   readonly identity: () => NodeIdentity | undefined;
   /** Returns when the identity is on disk and in force; throws when it cannot be written. */
@@ -81,19 +83,19 @@ export class Renewals {
   /** Until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      for (const purpose of CERTIFICATE_PURPOSES) {
+      for (const purpose of this.#deps.purposes) {
         if (this.#waitMs(purpose) <= 0) await this.#inTurn(() => this.#attempt(purpose, signal));
       }
       const woken = new AbortController();
       this.#wake = () => woken.abort();
-      const waitMs = Math.min(LOOK_EVERY_MS, ...CERTIFICATE_PURPOSES.map((purpose) => this.#waitMs(purpose)));
+      const waitMs = Math.min(LOOK_EVERY_MS, ...this.#deps.purposes.map((purpose) => this.#waitMs(purpose)));
       await pause(Math.max(0, waitMs), AbortSignal.any([signal, woken.signal]));
     }
   }
 
   /** Renews both now, whatever their age. Rejects with a LocalRefusal when one of them could not be. */
   async renewNow(signal: AbortSignal): Promise<readonly CertificateStatus[]> {
-    for (const purpose of CERTIFICATE_PURPOSES) {
+    for (const purpose of this.#deps.purposes) {
       if (await this.#inTurn(() => this.#attempt(purpose, signal))) continue;
       const problem = this.#attempts[purpose].problem ?? 'not renewed, the agent stops or was enrolled anew';
       throw new LocalRefusal(502, 'not-renewed', `${NAMES[purpose]}: ${problem}`);
@@ -103,7 +105,7 @@ export class Renewals {
 
   /** The node was enrolled: what was tried before was for another identity. */
   enrolled(): void {
-    for (const purpose of CERTIFICATE_PURPOSES) Object.assign(this.#attempts[purpose], untried());
+    for (const purpose of this.#deps.purposes) Object.assign(this.#attempts[purpose], untried());
     this.#verdict = 'accepted';
     this.#wake();
   }
@@ -131,7 +133,7 @@ export class Renewals {
   get status(): readonly CertificateStatus[] {
     const identity = this.#deps.identity();
     if (identity === undefined) return [];
-    return CERTIFICATE_PURPOSES.map((purpose) => {
+    return this.#deps.purposes.map((purpose) => {
       const { notAfterMs, renewalAtMs } = this.#timesOf(purpose, identity[purpose].certificate);
       // What a clock that was wrong made of it is over when the clock is right.
       const problem = this.#dueInMs(purpose) <= 0 ? this.#attempts[purpose].problem : null;

@@ -47,6 +47,16 @@ export function checkOperatorCa(ca: OperatorCa, nowMs: number): MeshCa {
   return { mesh, subject, certificatePem, privateKeyPem, ...(chainPem !== '' && { chainPem }) };
 }
 
+/**
+ * Reads a CA (PEM) and those above it, each followed by its issuer, and checks that they are valid now and lead to a root.
+ * @throws IdentityError `bad-ca`
+ */
+export function checkCaChain(pem: string, nowMs: number): readonly NodeCertificate[] {
+  const chain = certificatesIn(pem).map((each, index) => readCertificate(each, `certificate ${index + 1}`));
+  checkChain(chain, nowMs);
+  return chain.map(({ node }) => node);
+}
+
 /** The certificates of a PEM text, each in PEM. */
 export function certificatesIn(pem: string): readonly string[] {
   return [...pem.matchAll(PEM_CERTIFICATE)].map(([certificate]) => certificate);

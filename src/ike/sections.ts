@@ -4,9 +4,9 @@ import { childrenOf, type ChildConfig, type Connection, type IkeParameters } fro
 /**
  * The `load-conn` request for one connection. The only place that knows charon's spelling of these options.
  *
- * @param ca the mesh CA, DER: a peer must present a certificate that it issued
+ * @param cas CAs, DER: a peer must present a certificate that one of them issued
  */
-export function loadConnRequest(connection: Connection, ca: Uint8Array): ViciSection {
+export function loadConnRequest(connection: Connection, ...cas: readonly Uint8Array[]): ViciSection {
   return section({
     [connection.name]: section({
       version: '2',
@@ -20,7 +20,7 @@ export function loadConnRequest(connection: Connection, ca: Uint8Array): ViciSec
       // No `certs`: charon takes the newest certificate of this identity whose key it has (credential_manager.c,
       // mem_cred.c). A renewal then changes no connection, and charon goes on using the SAs of those that it has.
       local: section({ auth: 'pubkey', id: connection.localId }),
-      remote: section({ auth: 'pubkey', id: connection.remoteId, cacerts: [ca] }),
+      remote: section({ auth: 'pubkey', id: connection.remoteId, cacerts: cas }),
       ...childOptions(childrenOf(connection)),
     }),
   });

@@ -27,6 +27,7 @@ describe('the digest of a request', () => {
   it.each([
     ['a field of the connection', requestDigest({ ...spoke(), localId: 'other' }, credentials)],
     ['a field of a child', requestDigest(spoke([child('edge1--remote', { priority: 1999 })]), credentials)],
+    ['another CA besides', requestDigest(spoke(), charonCredentials({ ...parts, otherCa: Uint8Array.of(9) }))],
     ['the CA', requestDigest(spoke(), charonCredentials({ ...parts, ca: Uint8Array.of(9) }))],
     ['the connection', requestDigest(mediatedPeer(), credentials)],
   ])('changes with %s', (_what, digest) => expect(digest).not.toBe(before));

@@ -6,7 +6,7 @@ import { IdentityError } from '../../src/identity/identity-error.ts';
 import { generatePrivateKey } from '../../src/identity/keys.ts';
 import { renewMeshCa, type MeshCa } from '../../src/identity/mesh-ca.ts';
 import type { MeshAuthority } from '../../src/identity/renew.ts';
-import type { CertificatePurpose } from '../../src/identity/renewal.ts';
+import { CERTIFICATE_PURPOSES, type CertificatePurpose } from '../../src/identity/renewal.ts';
 import { createLogger } from '../../src/log.ts';
 import { meshCa, publicKeyOf } from '../identity/mesh.ts';
 
@@ -49,6 +49,7 @@ class Node {
       random: () => 0.5,
       logger: createLogger('test', 'silent'),
       keyType: 'ecdsa-p256',
+      purposes: CERTIFICATE_PURPOSES,
       identity: () => this.#identity,
       save: (saved) => (this.#identity = saved),
       changed: () => undefined,

@@ -177,6 +177,7 @@ class Node {
       random: () => 0.5,
       logger: createLogger('test', 'silent'),
       keyType: 'ecdsa-p256',
+      purposes: CERTIFICATE_PURPOSES,
       identity: () => this.#identity,
       save: (identity) => this.#save(identity),
       changed: (purpose) => this.changes.push(purpose),

@@ -161,6 +161,11 @@ describe.runIf(canRunCharon).each([
     expect(await pair.right.readLog()).toMatch(/peer not authenticated by CA|no trusted .* found for 'edge1/);
   });
 
+  it('lets a certificate of another CA in where the connection names that one too', async () => {
+    await hub.call('load-conn', loadConnRequest(toEdge, derOf(ca.certificatePem), derOf(other.certificatePem)));
+    expect(await isLetIn()).toBe(true);
+  });
+
   it('is never asked for on the network', async () => {
     for (const daemon of [pair.left, pair.right]) {
       expect(await daemon.readLog()).not.toMatch(/fetching crl|requesting ocsp/);

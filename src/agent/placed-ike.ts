@@ -1,0 +1,216 @@
+import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
+import { readFileSync, statSync, type Stats } from 'node:fs';
+import type { Clock } from '../clock.ts';
+import { messageOf, systemCodeOf } from '../errors.ts';
+import { IdentityError } from '../identity/identity-error.ts';
+import { KEY_KINDS, keyKindOf } from '../identity/keys.ts';
+import { checkCaChain } from '../identity/operator-ca.ts';
+import type { CertificateStatus } from './api.ts';
+import type { AgentConfig } from './config.ts';
+
+const FILE_BYTES_MAX = 256 * 1024;
+/** So long before its end a certificate that nobody renews is a problem worth showing. */
+const WARNING_MS = 14 * 86_400_000;
+
+export type PlacedFiles = NonNullable<AgentConfig['ike']>;
+type Field = keyof PlacedFiles;
+
+/** What the operator has placed on this node for IKE. All DER. */
+export interface PlacedIke {
+  /** The CA that has issued such certificates. */
+  readonly issuer: Uint8Array;
+  /** The CAs above it, up to the root. */
+  readonly above: readonly Uint8Array[];
+  /** Undefined on a node that shows a certificate of the mesh's CA, and takes those of others. */
+  readonly own: PlacedCertificate | undefined;
+}
+
+interface PlacedCertificate {
+  readonly certificate: Uint8Array;
+  /** PKCS#8. */
+  readonly privateKey: Uint8Array;
+  readonly notAfterMs: number;
+}
+
+export interface PlacedFilesDeps {
+  readonly files: PlacedFiles;
+  readonly clock: Pick<Clock, 'nowMs'>;
+  /** Who this node is in its connections: distinguished names and domain names. Empty before it has any. */
+  readonly localIds: () => readonly string[];
+}
+
+/** What is wrong with one of the files. */
+class PlacedFileError extends Error {
+  override readonly name = 'PlacedFileError';
+
+  constructor(field: Field, path: string, message: string, options?: ErrorOptions) {
+    super(`ike.${field}: ${path}: ${message}`, options);
+  }
+}
+
+/**
+ * Certificates for IKE that the operator places on the node, read again when the files change. What is wrong with them is
+ * told, and what was right before stays in use.
+ */
+export class PlacedIkeFiles {
+  readonly #deps: PlacedFilesDeps;
+  #current: PlacedIke | undefined;
+  #read = '';
+  #problem: string | null = null;
+
+  constructor(deps: PlacedFilesDeps) {
+    this.#deps = deps;
+  }
+
+  /** Undefined as long as they have never been right. */
+  get current(): PlacedIke | undefined {
+    return this.#current;
+  }
+
+  /** The node's own certificate is one of these, not one that the agent renews. */
+  get hasOwn(): boolean {
+    return this.#deps.files.certificate !== undefined;
+  }
+
+  /** Looks whether the files have changed. True when there is something else to use. To be called now and then. */
+  look(): boolean {
+    const localIds = this.#deps.localIds();
+    // Whose certificate it has to be is not known yet, and nothing needs one.
+    if (localIds.length === 0) return false;
+    try {
+      const state = JSON.stringify([localIds, this.#states()]);
+      if (state === this.#read && this.#problem === null) return false;
+      this.#current = this.#check(localIds);
+      this.#problem = null;
+      const isNews = state !== this.#read;
+      this.#read = state;
+      return isNews;
+    } catch (error) {
+      if (!(error instanceof PlacedFileError)) throw error;
+      this.#problem = error.message;
+      // So that the next look that finds all right is news, also when the files are those of before.
+      this.#read = '';
+      return false;
+    }
+  }
+
+  /** In words, with the field of the configuration and the file. */
+  get problems(): readonly string[] {
+    const { files, clock } = this.#deps;
+    const kept = this.#current === undefined ? 'nothing is loaded into charon' : 'what was there before stays in use';
+    if (this.#problem !== null) return [`${this.#problem}; ${kept}`];
+    const endMs = this.#current?.own?.notAfterMs;
+    if (endMs === undefined || endMs - clock.nowMs() > WARNING_MS) return [];
+    const end = new Date(endMs).toISOString();
+    return [`ike.certificate: ${files.certificate ?? ''}: it is valid until ${end}, and the agent does not renew it`];
+  }
+
+  get status(): readonly CertificateStatus[] {
+    const notAfterMs = this.#current?.own?.notAfterMs;
+    return notAfterMs === undefined
+      ? []
+      : [{ purpose: 'ike', notAfterMs, renewalAtMs: notAfterMs, problem: this.#problem }];
+  }
+
+  #states(): unknown {
+    return Object.entries(this.#deps.files).map(([field, path]) => {
+      const { ino, size, mtimeMs, ctimeMs } = statOf(field as Field, path);
+      return [ino, size, mtimeMs, ctimeMs];
+    });
+  }
+
+  #check(localIds: readonly string[]): PlacedIke {
+    const { ca, certificate, key } = this.#deps.files;
+    const nowMs = this.#deps.clock.nowMs();
+    const [issuer, ...above] = asking('ca', ca, () => checkCaChain(textOf('ca', ca), nowMs));
+    if (issuer === undefined) throw new PlacedFileError('ca', ca, 'there is no certificate in it');
+    const own =
+      certificate === undefined || key === undefined
+        ? undefined
+        : checkOwn({ certificate, key }, { issuer, localIds, nowMs });
+    return { issuer: issuer.raw, above: above.map(({ raw }) => raw), own };
+  }
+}
+
+interface Expected {
+  readonly issuer: X509Certificate;
+  readonly localIds: readonly string[];
+  readonly nowMs: number;
+}
+
+function checkOwn(
+  files: { readonly certificate: string; readonly key: string },
+  expected: Expected,
+): PlacedCertificate {
+  const refuse = (message: string): never => {
+    throw new PlacedFileError('certificate', files.certificate, message);
+  };
+  const text = textOf('certificate', files.certificate);
+  const shown = asking('certificate', files.certificate, () => new X509Certificate(text));
+  const { issuer, localIds, nowMs } = expected;
+  if (!shown.checkIssued(issuer) || !shown.verify(issuer.publicKey)) {
+    refuse('the first CA of ike.ca has not issued it');
+  }
+  if (Date.parse(shown.validFrom) > nowMs || Date.parse(shown.validTo) <= nowMs) {
+    refuse(`it is valid from ${shown.validFrom} to ${shown.validTo}`);
+  }
+  const subject = shown.subject.split('\n').join(', ');
+  const names = shown.subjectAltName?.split(', ') ?? [];
+  for (const id of localIds) {
+    const isName = id.includes('=');
+    if (isName && id !== subject) refuse(`its subject is "${subject}", and must be "${id}"`);
+    if (!isName && !names.includes(`DNS:${id}`)) refuse(`it has no dNSName "${id}" (subject alternative name)`);
+  }
+  const key = readKey(files.key);
+  if (!shown.checkPrivateKey(key)) {
+    throw new PlacedFileError('key', files.key, 'it is not that of ike.certificate');
+  }
+  return {
+    certificate: shown.raw,
+    privateKey: key.export({ type: 'pkcs8', format: 'der' }),
+    notAfterMs: Date.parse(shown.validTo),
+  };
+}
+
+function readKey(path: string): KeyObject {
+  if ((statOf('key', path).mode & 0o077) !== 0) {
+    throw new PlacedFileError('key', path, 'others can read it: chmod 0600 it');
+  }
+  const text = textOf('key', path);
+  let key: KeyObject;
+  try {
+    key = createPrivateKey(text);
+  } catch {
+    // Without the cause: what was read is secret.
+    throw new PlacedFileError('key', path, 'it cannot be read: a private key in PEM, not encrypted, is expected');
+  }
+  if (keyKindOf(key) === undefined) {
+    throw new PlacedFileError('key', path, `it is of another kind than ${KEY_KINDS.join(', ')}`);
+  }
+  return key;
+}
+
+function textOf(field: Field, path: string): string {
+  if (statOf(field, path).size > FILE_BYTES_MAX) {
+    throw new PlacedFileError(field, path, `more than ${FILE_BYTES_MAX} bytes`);
+  }
+  return asking(field, path, () => readFileSync(path, 'utf8'));
+}
+
+function statOf(field: Field, path: string): Stats {
+  const found = asking(field, path, () => statSync(path));
+  if (!found.isFile()) throw new PlacedFileError(field, path, 'it is no file');
+  return found;
+}
+
+/** Says of which field and file an error is. */
+function asking<T>(field: Field, path: string, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    if (cause instanceof PlacedFileError) throw cause;
+    const isMissing = systemCodeOf(cause) === 'ENOENT';
+    const unreadable = cause instanceof IdentityError ? messageOf(cause) : `it cannot be read: ${messageOf(cause)}`;
+    throw new PlacedFileError(field, path, isMissing ? 'there is no such file' : unreadable, { cause });
+  }
+}
