@@ -9,7 +9,7 @@ import {
 import { systemClock } from '../../src/clock.ts';
 import { issueIkeCertificate } from '../../src/identity/certificates.ts';
 import { generatePrivateKey } from '../../src/identity/keys.ts';
-import type { MeshCa } from '../../src/identity/mesh-ca.ts';
+import { renewMeshCa, type MeshCa } from '../../src/identity/mesh-ca.ts';
 import { tunnelIdentity } from '../../src/identity/names.ts';
 import { connectionNameSchema, nodeNameSchema, type Connection } from '../../src/ike/connection.ts';
 import type { IkeSa } from '../../src/ike/sa.ts';
@@ -27,7 +27,7 @@ const signal = AbortSignal.timeout(60_000);
 class Node {
   readonly name: string;
   readonly session: ViciSession;
-  readonly #ca: MeshCa;
+  #ca: MeshCa;
   readonly #charon: ViciCharon;
   readonly #connection: Connection;
   readonly #reconciler = new Reconciler({
@@ -47,8 +47,9 @@ class Node {
     this.#charon = new ViciCharon({ session, clock: systemClock, bootMs, credentials: () => this.#credentials });
   }
 
-  /** Gives it a new key and certificate; the next rounds bring them to charon. */
-  async certify(): Promise<Uint8Array> {
+  /** Gives it a new key and certificate, and the CA as it is then; the next rounds bring them to charon. */
+  async certify(ca: MeshCa = this.#ca): Promise<Uint8Array> {
+    this.#ca = ca;
     const key = await generatePrivateKey('ecdsa-p256');
     const issuance = { node: this.name, publicKey: publicKeyOf(key), nowMs: Date.now() };
     const own = new X509Certificate(await issueIkeCertificate(this.#ca, issuance)).raw;
@@ -107,10 +108,11 @@ describe.runIf(canRunCharon).each(['5.9', '6.0'] as const)('a renewed certificat
   let pair: CharonPair;
   let edge: Node;
   let hub: Node;
+  let ca: MeshCa;
   const clients: ViciClient[] = [];
 
   beforeAll(async () => {
-    const ca = await meshCa();
+    ca = await meshCa();
     pair = await CharonPair.start({ strongswan });
     const ids = { edge: tunnelIdentity(MESH, 'edge1'), hub: tunnelIdentity(MESH, 'master1') };
     const link = { localSubnets: [LEFT.subnet], remoteSubnets: [RIGHT.subnet] };
@@ -165,6 +167,20 @@ describe.runIf(canRunCharon).each(['5.9', '6.0'] as const)('a renewed certificat
     await edge.session.call('terminate', { 'child-id': ikeSa!.childSas[0]!.uniqueId });
     expect(await edge.settle(isUp)).toEqual(['initiate-child']);
     expect((await edge.ikeSas()).map(({ uniqueId }) => uniqueId)).toEqual([ikeSa!.uniqueId]);
+  });
+
+  it('may come with a renewed CA: no SA ends, and ends with the old one and with the new one believe each other', async () => {
+    const before = essenceOf(await edge.ikeSas());
+    const younger = await renewMeshCa(ca, Date.now() + 60_000);
+    await edge.certify(younger);
+    expect(await edge.settle(isUp)).toEqual(['load-credentials', 'load-conn', 'unload-key']);
+    expect(essenceOf(await edge.ikeSas())).toEqual(before);
+    for (const late of [edge, hub]) {
+      if (late === hub) await hub.certify(younger);
+      await hub.settle();
+      await edge.session.call('terminate', { ike: 'cygnet-hub-master1' });
+      await edge.settle(isUp);
+    }
   });
 
   it.each(['edge', 'hub'] as const)('of the %s is shown to the peer with the next IKE SA', async (renewed) => {
