@@ -13,9 +13,13 @@ import type { Origin } from './audit-log.ts';
 import { remoteOf } from './channel-remote.ts';
 import type { Coordinator } from './coordinator.ts';
 import { FailureThrottle } from './failure-throttle.ts';
+import { Strangers } from './strangers.ts';
 import type { TlsIdentity } from './tls-options.ts';
 
-const CONNECTIONS_MAX = 256;
+const CONNECTIONS_MAX = 768;
+/** Of them without a good token so far: whoever connects and says nothing keeps no operator out. */
+const STRANGERS_MAX = 512;
+/** From TCP connect to the first byte, and from that to the end of the TLS handshake. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 10_000;
 /** How soon a stream ends whose token is no longer good. */
@@ -49,7 +53,7 @@ export interface ApiListener extends AsyncDisposable {
 export async function openApiListener(options: ApiListenerOptions): Promise<ApiListener> {
   const { identity, logger } = options;
   const throttle = new FailureThrottle(options.clock);
-  const service = createHttpService(
+  const service: HttpService<Server> = createHttpService(
     (httpOptions, listener) =>
       createServer(
         {
@@ -63,37 +67,50 @@ export async function openApiListener(options: ApiListenerOptions): Promise<ApiL
       bodyBytesMax: BODY_BYTES_MAX,
       connectionsMax: CONNECTIONS_MAX,
       requestTimeoutMs: REQUEST_TIMEOUT_MS,
-      answer: (exchange) => answer(options, throttle, exchange),
+      answer: (exchange) => answer({ ...options, throttle, strangers }, exchange),
       logger,
     },
   );
+  const strangers = new Strangers(service.server, {
+    strangersMax: STRANGERS_MAX,
+    handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS,
+  });
   // Anyone can connect and talk nonsense; Node has closed such a connection already.
   service.server.on('tlsClientError', (error) => logger.debug({ err: error }, 'TLS handshake failed'));
-  return await listening(service, options);
+  return await listening(service, strangers, options);
 }
 
 function secureContext({ key, certificateChain }: TlsIdentity): SecureContextOptions {
   return { key, cert: certificateChain, minVersion: 'TLSv1.3', secureOptions: constants.SSL_OP_NO_TICKET };
 }
 
-async function listening(service: HttpService<Server>, { host, port }: ApiListenerOptions): Promise<ApiListener> {
+async function listening(
+  service: HttpService<Server>,
+  strangers: Strangers,
+  { host, port }: ApiListenerOptions,
+): Promise<ApiListener> {
   service.server.listen(port, host);
   await once(service.server, 'listening');
   const { port: found } = service.server.address() as AddressInfo;
   return {
     port: found,
     useIdentity: (identity) => service.server.setSecureContext(secureContext(identity)),
-    [Symbol.asyncDispose]: () => service[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: async () => {
+      const closed = service[Symbol.asyncDispose]();
+      strangers.end();
+      await closed;
+    },
   };
 }
 
+interface Door extends Pick<ApiListenerOptions, 'coordinator' | 'names'> {
+  readonly throttle: FailureThrottle;
+  readonly strangers: Strangers;
+}
+
 /** Who asks is settled before a byte of the body is read. */
-async function answer(
-  options: ApiListenerOptions,
-  throttle: FailureThrottle,
-  exchange: HttpExchange,
-): Promise<unknown> {
-  const { coordinator } = options;
+async function answer(door: Door, exchange: HttpExchange): Promise<unknown> {
+  const { coordinator, throttle } = door;
   const remote = remoteOf(exchange.request);
   const stranger: Origin = { actor: { kind: 'stranger', name: null }, remote };
   const refuse = (refusal: ApiRefused, target: string | null = null): never => {
@@ -102,7 +119,7 @@ async function answer(
     attempt.refused(refusal.message);
     throw refusal;
   };
-  const foreign = foreignOf(exchange, options.names);
+  const foreign = foreignOf(exchange, door.names);
   if (foreign !== undefined) return refuse(foreign);
   const waitMs = throttle.waitMs(remote);
   if (waitMs > 0) return refuse(tooManyFailures(waitMs));
@@ -112,6 +129,7 @@ async function answer(
     return refuse(unauthorized(checked.reason), checked.name);
   }
   throttle.succeeded(remote);
+  door.strangers.known(exchange.request.socket);
   const { token } = checked;
   const caller: Caller = { role: token.role, origin: { actor: { kind: 'api-token', name: token.name }, remote } };
   return await whileGood(coordinator, token, exchange, (bounded) => dispatch(coordinator, caller, bounded));

@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { createServer, type Server } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { WebSocketServer, type WebSocket } from 'ws';
@@ -17,7 +17,7 @@ import type { ChannelHost } from './channel-host.ts';
 import { CHANNEL_LIMITS, type ChannelLimits } from './channel-limits.ts';
 import { remoteOf } from './channel-remote.ts';
 import { EnrolEndpoint } from './enrol-endpoint.ts';
-import { RefusalLog } from './refusal-log.ts';
+import { PacedLog } from './paced-log.ts';
 import { TokenBucket } from '../token-bucket.ts';
 import { Strangers } from './strangers.ts';
 import { tlsOptions, type TlsIdentity } from './tls-options.ts';
@@ -57,7 +57,7 @@ class TlsPort implements ChannelServer {
   readonly #clock: Pick<Clock, 'monotonicMs'>;
   readonly #host: ChannelHost;
   readonly #logger: Logger;
-  readonly #refusals: RefusalLog;
+  readonly #refusals: PacedLog;
   readonly #limits: ChannelLimits;
   readonly #server: Server;
   /** The mesh's CA, when it is not the root of its chain. */
@@ -85,7 +85,7 @@ class TlsPort implements ChannelServer {
     this.#clock = options.clock;
     this.#host = host;
     this.#logger = options.logger;
-    this.#refusals = new RefusalLog(options.logger);
+    this.#refusals = new PacedLog(options.logger);
     this.#limits = { ...CHANNEL_LIMITS, ...options.limits };
     this.#issuer = options.chain === undefined ? undefined : new X509Certificate(options.ca);
     this.#enrolments = new EnrolEndpoint({
@@ -103,8 +103,7 @@ class TlsPort implements ChannelServer {
       connectionsCheckingInterval: Math.min(1000, this.#limits.requestTimeoutMs),
     });
     this.#server.maxConnections = this.#limits.connectionsMax;
-    this.#strangers = new Strangers(this.#limits.strangersMax);
-    this.#deferTls();
+    this.#strangers = new Strangers(this.#server, this.#limits);
     this.#server.on('request', (request, response) => this.#enrolments.handle(request, response));
     this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
     // Anyone can connect and talk nonsense; Node has closed such a connection already.
@@ -150,24 +149,6 @@ class TlsPort implements ChannelServer {
     );
   }
 
-  /**
-   * TLS begins with a connection's first byte: who only connects costs a socket, and no work. Node has it begin at once,
-   * by the one listener that its server comes with.
-   */
-  #deferTls(): void {
-    const [beginTls] = this.#server.listeners('connection') as ((socket: Socket) => void)[];
-    this.#server.removeAllListeners('connection');
-    this.#server.on('connection', (socket: Socket) => {
-      this.#strangers.came(socket);
-      socket.on('error', () => socket.destroy());
-      socket.setTimeout(this.#limits.handshakeTimeoutMs, () => socket.destroy());
-      socket.once('readable', () => {
-        socket.setTimeout(0);
-        beginTls?.call(this.#server, socket);
-      });
-    });
-  }
-
   /** Each opening is an event, and has the node told of everything again. */
   #mayOpen(node: NodeName): boolean {
     let openings = this.#openings.get(node);
@@ -210,6 +191,7 @@ class TlsPort implements ChannelServer {
     await Promise.all([...this.#channels].map((channel) => channel.ended));
     await this.#enrolments.settled();
     this.#server.closeAllConnections();
+    this.#strangers.end();
     await closed;
     clearTimeout(timer);
   }

@@ -7,7 +7,7 @@ import { admitRenewal } from './channel-admission.ts';
 import type { ChannelHost, ShownNode } from './channel-host.ts';
 import { remoteOf } from './channel-remote.ts';
 import { failure, type HttpAnswer } from './http-answer.ts';
-import type { RefusalLog } from './refusal-log.ts';
+import type { PacedLog } from './paced-log.ts';
 import { NODE_REVOKED, RenewalRefused, type RenewalRefusedCode } from './renewal-refused.ts';
 
 const REFUSED_STATUS: Readonly<Record<RenewalRefusedCode, number>> = {
@@ -23,7 +23,7 @@ export interface RenewalEndpointDeps {
     ChannelHost,
     'nodeOfChannelKey' | 'revokedNodeOf' | 'adoptForgotten' | 'mayRenewExpired' | 'renew' | 'refused'
   >;
-  readonly refusals: RefusalLog;
+  readonly refusals: PacedLog;
   readonly logger: Logger;
   /** See {@link admitRenewal}. */
   readonly issuer: X509Certificate | undefined;

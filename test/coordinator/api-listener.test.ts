@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
-import { connect as connectTcp } from 'node:net';
+import { connect as connectTcp, type Socket } from 'node:net';
 import { connect } from 'node:tls';
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { MeshCa } from '../../src/identity/mesh-ca.ts';
 import { createToken } from '../../src/identity/token.ts';
 import { meshCa } from '../identity/mesh.ts';
@@ -78,6 +78,14 @@ describe('the API on a port', () => {
     expect(usedAtMs()).toBe(first + 60_000);
   });
 
+  it('answers on a full disk as well', async () => {
+    vi.spyOn(mesh.store.apiTokens, 'used').mockImplementation(() => {
+      throw new Error('database or disk is full');
+    });
+    for (const path of ['/v1/status', '/v1/nodes', '/v1/links']) expect(await status(operator, path)).toBe(200);
+    expect(mesh.core.apiTokens.list()[0]?.lastUsedAtMs).toBeNull();
+  });
+
   it('tells browsers to keep, guess and frame nothing', async () => {
     for (const headers of [operator, {}]) {
       expect((await api.call('GET', '/v1/status', headers)).headers).toMatchObject({
@@ -121,6 +129,40 @@ describe('the API on a port', () => {
     expect(response.statusCode).toBe(401);
     expect(mesh.core.spec).toBeUndefined();
     expect(mesh.core.audit.after(0, 10).at(-1)).toMatchObject({ action: 'spec.apply', outcome: 'refused' });
+  });
+});
+
+describe('strangers that only connect', () => {
+  const idle: Socket[] = [];
+
+  /** More than there is room for, 256 at a time as a server's backlog has no room for them all. */
+  async function connectAll(count: number): Promise<void> {
+    for (let left = count; left > 0; left -= 256) {
+      const batch = Array.from({ length: Math.min(left, 256) }, () => connectTcp(api.port, '127.0.0.1'));
+      for (const socket of batch) socket.on('error', () => undefined);
+      idle.push(...batch);
+      await Promise.all(batch.map((socket) => once(socket, 'connect')));
+    }
+  }
+
+  afterEach(() => {
+    for (const socket of idle.splice(0)) socket.destroy();
+  });
+
+  it('make way for an operator, and end no stream of one', async () => {
+    const stream = await api.begin('GET', '/v1/events?follow=true', { headers: operator });
+    stream.resume();
+    await connectAll(1000);
+    expect(await status(operator)).toBe(200);
+    expect(stream.closed).toBe(false);
+    stream.destroy();
+  });
+
+  it('do not keep the port from closing', async () => {
+    await connectAll(8);
+    const ended = Promise.all(idle.map((socket) => once(socket, 'close')));
+    await api[Symbol.asyncDispose]();
+    await ended;
   });
 });
 

@@ -1,9 +1,9 @@
 import { systemClock, type Clock } from '../clock.ts';
 import type { Logger } from '../log.ts';
 
-/** Refusals of one kind are told of this often. */
+/** Warnings of one kind are written this often. */
 const INTERVAL_MS = 60_000;
-/** Kinds are nodes and reasons; beyond this many all are told of anew. */
+/** Kinds are nodes and reasons; beyond this many all are written anew. */
 const KINDS_MAX = 4096;
 
 interface Told {
@@ -12,8 +12,8 @@ interface Told {
   untold: number;
 }
 
-/** Tells the log of peers that are refused: whoever knocks all the time must not fill it. */
-export class RefusalLog {
+/** Warnings that come as often as somebody knocks, and must not fill the log. */
+export class PacedLog {
   readonly #logger: Logger;
   readonly #clock: Pick<Clock, 'monotonicMs'>;
   readonly #told = new Map<string, Told>();
