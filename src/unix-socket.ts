@@ -3,6 +3,7 @@ import { chmodSync, chownSync, linkSync, lstatSync, mkdirSync, mkdtempSync, rmSy
 import { connect, type Server } from 'node:net';
 import { dirname, join } from 'node:path';
 import { systemCodeOf } from './errors.ts';
+import { withFileLock } from './file-lock.ts';
 
 export interface UnixSocketOptions {
   /** In a folder that is made if it is not there. */
@@ -21,6 +22,16 @@ export interface UnixSocketOptions {
 export async function listenOnUnixSocket(server: Server, options: UnixSocketOptions): Promise<void> {
   const { path } = options;
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  // Of two that find the same stale file, the slower one would remove the socket of the other.
+  await withFileLock(`${path}.lock`, () => takePlace(server, options));
+  const { ino } = lstatSync(path);
+  server.once('close', () => {
+    if (lstatSync(path, { throwIfNoEntry: false })?.ino === ino) rmSync(path, { force: true });
+  });
+}
+
+async function takePlace(server: Server, options: UnixSocketOptions): Promise<void> {
+  const { path } = options;
   if (isSocket(path) && (await answers(path))) throw new Error(`another process serves ${path}`);
   if (isSocket(path)) rmSync(path, { force: true });
   // Made where nobody else can reach it, and linked to its name when owner, group and mode are right.
@@ -33,10 +44,6 @@ export async function listenOnUnixSocket(server: Server, options: UnixSocketOpti
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-  const { ino } = lstatSync(path);
-  server.once('close', () => {
-    if (lstatSync(path, { throwIfNoEntry: false })?.ino === ino) rmSync(path, { force: true });
-  });
 }
 
 async function bind(server: Server, ownPath: string, { path, mode, groupId }: UnixSocketOptions): Promise<void> {

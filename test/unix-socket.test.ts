@@ -1,9 +1,10 @@
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { withFileLock } from '../src/file-lock.ts';
 import { listenOnUnixSocket } from '../src/unix-socket.ts';
 
 let folder: string;
@@ -31,22 +32,42 @@ const groupId = process.geteuid?.() === 0 ? 65_534 : (process.getgid?.() ?? 0);
 
 const metaOf = (file: string): [mode: number, groupId: number] => [statSync(file).mode & 0o777, statSync(file).gid];
 
+/** What is there beside the file that is locked, which stays. */
+const entries = (): string[] => readdirSync(folder).filter((name) => name !== 'x.sock.lock');
+
+/** What a process leaves behind that is killed. */
+async function leaveStale(): Promise<void> {
+  const killed = server();
+  killed.listen(join(folder, 'killed'));
+  await once(killed, 'listening');
+  renameSync(join(folder, 'killed'), path);
+  await closed(killed);
+}
+
 async function closed(closing: Server): Promise<void> {
   closing.close();
   await once(closing, 'close');
+}
+
+/** A process waits for the lock on this file, as the kernel tells. */
+function somebodyWaitsFor(file: string): boolean {
+  return new RegExp(`^\\d+: -> FLOCK .*:${statSync(file).ino} `, 'm').test(readFileSync('/proc/locks', 'utf8'));
 }
 
 describe('a Unix socket', () => {
   it('has its mode and group from the moment it is there, whatever the umask', async () => {
     const umask = process.umask(0);
     const seen: unknown[] = [];
-    const listening = listenOnUnixSocket(server(), { path, mode: 0o640, groupId });
-    const over = { yet: false };
-    void listening.then(() => (over.yet = true));
-    while (!over.yet) {
-      for (const name of readdirSync(folder)) {
+    const look = (): void => {
+      for (const name of entries()) {
         seen.push(name === 'x.sock' ? ['socket', ...metaOf(join(folder, name))] : metaOf(join(folder, name))[0]);
       }
+    };
+    const made = server().once('listening', look);
+    const over = { yet: false };
+    void listenOnUnixSocket(made, { path, mode: 0o640, groupId }).then(() => (over.yet = true));
+    while (!over.yet) {
+      look();
       await new Promise((resolve) => setImmediate(resolve));
     }
     process.umask(umask);
@@ -54,7 +75,7 @@ describe('a Unix socket', () => {
     // Until then there was only a folder of its owner's.
     expect(seen.length).toBeGreaterThan(0);
     expect(new Set(seen.map((each) => JSON.stringify(each)))).toEqual(new Set([JSON.stringify(0o700)]));
-    expect(readdirSync(folder)).toEqual(['x.sock']);
+    expect(entries()).toEqual(['x.sock']);
   });
 
   it('is served by one of two that begin at once', async () => {
@@ -64,7 +85,35 @@ describe('a Unix socket', () => {
     ]);
     expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
     await once(connect(path), 'connect');
-    expect(readdirSync(folder)).toEqual(['x.sock']);
+    expect(entries()).toEqual(['x.sock']);
+  });
+
+  it('of a killed process is not removed by one that has found it stale when another one has taken its place', async () => {
+    await leaveStale();
+    const [first, second] = [server(), server()];
+    const outcome = await withFileLock(`${path}.lock`, async () => {
+      const late = listenOnUnixSocket(second, { path, mode: 0o600 }).then(
+        () => 'serves',
+        (error: Error) => error.message,
+      );
+      // Now it has found what there is, or it waits for us.
+      const settled = { yet: false };
+      void late.then(() => (settled.yet = true));
+      while (!settled.yet && !somebodyWaitsFor(`${path}.lock`)) await new Promise(setImmediate);
+      rmSync(path, { force: true });
+      first.listen(path);
+      await once(first, 'listening');
+      return { late };
+    });
+    expect(await outcome.late).toBe(`another process serves ${path}`);
+    await once(connect(path), 'connect');
+    expect(second.listening).toBe(false);
+  });
+
+  it('of a killed process is taken over', async () => {
+    await leaveStale();
+    await listenOnUnixSocket(server(), { path, mode: 0o600 });
+    await once(connect(path), 'connect');
   });
 
   it('goes with its server, unless it is another one by now', async () => {
@@ -75,13 +124,13 @@ describe('a Unix socket', () => {
     await closed(first);
     await once(connect(path), 'connect');
     await closed(second);
-    expect(readdirSync(folder)).toEqual([]);
+    expect(entries()).toEqual([]);
   });
 
   it('is not left half made where it cannot be', async () => {
     await expect(listenOnUnixSocket(server(), { path: join(folder, 'x'.repeat(300)), mode: 0o600 })).rejects.toThrow(
       /ENAMETOOLONG/,
     );
-    expect(readdirSync(folder)).toEqual([]);
+    expect(entries()).toEqual([]);
   });
 });
