@@ -31,8 +31,10 @@ export async function streamEvents(
   beginLines(response);
   let position = since;
   while (!signal.aborted) {
+    const { lastId } = log;
     const events = log.after(position, PORTION);
-    position = events.at(-1)?.id ?? position;
+    // Events that could not be written are not there, and nothing is to be waited for that comes before the newest.
+    position = events.at(-1)?.id ?? Math.max(position, lastId);
     await writeLines(response, events, signal);
     if (events.length > 0) continue;
     if (follow === 'false') break;

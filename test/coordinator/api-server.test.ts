@@ -3,7 +3,7 @@ import { request, type IncomingMessage } from 'node:http';
 import { connect, createServer } from 'node:net';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { meshEventSchema, SPEC_CONTENT_TYPE, specReplySchema } from '../../src/coordinator/api.ts';
 import { openApiServer, type ApiServer } from '../../src/coordinator/api-server.ts';
@@ -241,6 +241,20 @@ describe('events', () => {
       if (received.length === 1200) break;
     }
     expect(received).toEqual(received.map((_, index) => before + index + 1));
+  });
+
+  it('that could not be written are not waited for', async () => {
+    told(1);
+    vi.spyOn(mesh.store.observations, 'write').mockImplementationOnce(() => expect.fail('disk full'));
+    mesh.core.flush();
+    const api = new LocalApi({ socketPath: server.socketPath, service: 'cygnet-coordinator' });
+    const events = api.stream(`/v1/events?follow=true&since=${before}`, meshEventSchema);
+    const first = events.next();
+    // Answered by the same process: it must not be going round in circles.
+    expect(await json('GET', '/v1/status')).toMatchObject({ status: 200 });
+    told(1);
+    expect(await first).toMatchObject({ value: { id: before + 2 } });
+    await events.return(undefined);
   });
 
   it('with follow end when the server does', async () => {
