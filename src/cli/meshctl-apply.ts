@@ -7,6 +7,7 @@ import { messageOf, systemCodeOf } from '../errors.ts';
 import { CliError } from './cli-error.ts';
 import type { MeshctlContext } from './meshctl-context.ts';
 import { changeLines, printable, type Style } from './style.ts';
+import { unsignedLine } from './unsigned-line.ts';
 
 interface ApplyFlags {
   readonly file: string;
@@ -45,7 +46,7 @@ async function readSpec(file: string, stdin: Readable): Promise<string> {
 }
 
 function renderApply(reply: ApplyReply, style: Style): string {
-  const { changed, massRemovals, unsigned, dryRun } = reply;
+  const { changed, massRemovals, dryRun } = reply;
   const removals = massRemovals.map(({ node, loss }) =>
     style.bad(`  ${printable(node)} ${dryRun ? 'would lose' : 'loses'} ${loss}`),
   );
@@ -54,9 +55,7 @@ function renderApply(reply: ApplyReply, style: Style): string {
     ...changed.map((change) => renderChange(change, style)),
     ...removals.map((line) => `${line}\n`),
     ...(dryRun && removals.length > 0 ? ['to be applied with --allow-mass-removal\n'] : []),
-    ...(unsigned.length > 0
-      ? [`${nodeCount(unsigned)} told nothing until it is signed: meshctl sign --key FILE\n`]
-      : []),
+    unsignedLine(reply),
   ].join('');
 }
 
@@ -66,10 +65,6 @@ function headOf({ revision, dryRun, changed }: ApplyReply): string {
   return dryRun
     ? `would change ${count}; revision ${revision} stays in force\n`
     : `revision ${revision} is in force and changes ${count}\n`;
-}
-
-function nodeCount(nodes: readonly string[]): string {
-  return nodes.length === 1 ? '1 node is' : `${nodes.length} nodes are`;
 }
 
 function renderChange(change: NodeChange, style: Style): string {

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { revocationReplySchema, type RevocationReply } from '../coordinator/api.ts';
 import type { MeshctlContext } from './meshctl-context.ts';
+import { unsignedLine } from './unsigned-line.ts';
 
 export function nodeCommand(context: MeshctlContext): Command {
   return new Command('node')
@@ -39,5 +40,5 @@ function readmitCommand({ terminal, api }: MeshctlContext): Command {
 }
 
 function textOf(reply: RevocationReply, json: true | undefined, words: string): string {
-  return json ? `${JSON.stringify(reply)}\n` : `${words}\n`;
+  return json ? `${JSON.stringify(reply)}\n` : `${words}\n${unsignedLine(reply)}`;
 }

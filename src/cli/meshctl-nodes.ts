@@ -33,18 +33,18 @@ export function nodesCommand({ terminal, clock, api }: MeshctlContext): Command 
     });
 }
 
-function renderNodes({ nodes, caNotAfterMs }: NodesReply, nowMs: number, style: Style): string {
+function renderNodes({ nodes, caNotAfterMs, signingProblem }: NodesReply, nowMs: number, style: Style): string {
   if (nodes.length === 0) return 'no nodes yet: write a mesh spec, and run meshctl apply -f FILE\n';
   const table = renderTable(
     HEADINGS,
-    nodes.map((node) => nodeRow(node, nowMs, style)),
+    nodes.map((node) => nodeRow(node, signingProblem, nowMs, style)),
   );
   if (caNotAfterMs - nowMs > CA_WARNING_MS) return table;
   const end = new Date(caNotAfterMs).toISOString();
   return `${table}${style.bad(`the mesh CA is valid until ${end}, and no certificate beyond that: see docs/certificates.md`)}\n`;
 }
 
-function nodeRow(node: NodeView, nowMs: number, style: Style): Row {
+function nodeRow(node: NodeView, signingProblem: string | null, nowMs: number, style: Style): Row {
   const seen = node.lastSeenMs === null ? '-' : `${formatAge((nowMs - node.lastSeenMs) / 1000)} ago`;
   return {
     cells: [
@@ -56,7 +56,7 @@ function nodeRow(node: NodeView, nowMs: number, style: Style): Row {
       certificatesCell(node, nowMs, style),
       node.online ? 'now' : seen,
     ],
-    notes: notesOf(node, style),
+    notes: notesOf(node, signingProblem, style),
   };
 }
 
@@ -82,7 +82,7 @@ function statePaint(state: NodeView['state'], style: Style): Paint {
 }
 
 /** What is wrong, and what to do about it. */
-function notesOf(node: NodeView, style: Style): Cell[] {
+function notesOf(node: NodeView, signingProblem: string | null, style: Style): Cell[] {
   const { name, state, report } = node;
   const notes: Cell[] = [];
   if (node.revoked !== null) {
@@ -95,7 +95,15 @@ function notesOf(node: NodeView, style: Style): Cell[] {
   }
   if (state === 'not-in-spec') notes.push('enrolled, but the mesh spec has no such node: it has no connections');
   if (state === 'never-seen') notes.push(`enrolled, but never connected: on ${name} see systemctl status cygnet-agent`);
-  if (state === 'unsigned') notes.push('its new state waits for your signature: meshctl sign --key FILE');
+  if (state === 'unsigned' && signingProblem === null) {
+    notes.push('its new state waits for your signature: meshctl sign --key FILE');
+  }
+  if (state === 'unsigned' && signingProblem !== null) {
+    notes.push({
+      text: `the coordinator could not sign its new state, and tries again: ${signingProblem}`,
+      paint: style.bad,
+    });
+  }
   if (state === 'held-back') notes.push('the coordinator was restored: nodes keep what they have until meshctl apply');
   const charonProblem = node.online ? (report?.charon.problem ?? null) : null;
   if (charonProblem !== null) notes.push({ text: `charon: ${charonProblem}`, paint: style.bad });

@@ -90,9 +90,10 @@ function rotateCommand({ terminal, clock, api }: MeshctlContext): Command {
     });
 }
 
-function renderKey({ mesh, key, offline, unsigned }: SigningKeyReply): string {
+function renderKey({ mesh, key, offline, unsigned, signingProblem }: SigningKeyReply): string {
   const where = offline ? "in the operator's keeping" : 'on the coordinator';
-  const waiting = unsigned === 0 ? [] : [`${unsigned} states wait for its signature: meshctl sign --key FILE`];
+  const next = signingProblem === null ? 'meshctl sign --key FILE' : `the coordinator tries again: ${signingProblem}`;
+  const waiting = unsigned === 0 ? [] : [`${unsigned} states wait for its signature: ${next}`];
   return [key, `signs for mesh ${mesh}; its private part is ${where}`, ...waiting].map((line) => `${line}\n`).join('');
 }
 

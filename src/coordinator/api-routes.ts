@@ -173,7 +173,11 @@ export const API_ROUTES: ReadonlyMap<string, ApiMethods> = new Map<string, ApiMe
     {
       GET: {
         role: 'viewer',
-        answer: (coordinator) => ({ nodes: coordinator.nodes(), caNotAfterMs: coordinator.caNotAfterMs }),
+        answer: (coordinator) => ({
+          nodes: coordinator.nodes(),
+          caNotAfterMs: coordinator.caNotAfterMs,
+          signingProblem: coordinator.signingProblem,
+        }),
       },
     },
   ],

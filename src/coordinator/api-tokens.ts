@@ -4,6 +4,7 @@ import type { ApiTokenReply, ApiTokenRequest, ApiTokenView } from './api.ts';
 import { ApiRefused } from './api-refused.ts';
 import type { ApiTokenRecord, ApiTokenStore } from './api-token-store.ts';
 import type { Attempt } from './audit-log.ts';
+import type { PacedLog } from './paced-log.ts';
 
 /** A token's last use is written at most this often. */
 const USE_INTERVAL_MS = 60_000;
@@ -15,16 +16,26 @@ export type ApiTokenCheck =
   /** `name`: of a token that was good once. */
   | { readonly ok: false; readonly reason: string; readonly name: string | null };
 
+export interface ApiTokensDeps {
+  readonly store: ApiTokenStore;
+  /** Of the mesh's CA. */
+  readonly caPin: string;
+  readonly nowMs: () => number;
+  readonly warnings: PacedLog;
+}
+
 /** Who may use the operator's API from another machine. Times are of the wall clock, as with certificates. */
 export class ApiTokens {
   readonly #store: ApiTokenStore;
   readonly #caPin: string;
   readonly #nowMs: () => number;
+  readonly #warnings: PacedLog;
 
-  constructor(store: ApiTokenStore, caPin: string, nowMs: () => number) {
+  constructor({ store, caPin, nowMs, warnings }: ApiTokensDeps) {
     this.#store = store;
     this.#caPin = caPin;
     this.#nowMs = nowMs;
+    this.#warnings = warnings;
   }
 
   /** Throws an ApiRefused when the name is in use. */
@@ -78,8 +89,7 @@ export class ApiTokens {
     if (token === undefined) return { ok: false, reason: 'this API token is not known here', name: null };
     const reason = this.#problemOf(token);
     if (reason !== undefined) return { ok: false, reason, name: token.name };
-    const nowMs = this.#nowMs();
-    if (nowMs - (token.lastUsedAtMs ?? 0) >= USE_INTERVAL_MS) this.#store.used(token.name, nowMs);
+    this.#noteUse(token);
     return { ok: true, token };
   }
 
@@ -87,6 +97,17 @@ export class ApiTokens {
   isStillGood({ hash }: ApiTokenRecord): boolean {
     const token = this.#store.withHash(hash);
     return token !== undefined && this.#problemOf(token) === undefined;
+  }
+
+  /** When the disk is full the mesh must still be looked at. */
+  #noteUse({ name, lastUsedAtMs }: ApiTokenRecord): void {
+    const nowMs = this.#nowMs();
+    if (nowMs - (lastUsedAtMs ?? 0) < USE_INTERVAL_MS) return;
+    try {
+      this.#store.used(name, nowMs);
+    } catch (error) {
+      this.#warnings.note('api-token', { err: error }, 'last use of an API token could not be written');
+    }
   }
 
   #problemOf({ expiresAtMs, revokedAtMs }: ApiTokenRecord): string | undefined {

@@ -28,6 +28,17 @@ export const TOKEN_TTL_SECONDS = { min: 60, max: 30 * 86_400 } as const;
 
 const count = z.number().int().min(0);
 
+const signingProblem = z
+  .string()
+  .nullable()
+  .describe('why the coordinator could not sign, which it tries again; null: it could, or the operator has the key');
+
+/** What nodes are not told yet of a change that is in force. */
+const waitingFields = {
+  unsigned: z.array(z.string()).describe('nodes whose new state waits for a signature'),
+  signingProblem,
+};
+
 /** Reply to `PUT /v1/spec`, with `?dryRun=true` as well. */
 export const applyReplySchema = z.object({
   revision: count.describe('of the spec in force; of a dry run: the one in force now, 0 when there is none'),
@@ -43,7 +54,7 @@ export const applyReplySchema = z.object({
   massRemovals: z
     .array(z.object({ node: z.string(), loss: z.string() }))
     .describe('nodes that lose most of what they have, which needs the consent of the operator'),
-  unsigned: z.array(z.string()).describe('nodes whose new state waits for the signature of the operator'),
+  ...waitingFields,
 });
 export type ApplyReply = Readonly<z.output<typeof applyReplySchema>>;
 export type NodeChange = ApplyReply['changed'][number];
@@ -89,6 +100,7 @@ export const signingKeyReplySchema = z.object({
   key: publicKeySchema.describe('the public part, base64url'),
   offline: z.boolean().describe('the private part is not on the coordinator'),
   unsigned: count.describe('states that wait for a signature of this key'),
+  signingProblem,
 });
 export type SigningKeyReply = Readonly<z.output<typeof signingKeyReplySchema>>;
 
@@ -171,6 +183,7 @@ export const readmitRequestSchema = z.strictObject({ node: nodeNameSchema });
 export const revocationReplySchema = z.object({
   node: z.string(),
   changed: z.boolean().describe('false: it was so before'),
+  ...waitingFields,
 });
 export type RevocationReply = Readonly<z.output<typeof revocationReplySchema>>;
 
@@ -218,6 +231,7 @@ export type NodeView = Readonly<z.output<typeof nodeViewSchema>>;
 export const nodesReplySchema = z.object({
   nodes: z.array(nodeViewSchema),
   caNotAfterMs: count.describe('end of the mesh CA, and at the latest of all certificates: ms since the epoch'),
+  signingProblem,
 });
 export type NodesReply = Readonly<z.output<typeof nodesReplySchema>>;
 

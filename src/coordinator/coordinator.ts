@@ -36,6 +36,7 @@ import { IssuedStates } from './issued-states.ts';
 import type { SpecRevision, StateVersion } from './mesh-store.ts';
 import { RevocationList } from './revocation-list.ts';
 import { NodeRegistry } from './node-registry.ts';
+import { PacedLog } from './paced-log.ts';
 import { RenewalRefused } from './renewal-refused.ts';
 import { Renewals } from './renewals.ts';
 import type { SigningKeys } from './signing-keys.ts';
@@ -82,6 +83,7 @@ export class Coordinator implements ChannelHost {
   readonly #log: EventLog;
   readonly #crl: RevocationList;
   readonly #caEnd: CaEnd;
+  readonly #warnings: PacedLog;
   /** Who did what, and who tried to. */
   readonly audit: AuditLog;
   /** By which nodes get in. */
@@ -107,7 +109,13 @@ export class Coordinator implements ChannelHost {
       revocations: store.admission.revocations,
       clock,
     });
-    this.apiTokens = new ApiTokens(store.apiTokens, caPinOf(ca.certificatePem), () => clock.nowMs());
+    this.#warnings = new PacedLog(deps.logger, clock);
+    this.apiTokens = new ApiTokens({
+      store: store.apiTokens,
+      caPin: caPinOf(ca.certificatePem),
+      nowMs: () => clock.nowMs(),
+      warnings: this.#warnings,
+    });
     this.audit = new AuditLog({ store: store.audit, clock, logger: deps.logger });
     this.#forgotten = new ForgottenCertificates({
       ca,
@@ -132,7 +140,9 @@ export class Coordinator implements ChannelHost {
       keys,
       registry: this.#registry,
       revision: () => this.#spec.revision?.revision ?? 0,
-      now: () => this.#now(),
+      clock,
+      random: Math.random,
+      logger: deps.logger,
       note: (node, kind, message) => this.#note(node, kind, message),
     });
     this.#crl = new RevocationList({ ca, store: store.admission.revocations, clock, logger: deps.logger });
@@ -168,7 +178,7 @@ export class Coordinator implements ChannelHost {
     if (this.#deps.store.admission.revocations.of(node) !== undefined) {
       return channel.close(CLOSE_CODES.revoked, 'this node is revoked');
     }
-    this.#deps.store.renewals.used(node, channel.key);
+    this.#noteUse(node, channel.key);
     this.#registry.open(channel, this.#now());
     this.#note(node, 'channel', `control channel opened from ${channel.remote}, agent ${hello.agentVersion}`);
     if (hello.ikeCertificate !== undefined) this.#forgotten.noteIke(channel, hello.ikeCertificate);
@@ -197,6 +207,15 @@ export class Coordinator implements ChannelHost {
         return;
       default:
         return assertNever(frame);
+    }
+  }
+
+  /** As long as that cannot be written, the certificate before it is good as well, and a full disk keeps no node out. */
+  #noteUse(node: NodeName, key: string): void {
+    try {
+      this.#deps.store.renewals.used(node, key);
+    } catch (error) {
+      this.#warnings.note(node, { node, err: error }, 'first use of a certificate could not be written');
     }
   }
 
@@ -238,7 +257,7 @@ export class Coordinator implements ChannelHost {
   async renew({ node, key, remote }: ShownNode, request: RenewalRequest): Promise<RenewalReply> {
     const attempt = this.audit.begin('certificate.renew', { actor: { kind: 'node', name: node }, remote });
     attempt.about(node, { purpose: request.purpose });
-    this.#deps.store.renewals.used(node, key);
+    this.#noteUse(node, key);
     try {
       const { certificate, isNew } = await this.#renewals.renew(node, request, attempt);
       if (isNew) this.#note(node, 'certificate', `${request.purpose} certificate renewed`);
@@ -262,14 +281,14 @@ export class Coordinator implements ChannelHost {
     if (dryRun) {
       const plan = this.#spec.plan(text);
       attempt.changedNothing();
-      return { revision: this.#spec.revision?.revision ?? 0, dryRun, ...plan, unsigned: [] };
+      return { revision: this.#spec.revision?.revision ?? 0, dryRun, ...plan, unsigned: [], signingProblem: null };
     }
     const consent = { allowMassRemoval, hasTaken: this.#hasTaken };
     const { revision, changed, plan } = this.#spec.apply(text, this.#now(), consent, attempt);
     if (changed.length > 0) this.#note(null, 'spec', `mesh spec revision ${revision} changes ${changed.length} nodes`);
     this.#issued.release();
     this.#push();
-    return { revision, dryRun, ...plan, unsigned: [...this.#issued.pending(this.#now())] };
+    return { revision, dryRun, ...plan, ...this.#delivery.waiting() };
   }
 
   /** States that wait for the operator's signature. */
@@ -281,6 +300,11 @@ export class Coordinator implements ChannelHost {
   signStates(signatures: readonly Signed[], attempt = this.audit.beginOwn('state.sign')): readonly NodeName[] {
     attempt.about(null, { signatures: signatures.length });
     return this.#delivery.sign(signatures, (change) => attempt.commit(change));
+  }
+
+  /** Why states could not be signed, which is tried again; null when nothing is wrong. */
+  get signingProblem(): string | null {
+    return this.#delivery.signingProblem;
   }
 
   signingKey(): SigningKeyReply {
@@ -298,9 +322,9 @@ export class Coordinator implements ChannelHost {
   }
 
   /**
-   * Throws a node out, with every key that it ever had: its channel is closed, and all others are told to let go of it.
-   * Idempotent; a second time it also tells nodes what an error kept from them the first. Throws an ApiRefused when neither
-   * the spec nor the store knows such a node.
+   * Throws a node out, with every key that it ever had: its channel is closed, and all others are told to let go of it, as
+   * soon as what they are told is signed. Idempotent. Throws an ApiRefused when neither the spec nor the store knows such
+   * a node.
    */
   revokeNode(node: NodeName, reason: string | null, attempt = this.audit.beginOwn('node.revoke')): RevocationReply {
     attempt.about(node, reason === null ? {} : { why: reason });
@@ -315,7 +339,7 @@ export class Coordinator implements ChannelHost {
     // First, so that no charon lets it in again after it has let go of it.
     this.renewCrl();
     this.#push();
-    return { node, changed };
+    return { node, changed, ...this.#delivery.waiting() };
   }
 
   /** The node may enrol again, with a new token and new keys. Idempotent, as {@link revokeNode} is. */
@@ -328,7 +352,7 @@ export class Coordinator implements ChannelHost {
       this.#note(node, 'readmit', 'may enrol again');
     }
     this.#push();
-    return { node, changed };
+    return { node, changed, ...this.#delivery.waiting() };
   }
 
   /** Changes who may be a member, and all states by it, in one transaction. */
@@ -395,7 +419,13 @@ export class Coordinator implements ChannelHost {
     return this.#log;
   }
 
-  /** Issues and sends a new CRL if it is time for one. To be called now and then. */
+  /** Does what is due by now: a new CRL, and states that could not be signed. To be called every few seconds. */
+  keepUp(): void {
+    this.renewCrl();
+    this.#delivery.retry();
+  }
+
+  /** Issues and sends a new CRL if it is time for one. */
   renewCrl(): void {
     try {
       if (!this.#crl.renew()) return;

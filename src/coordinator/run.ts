@@ -120,6 +120,6 @@ async function keepUp(coordinator: Coordinator, signal: AbortSignal): Promise<vo
     coordinator.tellCaEnd();
     await pause(FLUSH_INTERVAL_MS, signal);
     coordinator.flush();
-    coordinator.renewCrl();
+    coordinator.keepUp();
   }
 }

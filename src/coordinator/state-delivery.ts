@@ -1,8 +1,12 @@
+import { backoffMs, type BackoffPolicy } from '../backoff.ts';
+import type { Clock } from '../clock.ts';
 import { epochNumber, epochSchema } from '../control/epoch.ts';
 import type { AgentFrame } from '../control/frames.ts';
 import type { SigningPublicKey } from '../control/signing-key.ts';
 import type { Signed } from '../control/statement.ts';
+import { messageOf } from '../errors.ts';
 import type { NodeName } from '../ike/connection.ts';
+import type { Logger } from '../log.ts';
 import { SIGNATURES_PER_REQUEST, type SigningKeyReply, type UnsignedReply } from './api.ts';
 import type { IssuedStates } from './issued-states.ts';
 import type { NodeRegistry } from './node-registry.ts';
@@ -16,10 +20,23 @@ export interface StateDeliveryDeps {
   readonly registry: NodeRegistry;
   /** Of the spec in force; no generation is above it. */
   readonly revision: () => number;
-  /** Wall-clock time, ms since the epoch. */
-  readonly now: () => number;
+  readonly clock: Clock;
+  /** In [0, 1). */
+  readonly random: () => number;
+  readonly logger: Logger;
   /** Tells the operator. */
   readonly note: (node: NodeName | null, kind: string, message: string) => void;
+}
+
+/** Of signing what could not be signed; a full disk is not full for a moment. */
+const RETRY: BackoffPolicy = { baseMs: 5000, maxMs: 60_000 };
+
+/** What nodes are not told yet. */
+export interface Waiting {
+  /** Nodes whose wanted state is not signed as it has to be, by name. */
+  readonly unsigned: NodeName[];
+  /** Why the coordinator, which has the key, could not sign them; null when it is the operator's signature that they wait for. */
+  readonly signingProblem: string | null;
 }
 
 /** A new key of the coordinator's own, one that the operator keeps, or the operator's word for that. */
@@ -28,6 +45,8 @@ export type SigningKeyChange = { readonly key?: SigningPublicKey } | { readonly 
 /** Brings each node that is here the state that is signed for it, in the shortest form, and the keys that signed it. */
 export class StateDelivery {
   readonly #deps: StateDeliveryDeps;
+  /** Of signing, since it last worked. */
+  #failure: { readonly count: number; readonly message: string; readonly retryAtMs: number } | undefined;
 
   constructor(deps: StateDeliveryDeps) {
     this.#deps = deps;
@@ -52,15 +71,30 @@ export class StateDelivery {
     this.#tell(node);
   }
 
-  /** Signs what is to be signed, where the key is here, and tells the nodes that are. */
+  /** Signs what is to be signed, where the key is here, and tells the nodes that are. What the disk does not take is tried again. */
   issue(): void {
-    for (const node of this.#deps.issued.issue(this.#deps.now())) this.#tell(node);
+    for (const node of this.#sign()) this.#tell(node);
+  }
+
+  /** Signs what could not be signed, if it is time to try again. To be called every few seconds. */
+  retry(): void {
+    if (this.#failure !== undefined && this.#deps.clock.monotonicMs() >= this.#failure.retryAtMs) this.issue();
+  }
+
+  waiting(): Waiting {
+    const { issued, clock } = this.#deps;
+    return { unsigned: [...issued.pending(clock.nowMs())], signingProblem: this.signingProblem };
+  }
+
+  /** See {@link Waiting}. */
+  get signingProblem(): string | null {
+    return this.#failure?.message ?? null;
   }
 
   /** States that wait for the operator's signature, of the nodes after that one. */
   unsigned(after: string): UnsignedReply {
-    const { mesh, issued, keys, now } = this.#deps;
-    const waiting = issued.pending(now()).filter((node) => node > after);
+    const { mesh, issued, keys, clock } = this.#deps;
+    const waiting = issued.pending(clock.nowMs()).filter((node) => node > after);
     const states = waiting.slice(0, SIGNATURES_PER_REQUEST).flatMap((node) => {
       const pending = issued.pendingState(node);
       if (pending === undefined) return [];
@@ -73,16 +107,23 @@ export class StateDelivery {
 
   /** Takes the operator's signatures. Throws a SignaturesRefused. */
   sign(signatures: readonly Signed[], commit: Commit): readonly NodeName[] {
-    const { issued, now, note } = this.#deps;
-    const nodes = issued.take(signatures, now(), commit);
+    const { issued, clock, note } = this.#deps;
+    const nodes = issued.take(signatures, clock.nowMs(), commit);
     note(null, 'signing', `states of ${nodes.length} nodes were signed`);
     for (const node of nodes) this.#tell(node);
     return nodes;
   }
 
   signingKey(): SigningKeyReply {
-    const { mesh, issued, keys, now } = this.#deps;
-    return { mesh, key: keys.current, offline: keys.signer === undefined, unsigned: issued.pending(now()).length };
+    const { mesh, keys } = this.#deps;
+    const { unsigned, signingProblem } = this.waiting();
+    return {
+      mesh,
+      key: keys.current,
+      offline: keys.signer === undefined,
+      unsigned: unsigned.length,
+      signingProblem,
+    };
   }
 
   /** A new key signs from now on, introduced by the present one. Throws a SigningError. */
@@ -90,7 +131,7 @@ export class StateDelivery {
     const { keys, registry, note } = this.#deps;
     const former = keys.current;
     if ('introduction' in change) keys.introduce(change.introduction, commit);
-    else keys.rotate(this.#deps.now(), change.key, commit);
+    else keys.rotate(this.#deps.clock.nowMs(), change.key, commit);
     note(null, 'signing', `signing key ${keys.current} takes the place of ${former}`);
     for (const node of registry.online) {
       registry.send(node, { type: 'keys', introductions: [...keys.introductionsFor([former])] });
@@ -104,6 +145,26 @@ export class StateDelivery {
     const { issued, keys } = this.#deps;
     const signedWith = issued.keyOf(node);
     return signedWith === undefined || signedWith === keys.current ? [keys.current] : [keys.current, signedWith];
+  }
+
+  /** Returns the nodes that have something new to be told. The change that they follow from is in force in any case. */
+  #sign(): readonly NodeName[] {
+    const { issued, clock, random, logger, note } = this.#deps;
+    try {
+      const nodes = issued.issue(clock.nowMs());
+      if (this.#failure !== undefined && nodes.length > 0)
+        note(null, 'signing', 'the states that could not be signed are signed');
+      this.#failure = undefined;
+      return nodes;
+    } catch (error) {
+      const message = messageOf(error);
+      const count = (this.#failure?.count ?? 0) + 1;
+      logger.error({ err: error, attempt: count }, 'states could not be signed');
+      if (count === 1)
+        note(null, 'signing', `states could not be signed, and nodes are not told of them yet: ${message}`);
+      this.#failure = { count, message, retryAtMs: clock.monotonicMs() + backoffMs(count, RETRY, random) };
+      return [];
+    }
   }
 
   #tell(node: NodeName): void {

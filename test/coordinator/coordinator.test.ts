@@ -20,6 +20,9 @@ const WITHOUT_REMOTE = `nodes:
 links: [[edge1, master1]]
 `;
 
+/** In the reply to a change that all nodes may be told of. */
+const ALL_SIGNED = { unsigned: [], signingProblem: null };
+
 let ca: MeshCa;
 let mesh: CoreFixture;
 
@@ -105,6 +108,14 @@ describe('after a hello', () => {
     expect(JSON.parse(snapshot.state)).toMatchObject({ node: 'remote', connections: [], links: [] });
   });
 
+  it('a node is served on a full disk as well', () => {
+    apply(SEED_SPEC);
+    vi.spyOn(mesh.store.renewals, 'used').mockImplementation(() => {
+      throw new Error('database or disk is full');
+    });
+    expect(mesh.connect('edge1').take()).toEqual(['snapshot', 'links']);
+  });
+
   it('an older channel of the node is closed, and no longer listened to', () => {
     apply(SEED_SPEC);
     const first = mesh.connect('edge1');
@@ -137,7 +148,7 @@ describe('an apply', () => {
       dryRun: false,
       changed: [],
       massRemovals: [],
-      unsigned: [],
+      ...ALL_SIGNED,
     });
   });
 
@@ -453,9 +464,9 @@ describe('revoking a node', () => {
   });
 
   it('changes nothing the second time', () => {
-    expect(mesh.core.revokeNode(edge1, null)).toEqual({ node: edge1, changed: true });
+    expect(mesh.core.revokeNode(edge1, null)).toEqual({ node: edge1, changed: true, ...ALL_SIGNED });
     const { revision } = mesh.core.status();
-    expect(mesh.core.revokeNode(edge1, null)).toEqual({ node: edge1, changed: false });
+    expect(mesh.core.revokeNode(edge1, null)).toEqual({ node: edge1, changed: false, ...ALL_SIGNED });
     expect(mesh.core.status().revision).toBe(revision);
   });
 
@@ -469,23 +480,51 @@ describe('revoking a node', () => {
     expect(() => mesh.core.revokeNode(edge1, null)).toThrow('disk full');
     expect(mesh.core.links()).toEqual(before);
     expect(view('edge1')?.revoked).toBeNull();
-    expect(mesh.core.revokeNode(edge1, null)).toEqual({ node: edge1, changed: true });
+    expect(mesh.core.revokeNode(edge1, null)).toEqual({ node: edge1, changed: true, ...ALL_SIGNED });
     expect(namesOf(remote)).toEqual(['cygnet-hub-master1']);
   });
 
   it.each([
     ['revocation', () => mesh.core.revokeNode(edge1, null)],
     ['readmission', () => mesh.core.readmitNode(edge1)],
-  ])('a %s that is ordered again tells nodes what could not be signed', (kind, order) => {
+  ])('a %s says that nodes are not told of it yet, and tells them when it can be signed', (kind, order) => {
     if (kind === 'readmission') mesh.core.revokeNode(edge1, null);
     const remote = mesh.connect('remote');
     const before = namesOf(remote);
-    vi.spyOn(mesh.store.signing, 'issue').mockImplementationOnce(() => expect.fail('disk full'));
-    expect(order).toThrow('disk full');
+    const full = vi.spyOn(mesh.store.signing, 'issue').mockImplementation(() => {
+      throw new Error('database or disk is full');
+    });
+    const unsigned = expect.arrayContaining(['remote']) as unknown;
+    const notYet = { unsigned, signingProblem: 'database or disk is full' };
+    expect(order()).toEqual({ node: edge1, changed: true, ...notYet });
+    expect(order()).toEqual({ node: edge1, changed: false, ...notYet });
+    expect(messages().at(-1)).toMatch(/^states could not be signed, .* disk is full$/);
+    expect(view('remote')?.state).toBe('unsigned');
+    keepUpFor(600_000);
     expect(namesOf(remote)).toEqual(before);
-    expect(order()).toEqual({ node: edge1, changed: false });
+    // The longest wait is a minute.
+    expect(full.mock.calls.length).toBeGreaterThan(9);
+
+    full.mockRestore();
+    keepUpFor(63_000);
     expect(namesOf(remote)).not.toEqual(before);
+    expect(mesh.core.signingProblem).toBeNull();
+    expect(messages().at(-1)).toBe('the states that could not be signed are signed');
   });
+
+  /** What the process does every three seconds, so long. */
+  function keepUpFor(ms: number): void {
+    for (let leftMs = ms; leftMs > 0; leftMs -= 3000) {
+      mesh.nowMs += 3000;
+      mesh.core.keepUp();
+    }
+  }
+
+  const messages = (): string[] =>
+    mesh.core.events
+      .after(0, 1000)
+      .filter(({ kind }) => kind === 'signing')
+      .map(({ message }) => message);
 
   it('that the others relied on leaves them without that way, and in peace', () => {
     const remote = mesh.connect('remote');

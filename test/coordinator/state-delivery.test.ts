@@ -150,7 +150,7 @@ describe('the signing key of a coordinator', () => {
     expect(statSync(keyFile()).mode & 0o777).toBe(0o600);
     const key = signingKeyOf(readFileSync(keyFile(), 'utf8')).publicKey;
     mesh.restart();
-    expect(mesh.core.signingKey()).toEqual({ mesh: MESH, key, offline: false, unsigned: 0 });
+    expect(mesh.core.signingKey()).toEqual({ mesh: MESH, key, offline: false, unsigned: 0, signingProblem: null });
     const { token } = mesh.core.tokens.issue('edge1' as NodeName, 60);
     expect(token).not.toContain(key);
   });

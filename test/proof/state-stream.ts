@@ -13,6 +13,7 @@ import { nodeNameSchema } from '../../src/ike/connection.ts';
 import { desiredStateSchema, type DesiredState } from '../../src/ike/desired-state.ts';
 import { massRemovalOf } from '../../src/ike/mass-removal.ts';
 import { canonicalJson, digestOfText } from '../../src/json.ts';
+import { createLogger } from '../../src/log.ts';
 
 /**
  * One node, and coordinators that come and go (restored with a new epoch, put back by hand without one, two at once), with a
@@ -91,7 +92,9 @@ class ModelCoordinator {
       keys: { ...keys, introduce: unused, rotate: unused },
       registry: this.#registry,
       revision: () => stored.revision,
-      now: () => NOW_MS,
+      clock: { nowMs: () => NOW_MS, monotonicMs: () => 0 },
+      random: () => 0,
+      logger: createLogger('model', 'silent'),
       note: () => undefined,
     });
     this.#registry.open({ node: NODE, key: '', remote: 'model', send, close: () => undefined }, NOW_MS);
