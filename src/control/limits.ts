@@ -10,6 +10,9 @@ export const FRAME_DEPTH_MAX = 16;
 /** Values of one frame, map keys included. */
 export const FRAME_ELEMENTS_MAX = 200_000;
 
+/** Keys of one map; ours have up to 14, and each is compared with the others. */
+export const FRAME_KEYS_MAX = 32;
+
 /** WebSocket fragments of one frame; ours are never fragmented. */
 export const FRAME_FRAGMENTS_MAX = 16;
 

@@ -81,6 +81,14 @@ describe('refuses', () => {
     'a frame above the limit': ['too-large', Buffer.alloc(FRAME_BYTES_MAX + 1, 0x90)],
     'a million arrays inside each other': ['too-deep', Buffer.alloc(FRAME_BYTES_MAX, 0x91)],
     'a thousand maps inside each other': ['too-deep', Buffer.from('\x81\xa1a'.repeat(1000), 'latin1')],
+    'a map of many keys': [
+      'too-many-elements',
+      Buffer.concat([Buffer.of(0xde, 0, 33), ...Array.from({ length: 33 }, (_, key) => Buffer.of(0xa1, key, 0xc0))]),
+    ],
+    'text beyond ASCII that is not UTF-8': [
+      'malformed',
+      linksFrame(3, Buffer.from(`\xa1x\xd9\x50${'a'.repeat(79)}\xff`, 'latin1')),
+    ],
     'a million values': [
       'too-many-elements',
       Buffer.concat([Buffer.from('dd000ffffb', 'hex'), Buffer.alloc(FRAME_BYTES_MAX - 5, 0x01)]),
@@ -116,8 +124,10 @@ describe('refuses', () => {
   });
 
   it('in few words, however long the frame', () => {
-    const keys = Array.from({ length: 500 }, (_, index) => `\xa8key-${String(index).padStart(4, '0')}\x01`).join('');
-    const bytes = Buffer.concat([Buffer.from('de01f6', 'hex'), linksFrame().subarray(1), Buffer.from(keys, 'latin1')]);
+    const keys = Array.from({ length: 30 }, (_, index) => `\xd9\xf0key-${String(index).padStart(236, '0')}\x01`).join(
+      '',
+    );
+    const bytes = Buffer.concat([Buffer.from('de0020', 'hex'), linksFrame().subarray(1), Buffer.from(keys, 'latin1')]);
     expect(() => decodeCoordinatorFrame(bytes)).toThrow(expect.objectContaining({ code: 'invalid-frame' }));
     try {
       decodeCoordinatorFrame(bytes);
