@@ -160,7 +160,7 @@ describe('strangers that only connect', () => {
 
   it('do not keep the port from closing', async () => {
     await connectAll(8);
-    const ended = Promise.all(idle.map((socket) => once(socket, 'close')));
+    const ended = Promise.all(idle.map((socket) => new Promise((resolve) => socket.once('close', resolve))));
     await api[Symbol.asyncDispose]();
     await ended;
   });
