@@ -284,9 +284,15 @@ export class Coordinator implements ChannelHost {
       return { revision: this.#spec.revision?.revision ?? 0, dryRun, ...plan, unsigned: [], signingProblem: null };
     }
     const consent = { allowMassRemoval, hasTaken: this.#hasTaken };
-    const { revision, changed, plan } = this.#spec.apply(text, this.#now(), consent, attempt);
+    // With the spec or not at all: what a backup held is in force again, or replaced.
+    const commit: Attempt['commit'] = (change, detailsOf) =>
+      attempt.commit(() => {
+        this.#deps.store.signing.release();
+        return change();
+      }, detailsOf);
+    const { revision, changed, plan } = this.#spec.apply(text, this.#now(), consent, { commit });
+    this.#issued.released();
     if (changed.length > 0) this.#note(null, 'spec', `mesh spec revision ${revision} changes ${changed.length} nodes`);
-    this.#issued.release();
     this.#push();
     return { revision, dryRun, ...plan, ...this.#delivery.waiting() };
   }

@@ -46,7 +46,7 @@ interface Issued {
 export interface IssuedStatesDeps {
   readonly mesh: string;
   readonly states: Pick<MeshStore, 'versions' | 'state'>;
-  readonly store: Pick<SigningStore, 'epoch' | 'isHeldBack' | 'release' | 'statements' | 'issued' | 'issue'>;
+  readonly store: Pick<SigningStore, 'epoch' | 'isHeldBack' | 'statements' | 'issued' | 'issue'>;
   readonly keys: Pick<SigningKeys, 'current' | 'signer'>;
 }
 
@@ -91,10 +91,8 @@ export class IssuedStates {
     return wanted && { node, ...wanted, issued: this.#deps.store.issued(node) };
   }
 
-  /** A spec was applied: what a backup held is in force again, or replaced. */
-  release(): void {
-    if (!this.#isHeldBack) return;
-    this.#deps.store.release();
+  /** The store holds nothing back any more: a spec was applied. */
+  released(): void {
     this.#isHeldBack = false;
   }
 

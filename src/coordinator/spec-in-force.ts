@@ -120,7 +120,12 @@ export class SpecInForce {
   }
 
   /** Puts a spec into force, and records that with it. Throws a SpecRefused or a MassRemovalRefused. */
-  apply(text: string, nowMs: number, consent: ApplyConsent, attempt: Attempt): ApplyOutcome & { readonly plan: Plan } {
+  apply(
+    text: string,
+    nowMs: number,
+    consent: ApplyConsent,
+    attempt: Pick<Attempt, 'commit'>,
+  ): ApplyOutcome & { readonly plan: Plan } {
     const draft = this.#draft(text);
     const plan = this.#planOf(draft.states);
     if (plan.massRemovals.length > 0 && !consent.allowMassRemoval) throw new MassRemovalRefused(plan.massRemovals);

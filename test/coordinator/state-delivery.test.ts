@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { generateSigningKey, publicKeyPem, signingKeyOf, type SigningKey } from '../../src/control/signing-key.ts';
 import {
   openStatement,
@@ -222,6 +222,19 @@ describe('a restored coordinator', () => {
     expect(claimIn(channel.last('unchanged') ?? expect.fail('told nothing')).epoch).toBe(mesh.store.signing.epoch);
     expect(mesh.store.signing.epoch).not.toBe(former);
     expect(stateOf('edge1')).not.toBe('held-back');
+  });
+
+  it('stays so when the spec could not be written', async () => {
+    await mesh.enrol('edge1');
+    mesh.store.signing.newEpoch(mesh.nowMs);
+    mesh.restart();
+    vi.spyOn(mesh.store.mesh, 'apply').mockImplementationOnce(() => expect.fail('disk full'));
+    expect(() => apply(SEED_SPEC)).toThrow('disk full');
+    expect(mesh.store.signing.isHeldBack).toBe(true);
+    vi.spyOn(mesh.store.signing, 'release').mockImplementationOnce(() => expect.fail('disk full'));
+    expect(() => apply(ALONE, true)).toThrow('disk full');
+    expect(mesh.core.spec?.text).toBe(SEED_SPEC);
+    expect(mesh.connect('edge1').take()).toEqual(['links']);
   });
 
   it('takes back the consents to a mass removal that the backup held', async () => {

@@ -116,7 +116,8 @@ class ModelCoordinator {
     const generation = isNew ? stored.revision : (stored.wanted?.generation ?? stored.revision);
     const isAllowed = allowMassRemoval || (!isNew && stored.wanted?.allowMassRemoval === true);
     stored.wanted = { generation, digest: digestOfText(text), allowMassRemoval: isAllowed, text };
-    this.#issued.release();
+    this.stored.isHeldBack = false;
+    this.#issued.released();
     this.delivery.issue();
   }
 
@@ -137,7 +138,6 @@ class ModelCoordinator {
       get isHeldBack() {
         return stored.isHeldBack;
       },
-      release: () => (stored.isHeldBack = false),
       statements: () => new Map(stored.issued === undefined ? [] : [[NODE, stored.issued.signed]]),
       issued: () => stored.issued,
       issue: (states) => {
