@@ -5,7 +5,10 @@ import { ikeSaOf, type IkeSa } from '../ike/sa.ts';
 import { loadConnRequest, plainOf } from '../ike/sections.ts';
 import { digestOfText } from '../json.ts';
 import { StepRefused, type Charon, type Executors, type ObservedState } from '../reconcile/charon.ts';
-import { ViciError, type ViciCallCommand, type ViciRequest, type ViciSession } from '../vici/index.ts';
+import { ViciError, type ViciCallCommand, type ViciReply, type ViciRequest, type ViciSession } from '../vici/index.ts';
+
+/** charon tells its start in whole seconds. What the wall clock gains on the other one by itself meanwhile is far less. */
+const CLOCK_SET_MS = 500;
 
 /** The node's credentials in the form that charon takes. All DER. */
 export interface CharonCredentials {
@@ -67,25 +70,39 @@ export class ViciCharon implements Charon {
   }
 
   async observe(signal: AbortSignal): Promise<ObservedState> {
-    const { session, clock, bootMs } = this.#deps;
-    const [stats, connections, keys, ikeSas] = await Promise.all([
-      session.call('stats', undefined, { signal }),
+    const { session } = this.#deps;
+    const [{ stats, charonStartMs }, connections, keys, ikeSas] = await Promise.all([
+      this.#stats(signal),
       session.call('get-conns', undefined, { signal }),
       session.call('get-keys', undefined, { signal }),
       this.#ikeSas(signal),
     ]);
     const version = (this.#version ??= (await session.call('version', undefined, { signal })).version);
-    const charonSinceMs = Date.parse(stats.uptime.since);
     return {
-      charonSinceMs,
-      // charon derives the date from its uptime and the wall clock; the wall clock cancels out here.
-      charonStartMs: bootMs() - (clock.nowMs() - charonSinceMs),
+      charonSinceMs: Date.parse(stats.uptime.since),
+      charonStartMs,
       charonVersion: version,
       idleWorkers: stats.workers.idle,
       connections: new Set(connections.conns.filter((name) => name.startsWith(CONNECTION_PREFIX))),
       keyIds: new Set(keys.keys),
       ikeSas,
     };
+  }
+
+  /**
+   * With the start of charon on the clock of `bootMs`. charon derives the date of it from its uptime and the wall clock,
+   * which cancels out, unless it is set between charon's look at it and ours: then charon is asked again.
+   */
+  async #stats(signal: AbortSignal): Promise<{ readonly stats: ViciReply<'stats'>; readonly charonStartMs: number }> {
+    const { session, clock, bootMs } = this.#deps;
+    const bootedAtMs = (): number => clock.nowMs() - bootMs();
+    for (;;) {
+      const beforeMs = bootedAtMs();
+      const stats = await session.call('stats', undefined, { signal });
+      const afterMs = bootedAtMs();
+      if (Math.abs(afterMs - beforeMs) > CLOCK_SET_MS) continue;
+      return { stats, charonStartMs: Date.parse(stats.uptime.since) - afterMs };
+    }
   }
 
   async #ikeSas(signal: AbortSignal): Promise<readonly IkeSa[]> {

@@ -13,6 +13,10 @@ export interface CoordinatorSetup {
   readonly logLevel?: 'info' | 'silent';
   /** 0 takes a free one. */
   readonly port?: number;
+  /** Of coordinator.yaml, beside what it needs. */
+  readonly settings?: object;
+  /** Beside this process's own environment. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** A coordinator as a process of its own, on loopback. */
@@ -28,11 +32,14 @@ export class CoordinatorProcess {
   }
 
   /** Resolves when it is ready; rejects when it ends before, with what it said. */
-  static async start({ program, folder, port = 0 }: CoordinatorSetup): Promise<CoordinatorProcess> {
+  static async start({ program, folder, port = 0, settings, env }: CoordinatorSetup): Promise<CoordinatorProcess> {
     mkdirSync(folder, { recursive: true });
     const config = join(folder, 'coordinator.yaml');
-    writeFileSync(config, JSON.stringify(configOf(folder, port)));
-    const child = spawn(process.execPath, [program, '--config', config], { stdio: ['ignore', 'ignore', 'pipe'] });
+    writeFileSync(config, JSON.stringify({ ...configOf(folder, port), ...settings }));
+    const child = spawn(process.execPath, [program, '--config', config], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...process.env, ...env },
+    });
     return new CoordinatorProcess(child, folder, await readyPort(child));
   }
 

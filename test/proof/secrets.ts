@@ -1,24 +1,21 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createPrivateKey } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text as textOf } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
-import { WebSocket } from 'ws';
-import { Agent } from '../../src/agent/agent.ts';
 import { statusSchema } from '../../src/agent/api.ts';
-import { readAgentConfig } from '../../src/agent/config.ts';
 import { storedIn } from '../../src/agent/stored.ts';
 import { LocalApi } from '../../src/cli/local-api.ts';
 import { systemClock } from '../../src/clock.ts';
 import { applyReplySchema, nodesReplySchema, tokenReplySchema } from '../../src/coordinator/api.ts';
-import { readCoordinatorConfig } from '../../src/coordinator/config.ts';
-import { runCoordinator } from '../../src/coordinator/run.ts';
-import { createLogger, type Logger } from '../../src/log.ts';
+import { createLogger } from '../../src/log.ts';
 import { FakeCharon } from '../../src/vici/testing/index.ts';
-import { configOf } from './coordinator-process.ts';
+import { stateDirIn } from './agent-process.ts';
+import { captureFrames } from './captured-frames.ts';
+import { startAgent, startCoordinator } from './in-process.ts';
 import type { Findings } from './proof.ts';
 
 /** No mesh addresses: an agent would put them on this machine. */
@@ -46,14 +43,15 @@ export async function secretsThatLeaked(agentctl: string): Promise<Findings> {
   const logger = createLogger('proof', 'debug', { write: (line: string) => seen('logs', line) });
   await using charon = await FakeCharon.start();
   const stop = new AbortController();
-  const coordinator = await startCoordinator(folder, logger, stop.signal);
-  const agent = await startAgent(folder, { logger, viciSocket: charon.socketPath }, stop.signal);
+  const deps = { clock: systemClock, logger };
+  const coordinator = await startCoordinator(folder, deps, stop.signal);
+  const agent = await startAgent(join(folder, 'agent'), { ...deps, viciSocket: charon.socketPath }, stop.signal);
   try {
     const token = await live(folder, { agentctl, coordinatorUrl: coordinator.url, seen });
     stop.abort();
     await Promise.all([coordinator.ended, agent.ended]);
     // With all that a coordinator writes at its end.
-    seen('database', readFileSync(join(folder, 'coordinator', 'coordinator.db')));
+    seen('database', readFileSync(join(folder, 'state', 'coordinator.db')));
     const secrets = secretsOf(folder, token);
     return { cases: secrets.size * places.size, wrong: leaksIn(secrets, places), seen: sizes(places) };
   } finally {
@@ -73,14 +71,14 @@ interface Run {
 /** The node's life; resolves to its token. */
 async function live(folder: string, { agentctl, coordinatorUrl, seen }: Run): Promise<string> {
   const mesh = new LocalApi({ socketPath: join(folder, 'api.sock'), service: 'cygnet-coordinator' });
-  const own = new LocalApi({ socketPath: join(folder, 'agent.sock'), service: 'cygnet-agent' });
+  const own = new LocalApi({ socketPath: join(folder, 'agent', 'agent.sock'), service: 'cygnet-agent' });
   await mesh.send('PUT', '/v1/spec', applyReplySchema, { contentType: 'application/yaml', text: SPEC });
   const body = { contentType: 'application/json', text: '{"node":"edge","ttlSeconds":60}' };
   const { token } = await mesh.send('POST', '/v1/tokens', tokenReplySchema, body);
 
   const flags = [
     '--socket',
-    join(folder, 'agent.sock'),
+    join(folder, 'agent', 'agent.sock'),
     'enroll',
     '--coordinator',
     coordinatorUrl,
@@ -110,18 +108,20 @@ async function live(folder: string, { agentctl, coordinatorUrl, seen }: Run): Pr
 
 /** By name. */
 function secretsOf(folder: string, token: string): Map<string, readonly Buffer[]> {
-  const state = join(folder, 'coordinator');
+  const state = join(folder, 'state');
   const keyFiles = readdirSync(state).filter((name) => name.endsWith('.key'));
-  const identity = storedIn(join(folder, 'agent')).identity.read();
+  const identity = storedIn(stateDirIn(join(folder, 'agent'))).identity.read();
   const keys = [
     ...keyFiles.map((name) => [name, readFileSync(join(state, name), 'utf8')] as const),
     ['channel key', identity?.channel.key ?? ''] as const,
     ['IKE key', identity?.ike.key ?? ''] as const,
   ];
-  return new Map([
-    ['token', [Buffer.from(token.split('.')[1] ?? token)]],
-    ...keys.map(([name, pem]) => [name, formsOfKey(pem)] as const),
-  ]);
+  return new Map([['token', formsOfToken(token)], ...keys.map(([name, pem]) => [name, formsOfKey(pem)] as const)]);
+}
+
+/** The part of it that is secret. */
+export function formsOfToken(token: string): Buffer[] {
+  return [Buffer.from(token.split('.')[1] ?? token)];
 }
 
 /** A private key as it could be written: its secret number raw, in hex and in base64, and a part of the PEM. */
@@ -144,57 +144,7 @@ export function leaksIn(secrets: ReadonlyMap<string, readonly Buffer[]>, places:
   });
 }
 
-function sizes(places: Places): Record<string, string> {
+/** How much was searched, by place. */
+export function sizes(places: Places): Record<string, string> {
   return Object.fromEntries([...places].map(([place, pieces]) => [place, `${Buffer.concat(pieces).length} bytes`]));
-}
-
-/** Every WebSocket of this process, at both ends, before TLS. */
-function captureFrames(seen: (frame: Uint8Array) => void): () => void {
-  const { prototype } = WebSocket;
-  const send = Reflect.get(prototype, 'send') as (...args: unknown[]) => void;
-  const capturing = function (this: WebSocket, data: unknown, ...rest: unknown[]): void {
-    if (typeof data === 'string') seen(Buffer.from(data));
-    else if (data instanceof Uint8Array) seen(data);
-    Reflect.apply(send, this, [data, ...rest]);
-  };
-  Reflect.set(prototype, 'send', capturing);
-  return () => void Reflect.set(prototype, 'send', send);
-}
-
-async function startCoordinator(
-  folder: string,
-  logger: Logger,
-  signal: AbortSignal,
-): Promise<{ readonly url: string; readonly ended: Promise<void> }> {
-  const path = join(folder, 'coordinator.yaml');
-  writeFileSync(path, JSON.stringify({ ...configOf(folder, 0), stateDir: join(folder, 'coordinator') }));
-  return await new Promise((resolve, reject) => {
-    const onReady = ({ port }: { readonly port: number }): void => resolve({ url: `https://127.0.0.1:${port}`, ended });
-    const deps = { clock: systemClock, logger, version: 'proof', onReady };
-    const ended = runCoordinator(readCoordinatorConfig(path), deps, signal);
-    ended.catch(reject);
-  });
-}
-
-async function startAgent(
-  folder: string,
-  { logger, viciSocket }: { readonly logger: Logger; readonly viciSocket: string },
-  signal: AbortSignal,
-): Promise<{ readonly ended: Promise<void> }> {
-  const path = join(folder, 'agent.yaml');
-  const socket = join(folder, 'agent.sock');
-  const config = { viciSocket, stateDir: join(folder, 'agent'), socket, reflectorPorts: [] };
-  writeFileSync(path, JSON.stringify(config));
-  return await new Promise((resolve, reject) => {
-    const agent = new Agent(readAgentConfig(path), {
-      clock: systemClock,
-      bootMs: () => systemClock.monotonicMs(),
-      random: Math.random,
-      logger,
-      agentVersion: 'proof',
-      onReady: () => resolve({ ended }),
-    });
-    const ended = agent.run(signal);
-    ended.catch(reject);
-  });
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,11 +8,9 @@ import { encodeFrame } from '../../src/control/codec.ts';
 import { LocalApi } from '../../src/cli/local-api.ts';
 import { systemClock } from '../../src/clock.ts';
 import { applyReplySchema } from '../../src/coordinator/api.ts';
-import { readCoordinatorConfig } from '../../src/coordinator/config.ts';
-import { runCoordinator } from '../../src/coordinator/run.ts';
 import { createLogger } from '../../src/log.ts';
 import { dial } from './channel-client.ts';
-import { configOf } from './coordinator-process.ts';
+import { startCoordinator } from './in-process.ts';
 import { enrolNodes, hello, starSpec } from './nodes.ts';
 import type { Say } from '../bench/row.ts';
 
@@ -43,10 +41,10 @@ const CHANNELS_PER_NODE = 20;
 export async function soak({ reconnects, applies, say }: SoakOptions): Promise<SoakResult> {
   const folder = mkdtempSync(join(tmpdir(), 'cygnet-soak-'));
   const stop = new AbortController();
-  const { port, ended } = await startCoordinator(folder, stop.signal);
+  const deps = { clock: systemClock, logger: createLogger('proof', 'silent') };
+  const { url, ended } = await startCoordinator(folder, deps, stop.signal);
   try {
     const api = new LocalApi({ socketPath: join(folder, 'api.sock'), service: 'cygnet-coordinator' });
-    const url = `https://127.0.0.1:${port}`;
     const nodes = await enrolNodes({ api, url }, 'node', Math.ceil(reconnects / CHANNELS_PER_NODE));
     const linked = nodes.slice(0, 3).map(({ node }) => node);
     const apply = async (number: number): Promise<void> => {
@@ -77,18 +75,6 @@ export async function soak({ reconnects, applies, say }: SoakOptions): Promise<S
     await ended;
     rmSync(folder, { recursive: true });
   }
-}
-
-async function startCoordinator(folder: string, signal: AbortSignal): Promise<{ port: number; ended: Promise<void> }> {
-  mkdirSync(folder, { recursive: true });
-  const path = join(folder, 'coordinator.yaml');
-  writeFileSync(path, JSON.stringify(configOf(folder, 0)));
-  return await new Promise((resolve, reject) => {
-    const deps = { clock: systemClock, logger: createLogger('proof', 'silent'), version: 'proof' };
-    const onReady = ({ port }: { readonly port: number }): void => resolve({ port, ended });
-    const ended = runCoordinator(readCoordinatorConfig(path), { ...deps, onReady }, signal);
-    ended.catch(reject);
-  });
 }
 
 async function repeated(times: number, work: (number: number) => Promise<void>): Promise<void> {
