@@ -25,8 +25,32 @@ export type Attack = (scene: Scene) => Promise<string | undefined>;
 /** Read so slowly that it is still open, or closed because so much had arrived at once. */
 const SLOWED = ['open', CLOSE_CODES.tooMuch] as const;
 
-/** By name. Each may use up its node: the next one takes another. */
+/** What is answered at once, by name. Each may use up its node: the next one takes another. */
+export const BRIEF_ATTACKS: Readonly<Record<string, Attack>> = {
+  // It is cut off while it still sends, and may not see the answer for that.
+  '2,000 headers': ({ port }) => {
+    const headers = Array.from({ length: 2000 }, (_, index) => `x-${index}: ${'y'.repeat(20)}\r\n`).join('');
+    return statusOf(port, `GET / HTTP/1.1\r\nHost: x\r\n${headers}\r\n`, 431, 0);
+  },
+  'a request that is no HTTP': ({ port }) => statusOf(port, '\0\x01\x02 hello\r\n\r\n', 400),
+  'an enrolment that is too large': ({ port }) => statusOf(port, post('x'.repeat(200_000)), 413),
+  'an enrolment that is no JSON': ({ port }) => statusOf(port, post('['.repeat(60_000)), 400),
+  'an upgrade without a certificate': ({ port }) => statusOf(port, UPGRADE, 401),
+  ...Object.fromEntries(
+    Object.entries(frameBombs()).flatMap(([name, { bytes, code }]) => [
+      [`${name}, as the first frame`, bomb(bytes, code, false)],
+      [`${name}, behind a hello`, bomb(bytes, code, true)],
+    ]),
+  ),
+  'a first frame above its limit': bomb(Buffer.alloc(HELLO_BYTES_MAX + 1, 0x90), CLOSE_CODES.badFrame, false),
+  'a frame above the limit': bomb(Buffer.alloc(FRAME_BYTES_MAX + 1, 0x90), 1009, true),
+  'a text frame': bomb('{"type":"hello"}', CLOSE_CODES.badFrame, true),
+  'a second hello': bomb(encodeFrame(hello()), CLOSE_CODES.badFrame, true),
+};
+
+/** All, by name, with those that go on for some seconds. */
 export const ATTACKS: Readonly<Record<string, Attack>> = {
+  ...BRIEF_ATTACKS,
   '1,000 half-open connections': async ({ port }) => {
     const strangers = new StrangersClient(port);
     for (let count = 0; count < 1000; count += 1) strangers.tcp();
@@ -62,15 +86,6 @@ export const ATTACKS: Readonly<Record<string, Attack>> = {
     strangers.closeAll();
     return open === 0 ? undefined : `${open} of 200 are still open after 14 s`;
   },
-  // It is cut off while it still sends, and may not see the answer for that.
-  '2,000 headers': ({ port }) => {
-    const headers = Array.from({ length: 2000 }, (_, index) => `x-${index}: ${'y'.repeat(20)}\r\n`).join('');
-    return statusOf(port, `GET / HTTP/1.1\r\nHost: x\r\n${headers}\r\n`, 431, 0);
-  },
-  'a request that is no HTTP': ({ port }) => statusOf(port, '\0\x01\x02 hello\r\n\r\n', 400),
-  'an enrolment that is too large': ({ port }) => statusOf(port, post('x'.repeat(200_000)), 413),
-  'an enrolment that is no JSON': ({ port }) => statusOf(port, post('['.repeat(60_000)), 400),
-  'an upgrade without a certificate': ({ port }) => statusOf(port, UPGRADE, 401),
   'enrolments with wrong tokens': async ({ port }) => {
     const csr = await createCsr(await generatePrivateKey('ecdsa-p256'));
     const body = JSON.stringify({ secret: 'x'.repeat(43), channelCsr: csr, ikeCsr: csr });
@@ -84,16 +99,6 @@ export const ATTACKS: Readonly<Record<string, Attack>> = {
     const wrong = [...statuses].filter((status) => status !== 403 && status !== 429);
     return wrong.length === 0 ? undefined : `answered with ${wrong.join(', ')}`;
   },
-  ...Object.fromEntries(
-    Object.entries(frameBombs()).flatMap(([name, { bytes, code }]) => [
-      [`${name}, as the first frame`, bomb(bytes, code, false)],
-      [`${name}, behind a hello`, bomb(bytes, code, true)],
-    ]),
-  ),
-  'a first frame above its limit': bomb(Buffer.alloc(HELLO_BYTES_MAX + 1, 0x90), CLOSE_CODES.badFrame, false),
-  'a frame above the limit': bomb(Buffer.alloc(FRAME_BYTES_MAX + 1, 0x90), 1009, true),
-  'a text frame': bomb('{"type":"hello"}', CLOSE_CODES.badFrame, true),
-  'a second hello': bomb(encodeFrame(hello()), CLOSE_CODES.badFrame, true),
   'a frame of 1 MiB in fragments of one byte': flood(fragments(), [1008]),
   pings: flood(rawFrame(0x89).repeated(20_000), [CLOSE_CODES.tooMuch]),
   pongs: flood(rawFrame(0x8a).repeated(20_000), [CLOSE_CODES.tooMuch]),
