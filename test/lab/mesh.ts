@@ -20,9 +20,12 @@ export class Mesh {
   readonly #lab: Lab;
   #coordinator: LabProcess | undefined;
   readonly #agents = new Map<NodeName, LabProcess>();
+  readonly #nodeOptions: readonly string[];
 
-  constructor(lab: Lab) {
+  /** `nodeOptions` go to the node of each program. */
+  constructor(lab: Lab, { nodeOptions = [] }: { readonly nodeOptions?: readonly string[] } = {}) {
     this.#lab = lab;
+    this.#nodeOptions = nodeOptions;
   }
 
   get coordinatorUrl(): string {
@@ -96,11 +99,11 @@ export class Mesh {
   }
 
   agentctlArgv(node: NodeName, args: readonly string[]): readonly string[] {
-    return programArgv(['agentctl', '--socket', this.#agentSocket(node), ...args]);
+    return this.#programArgv(['agentctl', '--socket', this.#agentSocket(node), ...args]);
   }
 
   meshctlArgv(args: readonly string[]): readonly string[] {
-    return programArgv(['meshctl', '--socket', this.#apiSocket, ...args]);
+    return this.#programArgv(['meshctl', '--socket', this.#apiSocket, ...args]);
   }
 
   async #runProgram(node: NodeName, argv: readonly string[], input?: string): Promise<string> {
@@ -108,7 +111,11 @@ export class Mesh {
   }
 
   #start(node: NodeName, name: string, argv: readonly string[]): Promise<LabProcess> {
-    return this.#lab.spawn(node, name, programArgv(argv));
+    return this.#lab.spawn(node, name, this.#programArgv(argv));
+  }
+
+  #programArgv([program, ...args]: readonly string[]): readonly string[] {
+    return [process.execPath, ...this.#nodeOptions, `${repositoryRoot()}/dist/bin/${program}.js`, ...args];
   }
 
   get #apiSocket(): string {
@@ -144,10 +151,6 @@ export class Mesh {
       logLevel: LOG_LEVEL,
     });
   }
-}
-
-function programArgv([program, ...args]: readonly string[]): readonly string[] {
-  return [process.execPath, `${repositoryRoot()}/dist/bin/${program}.js`, ...args];
 }
 
 function started(process: LabProcess | undefined, name: string): LabProcess {

@@ -24,7 +24,7 @@ export async function findStrongswan(version: StrongswanVersion): Promise<Strong
 /** The repository's folder, from the sources and from the builds alike. */
 export function repositoryRoot(): string {
   const here = fileURLToPath(new URL('.', import.meta.url));
-  return here.replace(/\/(?:(?:dist-bench\/)?test\/lab|dist-lab)\/$/, '');
+  return here.replace(/\/(?:(?:dist-(?:bench|proof)\/)?test\/lab|dist-lab)\/$/, '');
 }
 
 function onThisMachine(prefix: readonly string[]): StrongswanInstallation {

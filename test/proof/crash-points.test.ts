@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CompiledProofs } from './compiled.ts';
+import { agentCrashPoints } from './agent-crash-points.ts';
 import { callsOfWrite, crashPoints } from './crash-points.ts';
 
 /** scripts/prepare installs it, so that scripts/test skips nothing; a developer's machine may be without. */
@@ -27,5 +28,17 @@ describe.skipIf(!hasStrace)('a state file', () => {
   it('is the old or the new one wherever its writer is killed', { timeout: 120_000 }, async () => {
     const options = { writer, faults: ['KILL'], beginnings: [1], writes: 1 } as const;
     expect(await crashPoints(options)).toEqual({ cases: 11, wrong: [] });
+  });
+
+  it('leaves an agent that can go on, wherever it is killed', { timeout: 120_000 }, async () => {
+    const programs = { agent: compiled.bin('cygnet-agent'), coordinator: compiled.bin('cygnet-coordinator') };
+    const { cases, wrong } = await agentCrashPoints({
+      ...programs,
+      // During the enrolment and while it takes a state.
+      choose: (points) => [0.15, 0.6].flatMap((share) => points.slice(points.length * share).slice(0, 1)),
+      lanes: 1,
+    });
+    expect(wrong).toEqual([]);
+    expect(cases).toBeGreaterThan(0);
   });
 });

@@ -1,10 +1,15 @@
 import { fileURLToPath } from 'node:url';
+import { agentCrashPoints } from './agent-crash-points.ts';
+import { COORDINATOR } from './coordinator-rows.ts';
 import { crashPoints } from './crash-points.ts';
 import { never, type Proof } from './proof.ts';
 
 const WRITER = fileURLToPath(new URL('state-writer.js', import.meta.url));
 const KILLED = "agent's state file, writer killed at each system call";
 const HINDERED = "agent's state file, EIO and ENOSPC at each system call";
+
+const AGENT = fileURLToPath(new URL('../../src/bin/cygnet-agent.js', import.meta.url));
+const AGENT_KILLED = 'agent killed at each system call on its state folder, from its enrolment to a renewal';
 
 /** The agent's state files at every system call of a write. */
 export const stateFileFaults: Proof = {
@@ -15,5 +20,15 @@ export const stateFileFaults: Proof = {
       never(KILLED, 'states lost', await crashPoints({ ...options, faults: ['KILL'] })),
       never(HINDERED, 'faults not handled', await crashPoints({ ...options, faults: ['EIO', 'ENOSPC'] })),
     ];
+  },
+};
+
+/** The whole agent at every system call on its state folder. */
+export const agentKills: Proof = {
+  names: [AGENT_KILLED],
+  measure: async () => {
+    const programs = { agent: AGENT, coordinator: COORDINATOR };
+    const findings = await agentCrashPoints({ ...programs, choose: (points) => points, lanes: 2 });
+    return [never(AGENT_KILLED, 'lives gone wrong', findings)];
   },
 };

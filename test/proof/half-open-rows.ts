@@ -7,7 +7,7 @@ import { nodesReplySchema } from '../../src/coordinator/api.ts';
 import { limit } from '../bench/row.ts';
 import { COORDINATOR } from './coordinator-rows.ts';
 import { CoordinatorProcess } from './coordinator-process.ts';
-import { FreezingProxy } from './freezing-proxy.ts';
+import { TcpProxy } from './tcp-proxy.ts';
 import { enrolNodes, lightNode } from './nodes.ts';
 import type { Proof } from './proof.ts';
 
@@ -25,11 +25,11 @@ export const halfOpen: Proof = {
   measure: async () => {
     const folder = mkdtempSync(join(tmpdir(), 'cygnet-half-open-'));
     const coordinator = await CoordinatorProcess.start({ program: COORDINATOR, folder });
-    await using proxy = await FreezingProxy.start(coordinator.port);
+    await using proxy = await TcpProxy.start(coordinator.port);
     const stop = new AbortController();
     const runs: Promise<void>[] = [];
     try {
-      const coordinatorUrl = `https://127.0.0.1:${proxy.port}`;
+      const coordinatorUrl = proxy.url;
       const channels: ControlChannel[] = [];
       for (const identity of await enrolNodes(coordinator, 'node', CHANNELS)) {
         const channel = lightNode({ ...identity, coordinatorUrl }, {});

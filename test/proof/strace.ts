@@ -93,7 +93,7 @@ function effectOf({ fault, occurrence }: Injection): string {
 }
 
 /** A line is `PID CALL(…`; what begins otherwise is a signal, an end, or a call that is resumed. */
-function callsIn(log: string): string[] {
+export function callsIn(log: string): string[] {
   return [...log.matchAll(/^\d+ +(?<call>\w+)\(/gm)].map(({ groups }) => groups?.['call'] ?? '');
 }
 

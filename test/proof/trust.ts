@@ -1,10 +1,12 @@
 import { parseBenchOptions } from '../bench/options.ts';
 import { runRowsProgram } from '../bench/rows-program.ts';
+import { clocks } from './clock-rows.ts';
 import { coordinatorKills } from './coordinator-rows.ts';
 import { herd } from './herd-rows.ts';
-import { stateFileFaults } from './disk-rows.ts';
+import { agentKills, stateFileFaults } from './disk-rows.ts';
 import { halfOpen } from './half-open-rows.ts';
 import { secrets } from './secret-rows.ts';
+import { offlineBoots } from './offline-rows.ts';
 import { soaking } from './soak-rows.ts';
 import { hostilePeers } from './hostile-rows.ts';
 import type { Proof, ProofRow } from './proof.ts';
@@ -14,12 +16,15 @@ import { stateStreams } from './stream-rows.ts';
 
 const PROOFS: readonly Proof[] = [
   stateFileFaults,
+  agentKills,
   stateStreams,
   coordinatorKills,
   hostilePeers,
   herd,
   soaking,
   halfOpen,
+  offlineBoots,
+  clocks,
   secrets,
 ];
 
