@@ -30,7 +30,8 @@ export interface NetworkMonitorDeps {
 export class NetworkMonitor {
   readonly #deps: NetworkMonitorDeps;
   #last: string | undefined;
-  #settling: NodeJS.Timeout | undefined;
+  #isLookDue = false;
+  #isLooking = false;
 
   constructor(deps: NetworkMonitorDeps) {
     this.#deps = deps;
@@ -47,9 +48,8 @@ export class NetworkMonitor {
       this.#deps.logger.warn({ attempt, reason }, 'network changes are not seen');
       await pause(backoffMs(attempt, RESTART, this.#deps.random), signal);
       // What has changed while nobody followed is told by no message.
-      this.#lookSoon();
+      this.#lookSoon(signal);
     }
-    clearTimeout(this.#settling);
   }
 
   /** Resolves with the reason when the messages end. */
@@ -60,23 +60,32 @@ export class NetworkMonitor {
         signal,
       });
       createInterface({ input: monitor.stdout }).on('line', (line) => {
-        if (isWorthALook(line)) this.#lookSoon();
+        if (isWorthALook(line)) this.#lookSoon(signal);
       });
       monitor.once('error', (error) => resolve(error.message));
       monitor.once('close', (code) => resolve(`ip monitor ended with ${code}`));
     });
   }
 
-  #lookSoon(): void {
-    this.#settling ??= setTimeout(() => {
-      this.#settling = undefined;
-      void this.#look();
-    }, SETTLE_MS);
+  #lookSoon(signal: AbortSignal): void {
+    this.#isLookDue = true;
+    if (!this.#isLooking) void this.#lookWhileDue(signal);
   }
 
-  async #look(): Promise<void> {
+  /** One look after the other: of two at once, the older one's answer might come last. */
+  async #lookWhileDue(signal: AbortSignal): Promise<void> {
+    this.#isLooking = true;
+    while (this.#isLookDue && !signal.aborted) {
+      await pause(SETTLE_MS, signal);
+      this.#isLookDue = false;
+      if (!signal.aborted) await this.#look(signal);
+    }
+    this.#isLooking = false;
+  }
+
+  async #look(signal: AbortSignal): Promise<void> {
     const now = await fingerprint();
-    if (now === undefined || now === this.#last) return;
+    if (signal.aborted || now === undefined || now === this.#last) return;
     const isFirst = this.#last === undefined;
     this.#last = now;
     if (!isFirst) this.#deps.onChange();

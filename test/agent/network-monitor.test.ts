@@ -25,7 +25,7 @@ beforeEach(() => {
 case "$1 $2" in
   monitor*) echo $$ >> ${folder}/monitors; exec tail -n +1 -s 0.05 -f ${folder}/messages ;;
   "-o -6") echo >> ${folder}/looks; cat ${folder}/route-6 ;;
-  "-o -4") cat ${folder}/route-4 ;;
+  "-o -4") cat ${folder}/route-4; [ ! -e ${folder}/slow ] || exec ${folder}/slow ;;
 esac
 `,
   );
@@ -134,6 +134,34 @@ describe('the network of a machine', () => {
     // Twenty messages, and not twenty looks; and only that of the route saw a change.
     expect(linesOf('looks').length).toBeLessThan(10);
     expect(watching.changes).toBe(1);
+  });
+
+  it('is looked at once at a time, so that no older answer comes last', async () => {
+    const watching = new Watching();
+    await watching.follows();
+    // A look that lasts until another one has been made beside it, or for a second.
+    write(
+      'slow',
+      `#!/bin/sh
+rm ${folder}/slow
+sleep 0.1
+before=$(wc -l < ${folder}/looks)
+for round in $(seq 45); do
+  [ "$(wc -l < ${folder}/looks)" -eq "$before" ] || { sleep 0.2; break; }
+  sleep 0.02
+done
+`,
+    );
+    chmodSync(join(folder, 'slow'), 0o755);
+    write('route-4', 'default via 10.0.0.2 dev eth-none\n');
+    message();
+    await until(() => !existsSync(join(folder, 'slow')));
+    write('route-4', 'default via 10.0.0.3 dev eth-none\n');
+    await watching.looksAgain();
+    await until(() => watching.changes === 2);
+    await watching.looksAgain();
+    await watching.looksAgain();
+    expect(watching.changes).toBe(2);
   });
 
   it('is looked at again when its messages have ended, for what came meanwhile', async () => {
