@@ -189,7 +189,7 @@ export class Agent {
   #networkChanged(signal: AbortSignal): void {
     const message = 'the addresses or the default route of this machine have changed';
     this.#events.add({ atMs: this.#deps.clock.nowMs(), kind: 'network', connection: null, child: null, message });
-    this.#repairs.suspectAddress();
+    this.#repairs.networkChanged();
     void this.#network.check(signal).catch(() => undefined);
     this.#directPaths.networkChanged();
     this.#charonLoop.trigger();

@@ -79,6 +79,11 @@ export class HubRepairs {
     this.#isWanted = true;
   }
 
+  /** Greetings that were in vain on another network delay none here. */
+  networkChanged(): void {
+    this.#pace.beginAnew();
+  }
+
   /** Something has come through since `atMs`, monotonic. */
   heardAt(atMs: number): void {
     this.#pace.heardAt(atMs);

@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts';
 
 /** Repairs are at least this far apart: what breaks sooner may break for the same reason, or by the repair. */
 const REPAIR_EVERY_MS = 5000;
-/** As long as none of them has helped. */
+/** As long as none of them has helped, and nothing else has changed. */
 const IN_VAIN: BackoffPolicy = { baseMs: REPAIR_EVERY_MS, maxMs: 120_000 };
 
 export interface RepairPaceDeps {
@@ -27,6 +27,11 @@ export class RepairPace {
     return this.#madeAtMs + this.#gapMs - this.#deps.clock.monotonicMs();
   }
 
+  /** Whether it may be made now, or so soon that nothing should get in its way. */
+  get isNear(): boolean {
+    return this.waitMs <= REPAIR_EVERY_MS;
+  }
+
   made(): void {
     const { clock, random } = this.#deps;
     this.#inVain += 1;
@@ -39,7 +44,11 @@ export class RepairPace {
 
   /** Something has come through at `atMs`, monotonic. */
   heardAt(atMs: number): void {
-    if (atMs <= this.#madeAtMs) return;
+    if (atMs > this.#madeAtMs) this.beginAnew();
+  }
+
+  /** What was in vain before says nothing of the next one. */
+  beginAnew(): void {
     this.#inVain = 0;
     this.#gapMs = Math.min(this.#gapMs, REPAIR_EVERY_MS);
   }

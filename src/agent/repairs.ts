@@ -28,7 +28,7 @@ export interface RepairInput {
 export interface RepairWishes {
   readonly abandon: ReadonlySet<number>;
   readonly rekey: ReadonlySet<number>;
-  /** Whether registrations are to be renewed: nothing should be set up through them now. */
+  /** Whether registrations are renewed now or within seconds: nothing should be set up through them. */
   readonly renews: boolean;
   /** Ms until this is to be asked again; infinite: no hurry. */
   readonly lookInMs: number;
@@ -53,10 +53,17 @@ export class Repairs {
     this.#renewalPace = new RepairPace(deps);
   }
 
-  /** Others may see this node at another address now: nothing came back on any path, or a route has changed. */
+  /** Others may see this node at another address now: nothing came back on any path. */
   suspectAddress(): void {
     this.#isRenewalWanted = true;
     this.#hubs.greetAll();
+  }
+
+  /** This machine is on another network: repairs that were in vain on the last one delay none here. */
+  networkChanged(): void {
+    this.#renewalPace.beginAnew();
+    this.#hubs.networkChanged();
+    this.suspectAddress();
   }
 
   /** What to do in this round. It counts on that being done. */
@@ -73,8 +80,8 @@ export class Repairs {
     const hubs = this.#hubs.decide({ hubs: ofKind('spoke'), silent: input.silentHubs });
     const registrations = ofKind('mediation-client');
     const forgotten = registrations.filter((sa) => hubs.restarted.some((hub) => isSameEnd(sa, hub)));
-    // Nothing new is begun through the registrations from the moment that they are to be renewed.
-    const renews = this.#isRenewalWanted;
+    // Nothing new is begun through the registrations shortly before they are renewed; of a long back-off the rest is for tries.
+    const renews = this.#isRenewalWanted && this.#renewalPace.isNear;
     const renewed = input.trying === 0 ? this.#renew(registrations) : [];
     const abandoned = [...stale, ...renewed, ...forgotten, ...hubs.mute, ...hubs.restarted];
     return {

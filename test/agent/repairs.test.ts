@@ -241,6 +241,35 @@ describe('a suspicion that others see this node elsewhere', () => {
     ).toBeLessThan(12);
   });
 
+  /** A suspicion each second has been followed in vain so often that the next repair is more than 20 s away. */
+  function inVain(): Mending {
+    const mending = new Mending();
+    let waitMs = 0;
+    while (waitMs < 20_000) {
+      mending.suspected({ ikeSas: answered });
+      mending.clock.advance(1000);
+      waitMs = mending.suspected({ ikeSas: answered }).lookInMs;
+    }
+    return mending;
+  }
+
+  it('waits for the end of the back-off, and keeps nobody from setting up paths before its last seconds', () => {
+    const mending = inVain();
+    const { lookInMs: waitMs, ...wishes } = mending.suspected({ ikeSas: answered });
+    expect([waitMs > 20_000, wishes.abandon.size, wishes.rekey.size, wishes.renews]).toEqual([true, 0, 0, false]);
+    mending.clock.advance(waitMs - 5001);
+    expect(mending.decide({ ikeSas: answered }).renews).toBe(false);
+    mending.clock.advance(1);
+    expect(mending.decide({ ikeSas: answered })).toEqual({ ...nothing, renews: true, lookInMs: 5000 });
+  });
+
+  it('does not wait for it on another network', () => {
+    const mending = inVain();
+    mending.clock.advance(5000);
+    mending.repairs.networkChanged();
+    expect(mending.decide({ ikeSas: answered })).toEqual({ ...renewal, rekey: new Set([22]) });
+  });
+
   it('is followed every five seconds when something has come through since the last repair', () =>
     expect(renewalsInTenMinutes(new Mending(), (nowMs) => nowMs)).toBe(120));
 
