@@ -6,12 +6,12 @@ import {
   changesAtMs,
   NEW_DIRECT_PATH,
   nextDirectPath,
-  TRY_MAX_MS,
   type DirectPath,
   type DirectPathEvent,
 } from '../paths/direct-path.ts';
 import type { DatedEvidence } from '../paths/evidence-board.ts';
 import { causeBy, causeOf, type CauseEvidence, type PathCause } from '../paths/path-cause.ts';
+import { afterSetUp, NEW_SET_UP_PACE, patienceMs } from '../paths/set-up-pace.ts';
 import { fits, initiateKey, isSetUpUnderWay } from '../reconcile/plan.ts';
 import { isRegistered, mediatedLinks, type MediatedLink, type MediatedWay } from './hints.ts';
 import { indexSas, installedIn, type SasOf } from './installed-sas.ts';
@@ -63,6 +63,7 @@ export class DirectPaths {
   #triedAtMs = new Map<string, number>();
   /** Since when each link has had an IKE SA that is not established yet, whoever has begun it. */
   #pendingSinceMs: ReadonlyMap<string, number> = new Map();
+  #pace = NEW_SET_UP_PACE;
 
   constructor(deps: { readonly clock: Clock; readonly random: () => number }) {
     this.#clock = deps.clock;
@@ -129,10 +130,16 @@ export class DirectPaths {
     for (const [link, path] of this.#paths) this.#paths.set(link, this.#next(path, { type: 'network-changed' }, link));
   }
 
+  get #patienceMs(): number {
+    return patienceMs(this.#pace);
+  }
+
   #changesInMs(): number {
     const nowMs = this.#clock.monotonicMs();
-    const times = [...this.#paths.values()].map(changesAtMs).filter((atMs) => atMs !== undefined);
-    const freed = [...this.#pendingSinceMs.values()].map((sinceMs) => sinceMs + TRY_MAX_MS.pending);
+    const times = [...this.#paths.values()]
+      .map((path) => changesAtMs(path, this.#patienceMs))
+      .filter((atMs) => atMs !== undefined);
+    const freed = [...this.#pendingSinceMs.values()].map((sinceMs) => sinceMs + this.#patienceMs);
     return Math.max(0, Math.min(...times, ...freed.filter((atMs) => atMs > nowMs)) - nowMs);
   }
 
@@ -156,7 +163,7 @@ export class DirectPaths {
   /** Whether a mediation of the link is under way that may still come to something soon. */
   #isOpen(link: string): boolean {
     const pendingSinceMs = this.#pendingSinceMs.get(link) ?? Number.NEGATIVE_INFINITY;
-    const isYoung = this.#clock.monotonicMs() - pendingSinceMs < TRY_MAX_MS.pending;
+    const isYoung = this.#clock.monotonicMs() - pendingSinceMs < this.#patienceMs;
     return isYoung || this.#paths.get(link)?.phase === 'trying';
   }
 
@@ -165,12 +172,20 @@ export class DirectPaths {
     const before = this.#paths.get(link.id) ?? NEW_DIRECT_PATH;
     const carriers = installedIn(link.direct, sasOf);
     const path = this.#next(before, observation(mediated, carriers, sasOf), link.id);
+    if (path.phase === 'up' && before.phase !== 'up') this.#learnFrom(link.id, carriers);
     if (path.phase === 'trying' && isStuck(mediated, path.sinceMs, logged))
       return this.#next(path, { type: 'stuck' }, link.id);
     if (path.phase !== 'up') return path;
     if (!isSilent(link, carriers))
       return isProven(link, carriers) ? this.#next(path, { type: 'proven' }, link.id) : path;
     return this.#next(path, { type: 'silent', ikeSaIds: carriers.map(({ uniqueId }) => uniqueId) }, link.id);
+  }
+
+  /** What the other end has set up says nothing of how long this one has to wait. */
+  #learnFrom(link: string, carriers: readonly IkeSa[]): void {
+    const triedAtMs = this.#triedAtMs.get(link);
+    if (triedAtMs === undefined || !carriers.some(({ initiator }) => initiator)) return;
+    this.#pace = afterSetUp(this.#pace, this.#clock.monotonicMs() - triedAtMs);
   }
 
   #explain(mediated: MediatedLink, sasOf: SasOf, input: DirectPathsInput): PathCause | undefined {
@@ -205,7 +220,12 @@ export class DirectPaths {
   }
 
   #next(path: DirectPath, event: DirectPathEvent, link: string): DirectPath {
-    const facts = { nowMs: this.#clock.monotonicMs(), random: this.#random, cause: this.#causes.get(link) };
+    const facts = {
+      nowMs: this.#clock.monotonicMs(),
+      random: this.#random,
+      patienceMs: this.#patienceMs,
+      cause: this.#causes.get(link),
+    };
     return nextDirectPath(path, event, facts);
   }
 }

@@ -47,18 +47,20 @@ export interface DirectPathFacts {
   /** Monotonic ms. */
   readonly nowMs: number;
   readonly random: () => number;
+  /**
+   * Ms after which a try with an IKE SA has failed (`set-up-pace.ts`). Then the peer should try: when the mediator passes
+   * the peer's answer on before charon has seen its own request confirmed, charon drops it ("checklist not found") and
+   * this end waits for ever.
+   */
+  readonly patienceMs: number;
   /** What a try that fails now has failed by, as far as anybody knows. */
   readonly cause: PathCause | undefined;
 }
 
 export const NEW_DIRECT_PATH: DirectPath = { phase: 'idle', failures: 0, lost: false };
 
-/**
- * Ms after which a try has failed. An initiate is queued in charon, so its IKE SA takes a moment to appear. Checks that
- * work take little more than a second; then the peer should try: when the mediator passes the peer's answer on before
- * charon has seen its own request confirmed, charon drops it ("checklist not found") and this end waits for ever.
- */
-export const TRY_MAX_MS = { none: 3000, pending: 6000 } as const;
+/** An initiate is queued in charon, so its IKE SA takes a moment to appear. */
+const APPEARS_MAX_MS = 3000;
 
 /** The peer's charon went away, or the mediator said no. */
 const REST_AFTER_NONE: BackoffPolicy = { baseMs: 4000, maxMs: 300_000 };
@@ -108,12 +110,12 @@ export function nextDirectPath(path: DirectPath, event: DirectPathEvent, facts: 
 }
 
 /** Monotonic ms at which time alone may change the path, if it ever does: look again then. */
-export function changesAtMs(path: DirectPath): number | undefined {
+export function changesAtMs(path: DirectPath, patienceMs: number): number | undefined {
   switch (path.phase) {
     case 'resting':
       return path.untilMs;
     case 'trying':
-      return path.sinceMs + TRY_MAX_MS.pending;
+      return path.sinceMs + patienceMs;
     case 'idle':
     case 'up':
     case 'ending':
@@ -150,7 +152,9 @@ function notUp(path: DirectPath, sa: 'none' | 'pending', facts: DirectPathFacts)
     case 'idle':
       return path;
     case 'trying':
-      return facts.nowMs - path.sinceMs >= TRY_MAX_MS[sa] ? failed(path, sa, facts) : path;
+      return facts.nowMs - path.sinceMs >= (sa === 'none' ? APPEARS_MAX_MS : facts.patienceMs)
+        ? failed(path, sa, facts)
+        : path;
     case 'resting':
       return facts.nowMs >= path.untilMs ? { phase: 'idle', failures: path.failures, lost: path.lost } : path;
   }

@@ -373,6 +373,23 @@ describe('a direct path has its turn', () => {
     expect(turnsOf(start().paths, [registered, ...begun])).toHaveLength(1);
   });
 
+  it.each([
+    { by: 'this end', initiator: true, changesInMs: 20_000 },
+    { by: 'the other end', initiator: false, changesInMs: 6000 },
+  ])(
+    'has a place as long as the set-ups of this node take, not those by another: $by',
+    ({ initiator, changesInMs }) => {
+      const { paths, clock } = start();
+      look(paths);
+      paths.initiated('edge1--p1');
+      clock.advance(5000);
+      look(paths, { ikeSas: [registered, { ...upSa('p1'), initiator }] });
+      expect(look(paths, { ikeSas: [registered, { ...upSa('p1'), initiator }, sa('p2', 'CREATED')] })).toMatchObject({
+        changesInMs,
+      });
+    },
+  );
+
   it('when four others hang: what has failed holds no place', () => {
     const { paths, clock } = start();
     const hanging = ['p1', 'p2', 'p3', 'p4'];

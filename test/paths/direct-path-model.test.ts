@@ -9,6 +9,8 @@ import {
 } from '../../src/paths/direct-path.ts';
 import { PATH_CAUSES, type PathCause } from '../../src/paths/path-cause.ts';
 
+const PATIENCE_MS = 6000;
+
 const causes = fc.option(fc.constantFrom(...PATH_CAUSES), { nil: undefined });
 const randoms = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 
@@ -50,7 +52,7 @@ describe('a direct path, after any events in any order', () => {
     let path = NEW_DIRECT_PATH;
     for (const { event, afterMs, random, cause } of history) {
       nowMs += afterMs;
-      path = nextDirectPath(path, event, { nowMs, random: () => random, cause });
+      path = nextDirectPath(path, event, { nowMs, random: () => random, patienceMs: PATIENCE_MS, cause });
     }
     return { path, nowMs };
   }
@@ -60,7 +62,7 @@ describe('a direct path, after any events in any order', () => {
       fc.property(histories, anyEvent, (history, last) => {
         fc.pre(last.type === 'observed');
         const { path, nowMs } = pathAfter(history);
-        const after = nextDirectPath(path, last, { nowMs, random: () => 0, cause: undefined });
+        const after = nextDirectPath(path, last, { nowMs, random: () => 0, patienceMs: PATIENCE_MS, cause: undefined });
         const givenUp = path.phase === 'ending' ? path.ikeSaIds : [];
         const isUp = last.sa === 'up' && last.ikeSaIds.some((id) => !givenUp.includes(id));
         expect(after.phase === 'up').toBe(isUp);
@@ -71,7 +73,11 @@ describe('a direct path, after any events in any order', () => {
     fc.assert(
       fc.property(histories, ids, (history, ikeSaIds) => {
         const { path, nowMs } = pathAfter(history);
-        const after = nextDirectPath(path, { type: 'silent', ikeSaIds }, { nowMs, random: () => 0, cause: undefined });
+        const after = nextDirectPath(
+          path,
+          { type: 'silent', ikeSaIds },
+          { nowMs, random: () => 0, patienceMs: PATIENCE_MS, cause: undefined },
+        );
         if (path.phase === 'up') {
           const counted = path.proven ? { failures: 0, lost: true } : { failures: path.failures + 1, lost: false };
           expect(after).toEqual({ phase: 'ending', ...counted, ikeSaIds });
@@ -84,7 +90,11 @@ describe('a direct path, after any events in any order', () => {
       fc.property(histories, causes, (history, cause) => {
         const { path, nowMs } = pathAfter(history);
         const look = (before: DirectPath, atMs: number): DirectPath =>
-          nextDirectPath(before, { type: 'observed', sa: 'none' }, { nowMs: atMs, random: () => 0.999_999, cause });
+          nextDirectPath(
+            before,
+            { type: 'observed', sa: 'none' },
+            { nowMs: atMs, random: () => 0.999_999, patienceMs: PATIENCE_MS, cause },
+          );
         const tried = look(path, nowMs + 3000);
         // A rest that had begun has the length of its own cause.
         const restMs = path.phase === 'resting' ? 3_600_000 : LONGEST_MS[cause ?? 'unknown'];
@@ -96,9 +106,13 @@ describe('a direct path, after any events in any order', () => {
     fc.assert(
       fc.property(histories, (history) => {
         const { path, nowMs } = pathAfter(history);
-        const atMs = changesAtMs(path);
+        const atMs = changesAtMs(path, PATIENCE_MS);
         const look = (ms: number): DirectPath =>
-          nextDirectPath(path, { type: 'observed', sa: 'pending' }, { nowMs: ms, random: () => 0, cause: undefined });
+          nextDirectPath(
+            path,
+            { type: 'observed', sa: 'pending' },
+            { nowMs: ms, random: () => 0, patienceMs: PATIENCE_MS, cause: undefined },
+          );
         if (atMs === undefined) return;
         expect(look(Math.max(nowMs, atMs)).phase).not.toBe(path.phase);
         if (atMs > nowMs) expect(look(atMs - 1)).toEqual(path);
@@ -209,7 +223,7 @@ class World {
   }
 
   #next(event: DirectPathEvent): void {
-    const facts = { nowMs: this.nowMs, random: () => 0.5, cause: this.#cause };
+    const facts = { nowMs: this.nowMs, random: () => 0.5, patienceMs: PATIENCE_MS, cause: this.#cause };
     this.path = nextDirectPath(this.path, event, facts);
   }
 }

@@ -8,6 +8,8 @@ import {
 } from '../../src/paths/direct-path.ts';
 import { PATH_CAUSES, type PathCause } from '../../src/paths/path-cause.ts';
 
+const PATIENCE_MS = 6000;
+
 const NOW_MS = 1_000_000;
 const none: DirectPathEvent = { type: 'observed', sa: 'none' };
 const pending: DirectPathEvent = { type: 'observed', sa: 'pending' };
@@ -18,7 +20,7 @@ const up = (...ikeSaIds: readonly number[]): DirectPathEvent => ({ type: 'observ
 const silent = (...ikeSaIds: readonly number[]): DirectPathEvent => ({ type: 'silent', ikeSaIds });
 
 const next = (path: DirectPath, event: DirectPathEvent, cause?: PathCause, random = 1): DirectPath =>
-  nextDirectPath(path, event, { nowMs: NOW_MS, random: () => random, cause });
+  nextDirectPath(path, event, { nowMs: NOW_MS, random: () => random, patienceMs: PATIENCE_MS, cause });
 const idle = (failures: number, lost = false): DirectPath => ({ phase: 'idle', failures, lost });
 const trying = (forMs: number, failures = 0, lost = false): DirectPath => ({
   phase: 'trying',
@@ -95,7 +97,12 @@ describe('a direct path that goes silent', () => {
   );
 
   it('remembers through its rest and its tries that it has worked', () => {
-    const again = nextDirectPath(lostJustNow, none, { nowMs: NOW_MS + 1500, random: () => 1, cause: undefined });
+    const again = nextDirectPath(lostJustNow, none, {
+      nowMs: NOW_MS + 1500,
+      random: () => 1,
+      patienceMs: PATIENCE_MS,
+      cause: undefined,
+    });
     expect(again).toEqual(idle(0, true));
     expect(next(again, initiated)).toEqual(trying(0, 0, true));
     expect(next(trying(3000, 0, true), none)).toEqual(resting(8000, 1, true));
@@ -107,7 +114,7 @@ describe('a direct path that goes silent', () => {
   );
 
   it('does not flap: each time that it comes up and nothing comes through it rests longer', () => {
-    const facts = { random: () => 1, cause: undefined };
+    const facts = { random: () => 1, patienceMs: PATIENCE_MS, cause: undefined };
     const rests: number[] = [];
     let path = NEW_DIRECT_PATH;
     let nowMs = NOW_MS;
@@ -199,10 +206,13 @@ describe('the rest after a try', () => {
 
 describe('time alone', () => {
   it('changes a rest when it is over, and a try when it has failed', () => {
-    expect([changesAtMs(resting(5000)), changesAtMs(trying(1000))]).toEqual([NOW_MS + 5000, NOW_MS + 5000]);
+    expect([changesAtMs(resting(5000), PATIENCE_MS), changesAtMs(trying(1000), PATIENCE_MS)]).toEqual([
+      NOW_MS + 5000,
+      NOW_MS + 5000,
+    ]);
   });
 
   it.each([NEW_DIRECT_PATH, isUp, unproven(2), ending(1)])('never changes a path that is $phase', (path) =>
-    expect(changesAtMs(path)).toBeUndefined(),
+    expect(changesAtMs(path, PATIENCE_MS)).toBeUndefined(),
   );
 });
