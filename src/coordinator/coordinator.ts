@@ -257,8 +257,9 @@ export class Coordinator implements ChannelHost {
   async renew({ node, key, remote }: ShownNode, request: RenewalRequest): Promise<RenewalReply> {
     const attempt = this.audit.begin('certificate.renew', { actor: { kind: 'node', name: node }, remote });
     attempt.about(node, { purpose: request.purpose });
-    this.#noteUse(node, key);
     try {
+      // Not forgiven if it cannot be written: the next one is put into its place, and the node has no other any more.
+      this.#deps.store.renewals.used(node, key);
       const { certificate, isNew } = await this.#renewals.renew(node, request, attempt);
       if (isNew) this.#note(node, 'certificate', `${request.purpose} certificate renewed`);
       return { certificate, ...authorityOf(this.#deps.ca) };

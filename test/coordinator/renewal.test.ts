@@ -243,6 +243,14 @@ describe('of two channel certificates', () => {
     await expectRefusal(next(channel), 'not-recognised', /does not know/);
   });
 
+  it('the next one is not replaced while its first use cannot be written', async () => {
+    const { channel } = await enrolled();
+    const following = await next(channel);
+    vi.spyOn(fixture.store.renewals, 'used').mockImplementationOnce(() => expect.fail('disk full'));
+    await expectRefusal(next(following), 'renewal-refused', /see its log/);
+    expect(await knock(following)).toBe('open');
+  });
+
   it('a next one that was never used gives way to another next one', async () => {
     const { channel } = await enrolled();
     const unused = await next(channel);
