@@ -39,8 +39,7 @@ export interface CaFiles {
 
 /**
  * The mesh's CA: the operator's, or the one in `ca.key` and `ca.crt`; both are made when neither is there and the mesh has
- * none yet. Throws an
- * AuthorityError, also for another CA than the mesh's: every node would be locked out.
+ * none yet. Throws an AuthorityError, also for another CA than the mesh's: every node would be locked out.
  */
 export async function loadMeshCa(options: AuthorityOptions): Promise<MeshCa> {
   const { stateDir, knownPin } = options;
