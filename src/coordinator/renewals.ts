@@ -14,7 +14,7 @@ import type { RevocationStore } from './revocation-store.ts';
 
 /**
  * Certificates of one purpose that a node has renewed and that have not ended. It needs two at a time; more is a fault of its,
- * and when it is revoked each takes a place on the CRL.
+ * and when it is revoked each takes a place on the CRL. One that is due is given beyond that, which adds two at a time.
  */
 const VALID_MAX = 10;
 
@@ -84,16 +84,22 @@ export class Renewals {
     return purpose === 'channel' ? issueChannelCertificate(ca, issuance) : issueIkeCertificate(ca, issuance);
   }
 
-  /** Refuses a node that has all the certificates that it may have, until the first of them ends. */
+  /**
+   * Refuses a node that has all the certificates that it may have, until the first of them ends or half of its newest one's
+   * life is over. That one may be the first to end, or end before there is room: the others may be of a longer life.
+   */
   #checkRoom(node: NodeName, purpose: CertificatePurpose): void {
-    const nowMs = this.#deps.clock.nowMs();
-    const freeAtMs = this.#deps.revocations.renewedEnds(node, purpose, nowMs, VALID_MAX)[VALID_MAX - 1];
-    if (freeAtMs === undefined) return;
-    const when = new Date(freeAtMs).toISOString();
+    const { store, revocations, clock } = this.#deps;
+    const nowMs = clock.nowMs();
+    const roomAtMs = revocations.renewedEnds(node, purpose, nowMs, VALID_MAX)[VALID_MAX - 1];
+    const newest = store.certified(node, purpose).at(-1)?.certificate;
+    if (roomAtMs === undefined || newest === undefined || !isFresh(newest, nowMs)) return;
+    const nextAtMs = Math.min(roomAtMs, halfOf(newest));
+    const when = new Date(nextAtMs).toISOString();
     throw new RenewalRefused(
       'too-many',
-      `this node has ${VALID_MAX} ${NAMES[purpose]} certificates that have not expired, and may have no more: it gets the next one after ${when}`,
-      { retryAfterSeconds: Math.ceil((freeAtMs - nowMs) / 1000) },
+      `this node has ${VALID_MAX} ${NAMES[purpose]} certificates that have not expired, or more: it gets the next one after ${when}`,
+      { retryAfterSeconds: Math.ceil((nextAtMs - nowMs) / 1000) },
     );
   }
 }
@@ -102,9 +108,13 @@ const NAMES: Readonly<Record<CertificatePurpose, string>> = { channel: 'channel'
 
 /** A certificate whose half is over would be renewed again at once; one of the future was made by a clock that was wrong. */
 function isFresh(pem: string, nowMs: number): boolean {
+  return Date.parse(new X509Certificate(pem).validFrom) <= nowMs && nowMs < halfOf(pem);
+}
+
+/** When half of a certificate's life is over: ms since the epoch. */
+function halfOf(pem: string): number {
   const { validFrom, validTo } = new X509Certificate(pem);
-  const [fromMs, toMs] = [Date.parse(validFrom), Date.parse(validTo)];
-  return fromMs <= nowMs && nowMs < (fromMs + toMs) / 2;
+  return (Date.parse(validFrom) + Date.parse(validTo)) / 2;
 }
 
 async function proven(csr: string): Promise<VerifiedCsr> {

@@ -383,12 +383,12 @@ describe('a renewal is refused', () => {
   describe('when a node has ten of a kind that have not expired', () => {
     let channel: Held;
 
-    /** The first, a day before the others. */
+    /** The first, twenty days before the others. */
     beforeEach(async () => {
       ({ channel } = await enrolled());
-      fixture.nowMs -= DAY_MS;
-      await renewed(channel, 'ike', await newKey(), { nowMs: fixture.nowMs });
-      fixture.nowMs += DAY_MS;
+      fixture.nowMs -= 20 * DAY_MS;
+      await later();
+      fixture.nowMs += 20 * DAY_MS;
       for (let count = 1; count < 10; count += 1) await next(channel, 'ike');
     });
 
@@ -398,13 +398,32 @@ describe('a renewal is refused', () => {
       await expectRefusal(next(channel, 'ike'), 'renewal-refused', /10 IKE certificates that have not expired/);
     });
 
-    it('until the first of them ends, and the node is told when that is', async () => {
-      const waitMs = 29 * DAY_MS;
-      const refusal = await next(channel, 'ike').catch((error: unknown) => error as IdentityError);
+    /** One for a node whose clock is the coordinator's. */
+    async function later(): Promise<void> {
+      await renewed(channel, 'ike', await newKey(), { nowMs: fixture.nowMs });
+    }
+
+    /** The node is told so. */
+    async function expectWait(waitMs: number): Promise<void> {
+      const refusal = await later().catch((error: unknown) => error as IdentityError);
       expect((refusal as IdentityError).retryAfterMs).toBeLessThanOrEqual(waitMs);
       expect((refusal as IdentityError).retryAfterMs).toBeGreaterThan(waitMs - 2000);
-      fixture.nowMs += waitMs;
-      await renewed(channel, 'ike', await newKey(), { nowMs: fixture.nowMs });
+    }
+
+    it('until the first of them ends', async () => {
+      await expectWait(10 * DAY_MS);
+      fixture.nowMs += 10 * DAY_MS;
+      await later();
+    });
+
+    it('but not when half of its newest one is over, however long the others live', async () => {
+      fixture.nowMs += 10 * DAY_MS;
+      await later();
+      // It is valid from an hour before its issue.
+      await expectWait(15 * DAY_MS - HOUR_MS / 2);
+      fixture.nowMs += 15 * DAY_MS;
+      await later();
+      await expectWait(5 * DAY_MS);
     });
 
     it('but not of the other kind, nor to others, nor for enrolments, nor when they were revoked', async () => {
