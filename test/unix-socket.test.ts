@@ -1,11 +1,12 @@
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { withFileLock } from '../src/file-lock.ts';
 import { listenOnUnixSocket } from '../src/unix-socket.ts';
+import { somebodyWaitsFor } from './kernel-locks.ts';
 
 let folder: string;
 let path: string;
@@ -32,8 +33,7 @@ const groupId = process.geteuid?.() === 0 ? 65_534 : (process.getgid?.() ?? 0);
 
 const metaOf = (file: string): [mode: number, groupId: number] => [statSync(file).mode & 0o777, statSync(file).gid];
 
-/** What is there beside the file that is locked, which stays. */
-const entries = (): string[] => readdirSync(folder).filter((name) => name !== 'x.sock.lock');
+const entries = (): string[] => readdirSync(folder);
 
 /** What a process leaves behind that is killed. */
 async function leaveStale(): Promise<void> {
@@ -49,17 +49,12 @@ async function closed(closing: Server): Promise<void> {
   await once(closing, 'close');
 }
 
-/** A process waits for the lock on this file, as the kernel tells. */
-function somebodyWaitsFor(file: string): boolean {
-  return new RegExp(`^\\d+: -> FLOCK .*:${statSync(file).ino} `, 'm').test(readFileSync('/proc/locks', 'utf8'));
-}
-
 describe('a Unix socket', () => {
   it('has its mode and group from the moment it is there, whatever the umask', async () => {
     const umask = process.umask(0);
     const seen: unknown[] = [];
     const look = (): void => {
-      for (const name of entries()) {
+      for (const name of entries().filter((each) => each !== 'x.sock.lock')) {
         seen.push(name === 'x.sock' ? ['socket', ...metaOf(join(folder, name))] : metaOf(join(folder, name))[0]);
       }
     };
