@@ -201,6 +201,9 @@ export class ControlChannel {
 const REVOKED =
   'this node is revoked: the others have let go of it. To bring it back, on the coordinator run meshctl node readmit and meshctl token create, then here agentctl enroll --again';
 
+const NOT_UNDERSTOOD =
+  'the coordinator does not understand what this agent says: if its version is the older one, update the coordinator first';
+
 /** What an operator can do something about; else Node's own words. */
 function explain(error: Error): string {
   const message = messageOf(error);
@@ -224,6 +227,7 @@ function closeReason(code: number, text: string): string {
   if (code === CLOSE_CODES.revoked) return REVOKED;
   if (code === CLOSE_CODES.certificateExpired) return 'this certificate has expired: it is to be renewed first';
   if (code === CLOSE_CODES.tooMuch) return 'the coordinator says that this node sends too much';
+  if (code === CLOSE_CODES.badFrame) return NOT_UNDERSTOOD;
   if (code === CLOSE_CODES.protocol) return 'the coordinator speaks another version of the protocol';
   return text === '' ? `closed by the coordinator (${code})` : `closed by the coordinator: ${text} (${code})`;
 }

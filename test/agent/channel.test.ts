@@ -185,6 +185,7 @@ describe('a control channel', () => {
   it.each([
     [CLOSE_CODES.replaced, '', /another agent with this identity/],
     [CLOSE_CODES.certificateExpired, 'x', /has expired: it is to be renewed/],
+    [CLOSE_CODES.badFrame, 'frame refused', /does not understand .* update the coordinator first/],
     [CLOSE_CODES.protocol, '', /another version of the protocol/],
     [CLOSE_CODES.revoked, 'x', /this node is revoked.*meshctl node readmit.*agentctl enroll --again/],
     [CLOSE_CODES.unknownNode, 'gone', /closed by the coordinator: gone \(4003\)/],
