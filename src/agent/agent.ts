@@ -10,7 +10,7 @@ import { EvidenceBoard } from '../paths/evidence-board.ts';
 import { Reconciler, type RoundResult, type Target } from '../reconcile/loop.ts';
 import { ViciClient, type ViciLogLine } from '../vici/index.ts';
 import type { AgentStatus, CertificateStatus, EnrollCommand, NetCheck, PingCommand, PingResult } from './api.ts';
-import { charonCredentials, requestDigest, type CharonCredentials } from './charon-adapter.ts';
+import { charonCredentials, requestDigest, type CharonCredentials, type CharonMaterial } from './charon-adapter.ts';
 import { followCharonLog } from './charon-log.ts';
 import { CharonLoop } from './charon-loop.ts';
 import type { AgentConfig } from './config.ts';
@@ -259,8 +259,8 @@ export class Agent {
       random,
       logger: logger.child({ component: 'charon' }),
       reconciler,
-      credentials: () => this.#credentialsWithCrl(),
       target: () => this.#target(),
+      material: () => this.#material(),
       prepare: () => {
         this.#lookAtPlaced();
         return this.#holdMeshAddresses();
@@ -443,9 +443,8 @@ export class Agent {
     return this.#placed?.hasOwn === true && placed === undefined ? undefined : credentialsOf(identity, placed);
   }
 
-  #credentialsWithCrl(): CharonCredentials | undefined {
-    const crl = this.#crl.current?.der;
-    return this.#credentials && { ...this.#credentials, ...(crl !== undefined && { crl }) };
+  #material(): CharonMaterial {
+    return { credentials: this.#credentials, crl: this.#crl.current?.der };
   }
 
   /**

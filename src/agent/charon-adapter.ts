@@ -22,14 +22,12 @@ export interface CharonCredentials {
   readonly chain?: readonly Uint8Array[];
   /** PKCS#8. Goes to charon and nowhere else. */
   readonly privateKey: Uint8Array;
-  /** The list of revoked certificates; absent while there is none. */
-  readonly crl?: Uint8Array;
   /** Stands for key, certificate and CA in the ledger. */
   readonly digest: string;
 }
 
 /** `digest` is a hash over the three, so that a new key, certificate or CA is loaded. */
-export function charonCredentials(parts: Omit<CharonCredentials, 'digest' | 'crl'>): CharonCredentials {
+export function charonCredentials(parts: Omit<CharonCredentials, 'digest'>): CharonCredentials {
   const hash = createHash('sha256');
   const cas = [...casOf(parts), ...(parts.chain ?? [])];
   for (const part of [parts.privateKey, parts.own, ...cas]) hash.update(createHash('sha256').update(part).digest());
@@ -49,27 +47,39 @@ function casOf({ ca, otherCa }: IssuingCas): readonly Uint8Array[] {
   return otherCa === undefined ? [ca] : [ca, otherCa];
 }
 
+/** All that a round may have to load besides connections, as it is at one moment. */
+export interface CharonMaterial {
+  /** Undefined while there are none that can be used: then nothing is loaded that needs them. */
+  readonly credentials: CharonCredentials | undefined;
+  /** The list of revoked certificates, DER; undefined while there is none. */
+  readonly crl: Uint8Array | undefined;
+}
+
 export interface ViciCharonDeps {
   readonly session: Pick<ViciSession, 'call' | 'stream'>;
   readonly clock: Clock;
   /** Ms since the machine booted. */
   readonly bootMs: () => number;
-  /** Undefined before enrolment: then nothing can be loaded. */
-  readonly credentials: () => CharonCredentials | undefined;
 }
 
-/** The reconciler's view of a charon, over one VICI session. Ends with the session. */
-export class ViciCharon implements Charon {
-  readonly executors: Executors;
+/** A charon over one VICI session. Ends with the session. */
+export class ViciCharon {
   readonly #deps: ViciCharonDeps;
   #version: string | undefined;
 
   constructor(deps: ViciCharonDeps) {
     this.#deps = deps;
-    this.executors = this.#makeExecutors();
   }
 
-  async observe(signal: AbortSignal): Promise<ObservedState> {
+  /**
+   * The reconciler's view for one round. What that loads is of this material, as its digests are, whatever is renewed
+   * meanwhile.
+   */
+  with(material: CharonMaterial): Charon {
+    return { observe: (signal) => this.#observe(signal), executors: this.#executorsWith(material) };
+  }
+
+  async #observe(signal: AbortSignal): Promise<ObservedState> {
     const { session } = this.#deps;
     const [{ stats, charonStartMs }, connections, keys, ikeSas] = await Promise.all([
       this.#stats(signal),
@@ -113,12 +123,12 @@ export class ViciCharon implements Charon {
     return ikeSas;
   }
 
-  #makeExecutors(): Executors {
+  #executorsWith({ credentials, crl }: CharonMaterial): Executors {
     return {
-      'load-credentials': (_step, signal) => this.#loadCredentials(signal),
-      'load-crl': (_step, signal) => this.#loadCrl(signal),
-      'load-conn': ({ connection }, signal) =>
-        this.#ask('load-conn', loadConnRequest(connection, ...casOf(this.#credentials())), signal),
+      'load-credentials': async (_step, signal) => this.#loadCredentials(needed(credentials), signal),
+      'load-crl': (_step, signal) => this.#loadCrl(crl, signal),
+      'load-conn': async ({ connection }, signal) =>
+        this.#ask('load-conn', loadConnRequest(connection, ...casOf(needed(credentials))), signal),
       'unload-conn': ({ connection }, signal) => this.#ask('unload-conn', { name: connection }, signal),
       'unload-key': ({ keyId }, signal) => this.#ask('unload-key', { id: keyId }, signal),
       // timeout -1: charon queues it and answers; what comes of it is seen in the next observation.
@@ -136,8 +146,7 @@ export class ViciCharon implements Charon {
   }
 
   /** The key last: until charon has it, it goes on using the former certificate, whose key is still there. */
-  async #loadCredentials(signal: AbortSignal): Promise<string> {
-    const credentials = this.#credentials();
+  async #loadCredentials(credentials: CharonCredentials, signal: AbortSignal): Promise<string> {
     const { own, chain = [], privateKey } = credentials;
     for (const data of [...casOf(credentials), ...chain])
       await this.#ask('load-cert', { type: 'X509', flag: 'CA', data }, signal);
@@ -146,8 +155,7 @@ export class ViciCharon implements Charon {
     return id;
   }
 
-  async #loadCrl(signal: AbortSignal): Promise<undefined> {
-    const { crl: data } = this.#credentials();
+  async #loadCrl(data: Uint8Array | undefined, signal: AbortSignal): Promise<undefined> {
     if (data === undefined) throw new StepRefused('there is no list of revoked certificates any more');
     await this.#ask('load-cert', { type: 'X509_CRL', data }, signal);
     // charon keeps every list that it has gone by in a cache of its own (cert_cache.c), and takes an old one from there
@@ -159,12 +167,11 @@ export class ViciCharon implements Charon {
     await refusable(this.#deps.session.call(command, request, { signal }));
     return undefined;
   }
+}
 
-  #credentials(): CharonCredentials {
-    const credentials = this.#deps.credentials();
-    if (credentials === undefined) throw new StepRefused('the node has no certificate yet: run agentctl enroll');
-    return credentials;
-  }
+function needed(credentials: CharonCredentials | undefined): CharonCredentials {
+  if (credentials === undefined) throw new StepRefused('the node has no certificate that it could show');
+  return credentials;
 }
 
 /** Characters of charon's words that are kept: reports and frames have room for no more. */

@@ -4,7 +4,7 @@ import { messageOf, systemCodeOf } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Gate, Reconciler, RoundResult, Target } from '../reconcile/loop.ts';
 import { ViciClient, ViciError, type ViciOutage, type ViciSession, type ViciSubscription } from '../vici/index.ts';
-import { ViciCharon, type CharonCredentials } from './charon-adapter.ts';
+import { ViciCharon, type CharonMaterial } from './charon-adapter.ts';
 import { CHARON_EVENTS, NEWER_CHARON_EVENTS, nodeEventsOf } from './charon-events.ts';
 import type { FrozenCharon } from './frozen-charon.ts';
 
@@ -28,8 +28,9 @@ export interface CharonLoopDeps {
   readonly random: () => number;
   readonly logger: Logger;
   readonly reconciler: Reconciler;
-  readonly credentials: () => CharonCredentials | undefined;
+  /** What a round works towards, and what it loads for that: both of the moment at which it begins. */
   readonly target: () => Target | undefined;
+  readonly material: () => CharonMaterial;
   /** Called before each round; must not reject. */
   readonly prepare: () => Promise<void>;
   readonly gate: Gate;
@@ -91,8 +92,8 @@ export class CharonLoop {
       // Subscribed before the first look, so that nothing falls between the two.
       await using events = await session.subscribe(CHARON_EVENTS, { signal: ended, optional: NEWER_CHARON_EVENTS });
       this.#deps.onEvent(this.#event('charon', 'connected to charon'));
-      const { clock, bootMs, credentials } = this.#deps;
-      const charon = new ViciCharon({ session, clock, bootMs, credentials });
+      const { clock, bootMs } = this.#deps;
+      const charon = new ViciCharon({ session, clock, bootMs });
       await Promise.race([this.#readEvents(events), this.#reconcile(charon, ended)]);
     } catch (error) {
       if (!session.isClosed) this.#failure = error;
@@ -124,10 +125,10 @@ export class CharonLoop {
     while (!signal.aborted) {
       this.#isTriggered = false;
       const waiters = [...this.#waiters];
-      const { clock, reconciler, target, prepare, gate, frozen, onRound } = this.#deps;
+      const { clock, reconciler, target, material, prepare, gate, frozen, onRound } = this.#deps;
       const beganMs = clock.monotonicMs();
       await prepare();
-      const result = await reconciler.round(charon, target(), gate, signal);
+      const result = await reconciler.round(charon.with(material()), target(), gate, signal);
       frozen.answered();
       onRound(result);
       for (const waiter of waiters) waiter();

@@ -1,7 +1,7 @@
 import { chmodSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { charonCredentials } from '../../src/agent/charon-adapter.ts';
+import { charonCredentials, requestDigest, type CharonCredentials } from '../../src/agent/charon-adapter.ts';
 import { CharonLoop, type CharonLoopDeps } from '../../src/agent/charon-loop.ts';
 import { systemClock } from '../../src/clock.ts';
 import type { NodeEvent } from '../../src/control/report.ts';
@@ -9,7 +9,7 @@ import { section } from '../../src/ike/sections.ts';
 import { digestOf } from '../../src/json.ts';
 import { createLogger } from '../../src/log.ts';
 import { Reconciler, type RoundResult, type Target } from '../../src/reconcile/loop.ts';
-import type { ViciSection, ViciValue } from '../../src/vici/index.ts';
+import { itemBytes, type ViciItem, type ViciSection, type ViciValue } from '../../src/vici/index.ts';
 import { FakeCharon, SUCCESS, type FakeAnswer, type FakeHandler } from '../../src/vici/testing/index.ts';
 import { desired, names, spoke, wishes } from '../reconcile/builders.ts';
 import { ManualClock } from '../reconcile/memory-charon.ts';
@@ -96,8 +96,8 @@ class Running {
       random: () => 0,
       logger: createLogger('test', 'silent'),
       reconciler: new Reconciler({ clock: systemClock, random: () => 0, ledger: undefined, saveLedger: () => true }),
-      credentials: () => credentials,
       target: () => target,
+      material: () => ({ credentials, crl: undefined }),
       prepare: () => Promise.resolve(),
       gate: () => wishes(),
       frozen: {
@@ -169,6 +169,35 @@ describe('a session with charon', () => {
     const loads = charon.commands.filter((command) => command.startsWith('load'));
     expect(loads).toEqual(['load-cert', 'load-cert', 'load-key', 'load-conn']);
     expect(running.lost).toEqual([]);
+  });
+
+  it('loads in a round what the digests of the round are of, also when the credentials are renewed meanwhile', async () => {
+    const none = Uint8Array.of(0);
+    const withCa = (ca: number): CharonCredentials =>
+      charonCredentials({ own: none, ca: Uint8Array.of(ca), privateKey: none });
+    let credentials = withCa(1);
+    const cas: unknown[] = [];
+    charon.on('load-conn', (request) => {
+      const connection = request.get(names.hub) as ViciSection;
+      cas.push((connection.get('remote') as ViciSection).get('cacerts'));
+      return SUCCESS;
+    });
+    const running = new Running(undefined, charon.socketPath, {
+      target: () => {
+        const now = credentials;
+        const digestOf: Target['digestOf'] = (connection) => requestDigest(connection, now);
+        return { desired: desired(spoke()), credentialsDigest: now.digest, digestOf };
+      },
+      material: () => ({ credentials, crl: undefined }),
+      gate: () => {
+        credentials = withCa(2);
+        return wishes();
+      },
+    });
+    const { target, done } = await roundOf(running, 1);
+    expect(target?.credentialsDigest).toBe(withCa(1).digest);
+    expect(done.map(({ kind }) => kind)).toEqual(['load-credentials', 'load-conn']);
+    expect((cas[0] as readonly ViciItem[]).map((ca) => [...itemBytes(ca)])).toEqual([[1]]);
   });
 
   it('takes charon’s “no” in its own words, and goes on', async () => {

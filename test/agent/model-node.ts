@@ -195,12 +195,8 @@ export class ModelNode {
   async round(): Promise<void> {
     const { charon, clock } = this;
     const { session } = charon;
-    const vici = new ViciCharon({
-      session,
-      clock,
-      bootMs: () => clock.monotonicMs(),
-      credentials: () => credentials,
-    });
+    const material = { credentials, crl: undefined };
+    const vici = new ViciCharon({ session, clock, bootMs: () => clock.monotonicMs() }).with(material);
     const target = {
       desired: this.#held.state,
       credentialsDigest: credentials.digest,

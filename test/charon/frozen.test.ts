@@ -35,8 +35,8 @@ describe.runIf(canRunCharon)('a real charon that is stopped where it is', () => 
       bootMs: () => systemClock.monotonicMs(),
       logger,
       reconciler: new Reconciler({ ...deps, ledger: undefined, saveLedger: () => true }),
-      credentials: () => undefined,
       target: () => undefined,
+      material: () => ({ credentials: undefined, crl: undefined }),
       prepare: () => Promise.resolve(),
       gate: () => wishes(),
       frozen: new FrozenCharon({

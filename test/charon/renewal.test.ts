@@ -44,7 +44,7 @@ class Node {
     this.#ca = ca;
     this.#connection = connection;
     const bootMs = (): number => Number(process.hrtime.bigint() / 1_000_000n);
-    this.#charon = new ViciCharon({ session, clock: systemClock, bootMs, credentials: () => this.#credentials });
+    this.#charon = new ViciCharon({ session, clock: systemClock, bootMs });
   }
 
   /** Gives it a new key and certificate, and the CA as it is then; the next rounds bring them to charon. */
@@ -68,7 +68,8 @@ class Node {
         credentialsDigest: credentials.digest,
         digestOf: (connection: Connection) => requestDigest(connection, credentials),
       };
-      const { done, refusals, observed } = await this.#reconciler.round(this.#charon, target, () => wishes(), signal);
+      const charon = this.#charon.with({ credentials, crl: undefined });
+      const { done, refusals, observed } = await this.#reconciler.round(charon, target, () => wishes(), signal);
       for (const { resource, message } of refusals) throw new Error(`${resource}: ${message}`);
       kinds.push(...done.map(({ kind }) => kind));
       if (done.length === 0 && settled(observed)) return kinds;
@@ -77,7 +78,7 @@ class Node {
   }
 
   async ikeSas(): Promise<readonly IkeSa[]> {
-    return (await this.#charon.observe(signal)).ikeSas;
+    return (await this.#charon.with({ credentials: undefined, crl: undefined }).observe(signal)).ikeSas;
   }
 
   async keyIds(): Promise<readonly string[]> {

@@ -1,6 +1,6 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { charonCredentials, ViciCharon } from '../../src/agent/charon-adapter.ts';
+import { ViciCharon } from '../../src/agent/charon-adapter.ts';
 import { systemClock } from '../../src/clock.ts';
 import { issueIkeCertificate } from '../../src/identity/certificates.ts';
 import { issueCrl, type CrlContent } from '../../src/identity/crl.ts';
@@ -96,15 +96,10 @@ describe.runIf(canRunCharon).each([
     const nowMs = Date.now();
     const entries = [{ serial: listed, revokedAtMs: nowMs }];
     const crl = issueCrl(ca, { number, nowMs, nextUpdateMs: nowMs + HOUR_MS, entries, ...change });
-    const none = new Uint8Array();
-    const credentials = { ...charonCredentials({ own: none, ca: none, privateKey: none }), crl };
-    const charon = new ViciCharon({
-      session: hub,
-      clock: systemClock,
-      bootMs: () => 0,
-      credentials: () => credentials,
-    });
-    await charon.executors['load-crl']({ kind: 'load-crl', digest: '' }, AbortSignal.timeout(INITIATE_MS_MAX));
+    const charon = new ViciCharon({ session: hub, clock: systemClock, bootMs: () => 0 });
+    await charon
+      .with({ credentials: undefined, crl })
+      .executors['load-crl']({ kind: 'load-crl', digest: '' }, AbortSignal.timeout(INITIATE_MS_MAX));
   }
 
   /** Whether edge1 gets a tunnel; it is gone again afterwards. */
