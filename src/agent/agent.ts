@@ -372,16 +372,17 @@ export class Agent {
     });
   }
 
+  /** Without credentials that can be used, what has no place any more goes all the same. */
   #target(): Target | undefined {
     const { desired } = this.#node;
     const credentials = this.#credentials;
     const crl = this.#crl.current;
-    if (desired === undefined || credentials === undefined) return undefined;
+    if (desired === undefined || this.#identity === undefined) return undefined;
     return {
       desired,
-      credentialsDigest: credentials.digest,
+      credentialsDigest: credentials?.digest,
       ...(crl !== undefined && { crlDigest: crl.digest }),
-      digestOf: (connection) => requestDigest(connection, credentials),
+      digestOf: (connection) => credentials && requestDigest(connection, credentials),
     };
   }
 
@@ -437,10 +438,10 @@ export class Agent {
     this.#credentials = identity === undefined ? undefined : this.#credentialsOf(identity);
   }
 
-  /** Undefined while the certificate that the operator is to place is not there. */
+  /** Undefined while nothing of what the operator is to place could be used: with less, connections would be loaded again. */
   #credentialsOf(identity: NodeIdentity): CharonCredentials | undefined {
     const placed = this.#placed?.current;
-    return this.#placed?.hasOwn === true && placed === undefined ? undefined : credentialsOf(identity, placed);
+    return this.#placed !== undefined && placed === undefined ? undefined : credentialsOf(identity, placed);
   }
 
   #material(): CharonMaterial {

@@ -4,13 +4,16 @@ import type { Clock } from '../clock.ts';
 import { messageOf, systemCodeOf } from '../errors.ts';
 import { IdentityError } from '../identity/identity-error.ts';
 import { KEY_KINDS, keyKindOf } from '../identity/keys.ts';
-import { checkCaChain } from '../identity/operator-ca.ts';
+import { invalidIn, readCaChain } from '../identity/operator-ca.ts';
 import type { CertificateStatus } from './api.ts';
 import type { AgentConfig } from './config.ts';
 
 const FILE_BYTES_MAX = 256 * 1024;
 /** So long before its end a certificate that nobody renews is a problem worth showing. */
 const WARNING_MS = 14 * 86_400_000;
+
+/** After files that were not taken: the next look that finds all right is news, also when they are those of before. */
+const NOTHING_READ = '';
 
 export type PlacedFiles = NonNullable<AgentConfig['ike']>;
 type Field = keyof PlacedFiles;
@@ -48,23 +51,30 @@ class PlacedFileError extends Error {
   }
 }
 
+/** What could be read, and why peers, or this node's own charon, may not like it. */
+interface Found {
+  readonly placed: PlacedIke;
+  readonly flaw: PlacedFileError | undefined;
+}
+
 /**
  * Certificates for IKE that the operator places on the node, read again when the files change. What is wrong with them is
- * told, and what was right before stays in use.
+ * told, and what was right before stays in use. When nothing was, those with another name or another time of validity are
+ * used all the same: it is for charon and its peers to refuse them, and all else goes on.
  */
 export class PlacedIkeFiles {
   readonly #deps: PlacedFilesDeps;
-  #current: PlacedIke | undefined;
-  #read = '';
+  #found: Found | undefined;
+  #read = NOTHING_READ;
   #problem: string | null = null;
 
   constructor(deps: PlacedFilesDeps) {
     this.#deps = deps;
   }
 
-  /** Undefined as long as they have never been right. */
+  /** Undefined as long as they could never be used. */
   get current(): PlacedIke | undefined {
-    return this.#current;
+    return this.#found?.placed;
   }
 
   /** The node's own certificate is one of these, not one that the agent renews. */
@@ -80,16 +90,17 @@ export class PlacedIkeFiles {
     try {
       const state = JSON.stringify([localIds, this.#states()]);
       if (state === this.#read && this.#problem === null) return false;
-      this.#current = this.#check(localIds);
-      this.#problem = null;
-      const isNews = state !== this.#read;
-      this.#read = state;
+      const found = this.#find(localIds);
+      this.#problem = found.flaw?.message ?? null;
+      const keepsFormer = found.flaw !== undefined && this.#found !== undefined && this.#found.flaw === undefined;
+      const isNews = !keepsFormer && state !== this.#read;
+      if (!keepsFormer) this.#found = found;
+      this.#read = keepsFormer ? NOTHING_READ : state;
       return isNews;
     } catch (error) {
       if (!(error instanceof PlacedFileError)) throw error;
       this.#problem = error.message;
-      // So that the next look that finds all right is news, also when the files are those of before.
-      this.#read = '';
+      this.#read = NOTHING_READ;
       return false;
     }
   }
@@ -97,16 +108,15 @@ export class PlacedIkeFiles {
   /** In words, with the field of the configuration and the file. */
   get problems(): readonly string[] {
     const { files, clock } = this.#deps;
-    const kept = this.#current === undefined ? 'nothing is loaded into charon' : 'what was there before stays in use';
-    if (this.#problem !== null) return [`${this.#problem}; ${kept}`];
-    const endMs = this.#current?.own?.notAfterMs;
+    if (this.#problem !== null) return [`${this.#problem}; ${this.#consequence()}`];
+    const endMs = this.current?.own?.notAfterMs;
     if (endMs === undefined || endMs - clock.nowMs() > WARNING_MS) return [];
     const end = new Date(endMs).toISOString();
     return [`ike.certificate: ${files.certificate ?? ''}: it is valid until ${end}, and the agent does not renew it`];
   }
 
   get status(): readonly CertificateStatus[] {
-    const notAfterMs = this.#current?.own?.notAfterMs;
+    const notAfterMs = this.current?.own?.notAfterMs;
     return notAfterMs === undefined
       ? []
       : [{ purpose: 'ike', notAfterMs, renewalAtMs: notAfterMs, problem: this.#problem }];
@@ -119,57 +129,61 @@ export class PlacedIkeFiles {
     });
   }
 
-  #check(localIds: readonly string[]): PlacedIke {
+  #consequence(): string {
+    if (this.#found === undefined) return 'nothing is loaded into charon, and no tunnel is set up';
+    const isInUse = this.#problem === this.#found.flaw?.message;
+    return isInUse ? 'it is used all the same' : 'what was there before stays in use';
+  }
+
+  #find(localIds: readonly string[]): Found {
     const { ca, certificate, key } = this.#deps.files;
-    const nowMs = this.#deps.clock.nowMs();
-    const [issuer, ...above] = asking('ca', ca, () => checkCaChain(textOf('ca', ca), nowMs));
+    const chain = asking('ca', ca, () => readCaChain(textOf('ca', ca)));
+    const [issuer, ...above] = chain;
     if (issuer === undefined) throw new PlacedFileError('ca', ca, 'there is no certificate in it');
-    const own =
-      certificate === undefined || key === undefined
-        ? undefined
-        : checkOwn({ certificate, key }, { issuer, localIds, nowMs });
-    return { issuer: issuer.raw, above: above.map(({ raw }) => raw), own };
+    const nowMs = this.#deps.clock.nowMs();
+    const caFlaw = flawOf('ca', ca, invalidIn(chain, nowMs));
+    const cas = { issuer: issuer.raw, above: above.map(({ raw }) => raw) };
+    if (certificate === undefined || key === undefined) return { placed: { ...cas, own: undefined }, flaw: caFlaw };
+    const shown = readCertificate(certificate, issuer);
+    const own: PlacedCertificate = {
+      certificate: shown.raw,
+      privateKey: readKeyOf(shown, key).export({ type: 'pkcs8', format: 'der' }),
+      notAfterMs: Date.parse(shown.validTo),
+    };
+    const ownFlaw = flawOf('certificate', certificate, wrongNameOf(shown, localIds) ?? invalidIn([shown], nowMs));
+    return { placed: { ...cas, own }, flaw: caFlaw ?? ownFlaw };
   }
 }
 
-interface Expected {
-  readonly issuer: X509Certificate;
-  readonly localIds: readonly string[];
-  readonly nowMs: number;
+function flawOf(field: Field, path: string, message: string | undefined): PlacedFileError | undefined {
+  return message === undefined ? undefined : new PlacedFileError(field, path, message);
 }
 
-function checkOwn(
-  files: { readonly certificate: string; readonly key: string },
-  expected: Expected,
-): PlacedCertificate {
-  const refuse = (message: string): never => {
-    throw new PlacedFileError('certificate', files.certificate, message);
-  };
-  const text = textOf('certificate', files.certificate);
-  const shown = asking('certificate', files.certificate, () => new X509Certificate(text));
-  const { issuer, localIds, nowMs } = expected;
+function readCertificate(path: string, issuer: X509Certificate): X509Certificate {
+  const text = textOf('certificate', path);
+  const shown = asking('certificate', path, () => new X509Certificate(text));
   if (!shown.checkIssued(issuer) || !shown.verify(issuer.publicKey)) {
-    refuse('the first CA of ike.ca has not issued it');
+    throw new PlacedFileError('certificate', path, 'the first CA of ike.ca has not issued it');
   }
-  if (Date.parse(shown.validFrom) > nowMs || Date.parse(shown.validTo) <= nowMs) {
-    refuse(`it is valid from ${shown.validFrom} to ${shown.validTo}`);
-  }
+  return shown;
+}
+
+/** Which identity of this node a certificate lacks; undefined when it has all. */
+function wrongNameOf(shown: X509Certificate, localIds: readonly string[]): string | undefined {
   const subject = shown.subject.split('\n').join(', ');
   const names = shown.subjectAltName?.split(', ') ?? [];
   for (const id of localIds) {
     const isName = id.includes('=');
-    if (isName && id !== subject) refuse(`its subject is "${subject}", and must be "${id}"`);
-    if (!isName && !names.includes(`DNS:${id}`)) refuse(`it has no dNSName "${id}" (subject alternative name)`);
+    if (isName && id !== subject) return `its subject is "${subject}", and must be "${id}"`;
+    if (!isName && !names.includes(`DNS:${id}`)) return `it has no dNSName "${id}" (subject alternative name)`;
   }
-  const key = readKey(files.key);
-  if (!shown.checkPrivateKey(key)) {
-    throw new PlacedFileError('key', files.key, 'it is not that of ike.certificate');
-  }
-  return {
-    certificate: shown.raw,
-    privateKey: key.export({ type: 'pkcs8', format: 'der' }),
-    notAfterMs: Date.parse(shown.validTo),
-  };
+  return undefined;
+}
+
+function readKeyOf(shown: X509Certificate, path: string): KeyObject {
+  const key = readKey(path);
+  if (!shown.checkPrivateKey(key)) throw new PlacedFileError('key', path, 'it is not that of ike.certificate');
+  return key;
 }
 
 function readKey(path: string): KeyObject {

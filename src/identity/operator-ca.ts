@@ -41,20 +41,33 @@ export function checkOperatorCa(ca: OperatorCa, nowMs: number): MeshCa {
   const chain = certificatesIn(ca.chainPem).map((pem, index) =>
     readCertificate(pem, `certificate ${index + 1} of the chain`),
   );
-  checkChain([own, ...chain], nowMs);
+  checkChain([own, ...chain]);
+  const invalid = invalidIn([own.node, ...chain.map(({ node }) => node)], nowMs);
+  if (invalid !== undefined) refuse(invalid);
   const { mesh, subject, certificatePem, privateKeyPem } = ca;
   const chainPem = chain.map(({ x509 }) => `${x509.toString('pem')}\n`).join('');
   return { mesh, subject, certificatePem, privateKeyPem, ...(chainPem !== '' && { chainPem }) };
 }
 
 /**
- * Reads a CA (PEM) and those above it, each followed by its issuer, and checks that they are valid now and lead to a root.
+ * Reads a CA (PEM) and those above it, each followed by its issuer, and checks that they lead to a root. Whether they are valid
+ * now is for {@link invalidIn} to say.
  * @throws IdentityError `bad-ca`
  */
-export function checkCaChain(pem: string, nowMs: number): readonly NodeCertificate[] {
+export function readCaChain(pem: string): readonly NodeCertificate[] {
   const chain = certificatesIn(pem).map((each, index) => readCertificate(each, `certificate ${index + 1}`));
-  checkChain(chain, nowMs);
+  checkChain(chain);
   return chain.map(({ node }) => node);
+}
+
+/** Says which of the certificates is not valid at this time; undefined when all are. */
+export function invalidIn(certificates: readonly NodeCertificate[], nowMs: number): string | undefined {
+  const invalid = certificates.find(
+    ({ validFrom, validTo }) => Date.parse(validFrom) > nowMs || Date.parse(validTo) <= nowMs,
+  );
+  if (invalid === undefined) return undefined;
+  const { subject, validFrom, validTo } = invalid;
+  return `"${subject.split('\n').join(', ')}" is valid from ${validFrom} to ${validTo}`;
 }
 
 /** The certificates of a PEM text, each in PEM. */
@@ -88,7 +101,7 @@ function checkName(certificate: NodeCertificate, subject: string): void {
 }
 
 /** From the mesh's CA up; `depth` CAs stand below each. */
-function checkChain(chain: readonly Certificate[], nowMs: number): void {
+function checkChain(chain: readonly Certificate[]): void {
   if (chain.length > CHAIN_MAX) refuse(`its chain has more than ${CHAIN_MAX - 1} certificates`);
   for (const [depth, { node, x509 }] of chain.entries()) {
     const name = node.subject.split('\n').join(', ');
@@ -101,9 +114,6 @@ function checkChain(chain: readonly Certificate[], nowMs: number): void {
     const wanted = depth === 0 ? KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign : KeyUsageFlags.keyCertSign;
     if (usages !== undefined && (usages & wanted) !== wanted) {
       refuse(`"${name}" may not sign certificates${depth === 0 ? ' and CRLs' : ''} (key usage)`);
-    }
-    if (Date.parse(node.validFrom) > nowMs || Date.parse(node.validTo) <= nowMs) {
-      refuse(`"${name}" is valid from ${node.validFrom} to ${node.validTo}`);
     }
     const issuer = chain[depth + 1]?.node ?? node;
     if (!node.checkIssued(issuer) || !node.verify(issuer.publicKey)) {

@@ -10,12 +10,12 @@ import { fits, initiateKey, paceKey, plan, type PlanInput } from './plan.ts';
 /** What charon is to be brought to. */
 export interface Target {
   readonly desired: DesiredState;
-  /** Digest of the node's key, certificate and CA. */
-  readonly credentialsDigest: string;
+  /** Digest of the node's key, certificate and CAs; undefined while it has none that can be used. */
+  readonly credentialsDigest: string | undefined;
   /** Digest of the list of revoked certificates; absent while there is none. */
   readonly crlDigest?: string;
-  /** Digest of the load-conn request that a connection gives with these credentials. */
-  readonly digestOf: (connection: Connection) => string;
+  /** Digest of the load-conn request that a connection gives with these credentials; undefined without them. */
+  readonly digestOf: PlanInput['digestOf'];
 }
 
 /** charon's "no" that stands. */
@@ -67,7 +67,7 @@ export class Reconciler {
   readonly #deps: ReconcilerDeps;
   readonly #attempts = new Map<string, Attempt>();
   readonly #firstSeenMs = new Map<number, number>();
-  #digests = new Map<string, string>();
+  #digests = new Map<string, string | undefined>();
   /** What the digests are of. */
   #digested: Pick<Target, 'desired' | 'credentialsDigest'> | undefined;
   #ledger: Ledger | undefined;
@@ -225,7 +225,9 @@ export class Reconciler {
     return [
       ...(credentials === target.credentialsDigest ? [] : ['credentials']),
       ...(crl === target.crlDigest || target.crlDigest === undefined ? [] : ['crl']),
-      ...[...this.#digests].filter(([name, digest]) => connections[name] !== digest).map(([name]) => name),
+      ...[...this.#digests]
+        .filter(([name, digest]) => digest === undefined || connections[name] !== digest)
+        .map(([name]) => name),
     ];
   }
 

@@ -22,12 +22,12 @@ export interface PlanInput {
   readonly observed: ObservedState;
   /** Already reduced to what is still true of the observed charon. */
   readonly ledger: Ledger;
-  /** Digest of the node's key, certificate and CA. */
-  readonly credentialsDigest: string;
+  /** Digest of the node's key, certificate and CAs; undefined while it has none that can be used. */
+  readonly credentialsDigest: string | undefined;
   /** Digest of the list of revoked certificates; absent while there is none. */
   readonly crlDigest?: string;
-  /** Digest of what load-conn would be given. */
-  readonly digestOf: (connection: Connection) => string;
+  /** Digest of what load-conn would be given; undefined for a connection that cannot be loaded now, nor set up. */
+  readonly digestOf: (connection: Connection) => string | undefined;
   /** How long this agent has known the IKE SA, in ms. */
   readonly knownForMs: (ikeSa: IkeSa) => number;
   /** Tries in a row that a set-up (by its {@link initiateKey}) has had without a lasting result. */
@@ -94,14 +94,19 @@ function repairSteps({ observed, abandon, rekey }: PlanInput): Step[] {
   });
 }
 
-/** Before anything is removed: who is on the list must not come back through the gap. */
+/**
+ * Before anything is removed: who is on the list must not come back through the gap. Without credentials to load, the list
+ * goes to a charon that was given some before: no other lets anybody in.
+ */
 function credentialSteps({ ledger, credentialsDigest, crlDigest }: PlanInput): Step[] {
-  const isLoaded = ledger.credentials === credentialsDigest;
-  const isListed = crlDigest === undefined || (isLoaded && ledger.crl === crlDigest);
-  return [
-    ...(isLoaded ? [] : [{ kind: 'load-credentials' as const, digest: credentialsDigest }]),
-    ...(isListed ? [] : [{ kind: 'load-crl' as const, digest: crlDigest }]),
-  ];
+  const loads: Step[] =
+    credentialsDigest === undefined || ledger.credentials === credentialsDigest
+      ? []
+      : [{ kind: 'load-credentials', digest: credentialsDigest }];
+  const letsIn = credentialsDigest !== undefined || ledger.credentials !== null;
+  const isListed = loads.length === 0 && ledger.crl === crlDigest;
+  const isDue = crlDigest !== undefined && letsIn && !isListed;
+  return isDue ? [...loads, { kind: 'load-crl', digest: crlDigest }] : loads;
 }
 
 /**
@@ -118,8 +123,11 @@ function loadSteps({ desired, ledger, digestOf }: PlanInput): Step[] {
   const isPeer = (connection: Connection): number => (connection.kind === 'mediated-peer' ? 1 : 0);
   return [...desired.connections]
     .sort((a, b) => isPeer(a) - isPeer(b))
-    .map((connection) => ({ kind: 'load-conn' as const, connection, digest: digestOf(connection) }))
-    .filter(({ connection, digest }) => ledger.connections[connection.name] !== digest);
+    .flatMap((connection): Step[] => {
+      const digest = digestOf(connection);
+      const isDue = digest !== undefined && ledger.connections[connection.name] !== digest;
+      return isDue ? [{ kind: 'load-conn', connection, digest }] : [];
+    });
 }
 
 function removalSteps(input: PlanInput): Step[] {
@@ -236,7 +244,8 @@ function initiateSteps(input: PlanInput): Step[] {
   const { desired, observed, ledger } = input;
   return desired.connections.flatMap((connection): Step[] => {
     // What is loaded in this very round is set up in the next: a refused load must not be initiated.
-    if (ledger.connections[connection.name] !== input.digestOf(connection)) return [];
+    const digest = input.digestOf(connection);
+    if (digest === undefined || ledger.connections[connection.name] !== digest) return [];
     const ikeSas = sasOf(observed, connection);
     if (connection.kind === 'mediation-client') {
       const wanted = connection.start === 'start' && ikeSas.length === 0;

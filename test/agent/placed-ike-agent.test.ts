@@ -98,6 +98,10 @@ it('charon gets the certificate that the operator has placed, when it is right, 
     { timeout: 4000 },
   );
   expect(loaded).toEqual([]);
+  // What charon had before goes all the same, when it has no place any more: its peer may be one that was revoked.
+  charon.load({ 'cygnet-gone': {} });
+  await eventually(() => expect(charon.conns.has('cygnet-gone')).toBe(false));
+  expect(charon.commands).not.toContain('load-conn');
 
   writeFileSync(ike.key, key, { mode: 0o600 });
   await eventually(() => expect(charon.conns.has(names.hub)).toBe(true));

@@ -1,4 +1,4 @@
-import { chmodSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -130,20 +130,8 @@ describe('certificates that the operator has placed', () => {
   });
 });
 
-describe('a placed file is refused, and named', () => {
+describe('a placed certificate that peers may refuse is told of, and', () => {
   it.each<[string, RegExp, () => unknown]>([
-    ['a missing one', /^ike\.key: .*own\.key: there is no such file/, () => rmSync(files.key)],
-    ['a folder', /^ike\.ca: .*: it is no file/, () => (files = { ...files, ca: '/tmp' })],
-    ['a device', /^ike\.ca: .*: it is no file/, () => (rmSync(files.ca), symlinkSync('/dev/zero', files.ca))],
-    ['one too large', /^ike\.ca: .*: more than 262144 bytes/, () => put('ca', 'x'.repeat(300_000))],
-    ['a key that others can read', /^ike\.key: .*: others can read it: chmod 0600/, () => put('key', key, 0o640)],
-    ['no key', /^ike\.key: .*: it cannot be read: a private key in PEM/, () => put('key', 'hello')],
-    [
-      'another key',
-      /^ike\.key: .*: it is not that of ike\.certificate/,
-      async () => put('key', await generatePrivateKey('ecdsa-p256')),
-    ],
-    ['no certificate', /^ike\.certificate: .*: it cannot be read/, () => put('certificate', 'hello')],
     [
       'one for another node',
       /its subject is ".*CN=remote", and must be "C=CN, O=Local Cluster, CN=edge1"/,
@@ -161,9 +149,73 @@ describe('a placed file is refused, and named', () => {
     ],
     [
       'one that has ended',
-      /ike\.certificate: .*: it is valid from/,
+      /ike\.certificate: .*CN=edge1" is valid from/,
       async () => put('certificate', await certificate({ issuedAtMs: nowMs - 40 * DAY_MS })),
     ],
+    [
+      'one of a CA that has ended',
+      /ike\.ca: .*"O=Their Company, CN=VPN CA" is valid from/,
+      () => (nowMs += 20 * 365 * DAY_MS),
+    ],
+  ])('used as long as nothing better was there: %s', async (_what, reason, spoil) => {
+    await spoil();
+    const placed = opened();
+    expect(placed.look()).toBe(true);
+    expect(placed.current?.own?.certificate).toEqual(new X509Certificate(readFileSync(files.certificate)).raw);
+    expect(placed.problems).toEqual([expect.stringMatching(reason)]);
+    expect(placed.problems[0]).toMatch(/; it is used all the same$/);
+    expect(placed.look()).toBe(false);
+  });
+
+  it('does not take the place of one that is right', async () => {
+    const placed = opened();
+    placed.look();
+    const before = placed.current;
+    put('certificate', await certificate({ mesh: 'other.example' }));
+    expect(placed.look()).toBe(false);
+    expect(placed.current).toBe(before);
+    expect(placed.problems).toEqual([expect.stringMatching(/has no dNSName .*; what was there before stays in use$/)]);
+  });
+
+  it('gives way to what is put in its place, and stays when that cannot be used', async () => {
+    put('certificate', await certificate({ mesh: 'other.example' }));
+    const placed = opened();
+    placed.look();
+    const before = placed.current;
+    put('certificate', 'hello');
+    expect(placed.look()).toBe(false);
+    expect(placed.current).toBe(before);
+    expect(placed.problems).toEqual([expect.stringMatching(/cannot be read.*; what was there before stays in use$/)]);
+    put('certificate', await certificate());
+    expect(placed.look()).toBe(true);
+    expect(placed.problems).toEqual([]);
+  });
+
+  it('is taken when its time has come', async () => {
+    const placed = opened();
+    placed.look();
+    put('certificate', await certificate({ issuedAtMs: nowMs + DAY_MS }));
+    expect(placed.look()).toBe(false);
+    nowMs += 2 * DAY_MS;
+    expect(placed.look()).toBe(true);
+    expect(placed.problems).toEqual([]);
+  });
+});
+
+describe('a placed file is refused, and named', () => {
+  it.each<[string, RegExp, () => unknown]>([
+    ['a missing one', /^ike\.key: .*own\.key: there is no such file/, () => rmSync(files.key)],
+    ['a folder', /^ike\.ca: .*: it is no file/, () => (files = { ...files, ca: '/tmp' })],
+    ['a device', /^ike\.ca: .*: it is no file/, () => (rmSync(files.ca), symlinkSync('/dev/zero', files.ca))],
+    ['one too large', /^ike\.ca: .*: more than 262144 bytes/, () => put('ca', 'x'.repeat(300_000))],
+    ['a key that others can read', /^ike\.key: .*: others can read it: chmod 0600/, () => put('key', key, 0o640)],
+    ['no key', /^ike\.key: .*: it cannot be read: a private key in PEM/, () => put('key', 'hello')],
+    [
+      'another key',
+      /^ike\.key: .*: it is not that of ike\.certificate/,
+      async () => put('key', await generatePrivateKey('ecdsa-p256')),
+    ],
+    ['no certificate', /^ike\.certificate: .*: it cannot be read/, () => put('certificate', 'hello')],
     [
       'one of another CA of that root',
       /the first CA of ike\.ca has not issued it/,

@@ -72,6 +72,14 @@ describe('loading', () => {
     ).toEqual(['load-credentials', names.medsrv, names.peer]);
   });
 
+  it('without credentials that can be used is left alone; removals and the list of revoked certificates go on', () => {
+    const none = { credentialsDigest: undefined, digestOf: () => undefined, crlDigest: 'list' };
+    const steps = planOf({ ...none, desired: desired(medsrv()), ...withSas(upMedsrv, upHub) });
+    expect(kinds(steps)).toEqual(['load-crl', 'unload-conn', 'unload-conn', 'terminate-ike']);
+    const anew = { observed: observed(), ledger: emptyLedger(1_000_000) };
+    expect(planOf({ ...none, ...anew })).toEqual([]);
+  });
+
   it('gives it the list of revoked certificates after the CA, and before anything is removed', () => {
     const { observed: seen, ledger } = loaded();
     const withList = { ...ledger, crl: 'list' };
