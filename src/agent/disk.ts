@@ -18,7 +18,7 @@ export class StateFile<T> {
   readonly #path: string;
   readonly #schema: z.ZodType<T>;
   readonly #keepsPrevious: boolean;
-  /** The file was found to be of no use: it must not take the place of the copy before it. */
+  /** The file is of no use: it must not take the place of the copy before it. */
   #isUnusable = false;
 
   /** With `keepsPrevious`, the value before the last one stays beside it, as `….previous`: see {@link readEither}. */
@@ -76,6 +76,11 @@ export class StateFile<T> {
     } catch (cause) {
       throw new StateFileError(`${this.#path}: ${messageOf(cause)}`, { cause });
     }
+  }
+
+  /** What was written last has come to nothing: the next write leaves the copy before it where it is. */
+  discount(): void {
+    this.#isUnusable = true;
   }
 
   #read(path: string): T | undefined {

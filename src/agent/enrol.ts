@@ -61,9 +61,7 @@ export async function enrolNode(
       channel: { key: keys.channelKey, certificate: channelCertificate },
       ike: { key: keys.ikeKey, certificate: ikeCertificate },
     };
-    // With the identity alone the node would believe no state.
-    stored.trust.write(trust);
-    stored.identity.write(identity);
+    writeEnrolled(stored, { identity, trust });
     stored.pendingKeys.remove();
     return { identity, trust };
   } catch (error) {
@@ -71,6 +69,18 @@ export async function enrolNode(
     // Kept for a retry, they would be refused for ever.
     if (error.code === 'keys-refused') stored.pendingKeys.remove();
     throw refusalOf(error);
+  }
+}
+
+/** The trust first: with the identity alone the node would believe no state. */
+function writeEnrolled(stored: Stored, { identity, trust }: Enrolled): void {
+  stored.trust.write(trust);
+  try {
+    stored.identity.write(identity);
+  } catch (error) {
+    // It is the node that it was, and however often that happens, it needs the trust of that one.
+    stored.trust.discount();
+    throw error;
   }
 }
 

@@ -2,6 +2,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { StateFileError } from '../../src/agent/disk.ts';
 import { enrolNode, type EnrolDeps, type Enrolled } from '../../src/agent/enrol.ts';
 import { StateKeeper } from '../../src/agent/state-keeper.ts';
 import { pinnedTrust } from '../../src/agent/state-trust.ts';
@@ -296,5 +297,19 @@ describe('an enrolment again that a crash ends before any of its writes', () => 
       expect(keeper.held?.text).toBe(isOther ? undefined : heldText);
       expect(keeper.keys).toEqual([MESH_KEY.publicKey]);
     }
+  });
+
+  it('as another node that fails again and again leaves it the node that it was', async () => {
+    const folder = await heldIn(false);
+    host.enrolment = async (request) => ({ ...(await certify(ca, request)), node: 'edge2' });
+    const { stored, keeper } = started(folder);
+    stored.identity.write = () => {
+      throw new StateFileError('no space left');
+    };
+    const pinned: EnrolDeps['pinned'] = (keys) => keeper.pinned(keys);
+    for (let time = 1; time <= 2; time += 1) {
+      await expect(enrolIn(stored, 'ecdsa-p256', command, { pinned })).rejects.toThrow('no space left');
+    }
+    expect(started(folder).keeper.held?.text).toBe(heldText);
   });
 });
