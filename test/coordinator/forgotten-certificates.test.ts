@@ -1,8 +1,9 @@
 import { once } from 'node:events';
+import { cpSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
-import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { encodeFrame } from '../../src/control/codec.ts';
 import type { ChannelServer } from '../../src/coordinator/channel-server.ts';
@@ -33,6 +34,8 @@ interface Held {
 type Holding = Readonly<Record<CertificatePurpose, Held>>;
 
 let ca: MeshCa;
+/** As it was when the backup was made, with the backup. */
+let atBackup: CoreFixture;
 let mesh: CoreFixture;
 let server: ChannelServer;
 let edge1: Holding;
@@ -43,15 +46,22 @@ const sockets: WebSocket[] = [];
 
 beforeAll(async () => {
   ca = await meshCa();
-});
-beforeEach(async () => {
   beganMs = Date.now() - 4 * HOUR_MS;
-  mesh = new CoreFixture(ca);
-  mesh.nowMs = beganMs;
+  atBackup = new CoreFixture(ca);
+  atBackup.nowMs = beganMs;
   edge1 = await enrolled('edge1');
   remote = await enrolled('remote');
-  mesh.nowMs = beganMs + 2 * HOUR_MS;
-  await writeFile(join(mesh.folder, 'a-backup'), mesh.core.backup({ withKeys: false })!.stream);
+  atBackup.nowMs = beganMs + 2 * HOUR_MS;
+  await backUp(atBackup);
+  atBackup.store.close();
+});
+afterAll(() => atBackup[Symbol.dispose]());
+beforeEach(async () => {
+  mesh = new CoreFixture(ca);
+  mesh.store.close();
+  cpSync(atBackup.folder, mesh.folder, { recursive: true });
+  mesh.nowMs = atBackup.nowMs;
+  mesh.restart();
   server = await openTestServer(ca, mesh.core);
 });
 afterEach(async () => {
@@ -60,11 +70,15 @@ afterEach(async () => {
   mesh[Symbol.dispose]();
 });
 
+async function backUp({ core, folder }: CoreFixture): Promise<void> {
+  await writeFile(join(folder, 'a-backup'), core.backup({ withKeys: false })!.stream);
+}
+
 async function enrolled(node: string): Promise<Holding> {
-  const { token } = mesh.core.tokens.issue(nodeNameSchema.parse(node), 3600);
+  const { token } = atBackup.core.tokens.issue(nodeNameSchema.parse(node), 3600);
   const keys = { channel: await newKey(), ike: await newKey() };
   const csrs = { channelCsr: await createCsr(keys.channel), ikeCsr: await createCsr(keys.ike) };
-  const reply = await mesh.core.enroll({ secret: parseToken(token).secret, ...csrs }, '192.0.2.7');
+  const reply = await atBackup.core.enroll({ secret: parseToken(token).secret, ...csrs }, '192.0.2.7');
   return {
     channel: { key: keys.channel, certificate: reply.channelCertificate },
     ike: { key: keys.ike, certificate: reply.ikeCertificate },
@@ -187,7 +201,7 @@ describe('after a restore, a channel certificate that the backup does not know',
   it('does not matter after a restore of before: each has its own gap', async () => {
     const following = await renewedInGap();
     await restored();
-    await writeFile(join(mesh.folder, 'a-backup'), mesh.core.backup({ withKeys: false })!.stream);
+    await backUp(mesh);
     await restored();
     expect(await knock(following)).toBe('open');
   });
@@ -215,7 +229,7 @@ describe('a channel certificate of an unknown key is refused', () => {
   it('for a key that the node has replaced before the backup', async () => {
     const following = await next(edge1.channel);
     expect(await knock(following)).toBe('open');
-    await writeFile(join(mesh.folder, 'a-backup'), mesh.core.backup({ withKeys: false })!.stream);
+    await backUp(mesh);
     await restored();
     expect(await knock(await signed({ key: edge1.channel.key }))).toBe('403');
   });
