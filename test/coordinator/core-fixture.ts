@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Backups } from '../../src/coordinator/backups.ts';
@@ -30,9 +30,14 @@ export class CoreFixture implements Disposable {
   core: Coordinator;
   signingKeys: SigningKeys;
 
-  constructor(ca: MeshCa, offlineKey?: string) {
+  /** `like` is one that is closed, whose files this one begins with, at its time. */
+  constructor(ca: MeshCa, offlineKey?: string, like?: CoreFixture) {
     this.#ca = ca;
     this.offlineKey = offlineKey;
+    if (like !== undefined) {
+      cpSync(like.folder, this.folder, { recursive: true });
+      this.nowMs = like.nowMs;
+    }
     this.store = openStore(join(this.folder, 'coordinator.db'), this.nowMs);
     this.signingKeys = this.#loadKeys();
     this.core = this.#start();

@@ -1,5 +1,4 @@
 import { once } from 'node:events';
-import { cpSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
@@ -57,11 +56,7 @@ beforeAll(async () => {
 });
 afterAll(() => atBackup[Symbol.dispose]());
 beforeEach(async () => {
-  mesh = new CoreFixture(ca);
-  mesh.store.close();
-  cpSync(atBackup.folder, mesh.folder, { recursive: true });
-  mesh.nowMs = atBackup.nowMs;
-  mesh.restart();
+  mesh = new CoreFixture(ca, undefined, atBackup);
   server = await openTestServer(ca, mesh.core);
 });
 afterEach(async () => {
