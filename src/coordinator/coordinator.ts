@@ -4,7 +4,7 @@ import { CLOSE_CODES, type AgentFrame } from '../control/frames.ts';
 import type { Signed } from '../control/statement.ts';
 import { assertNever } from '../errors.ts';
 import type { EnrolmentReply, EnrolmentRequest } from '../identity/enrolment.ts';
-import { authorityOf, caPinOf, type MeshCa } from '../identity/mesh-ca.ts';
+import { caPinOf, type MeshCa } from '../identity/mesh-ca.ts';
 import type { RenewalReply, RenewalRequest } from '../identity/renewal.ts';
 import type { NodeName } from '../ike/connection.ts';
 import { digestOfText } from '../json.ts';
@@ -34,16 +34,15 @@ import { HintPace } from './hint-pace.ts';
 import { LinkBoard } from './link-board.ts';
 import { IssuedStates } from './issued-states.ts';
 import type { SpecRevision, StateVersion } from './mesh-store.ts';
+import { MeshViews } from './mesh-views.ts';
 import { RevocationList } from './revocation-list.ts';
 import { NodeRegistry } from './node-registry.ts';
 import { PacedLog } from './paced-log.ts';
-import { RenewalRefused } from './renewal-refused.ts';
 import { Renewals } from './renewals.ts';
 import type { SigningKeys } from './signing-keys.ts';
 import { SpecInForce, SpecRefused } from './spec-in-force.ts';
 import { StateDelivery, type SigningKeyChange } from './state-delivery.ts';
 import type { Store } from './store.ts';
-import { linkView, nodeView, type NodeKnowledge } from './views.ts';
 
 export interface CoordinatorDeps {
   /** Stays the caller's to close, after the last `flush`. */
@@ -80,6 +79,7 @@ export class Coordinator implements ChannelHost {
   readonly #admission: Admission;
   readonly #renewals: Renewals;
   readonly #forgotten: ForgottenCertificates;
+  readonly #views: MeshViews;
   readonly #log: EventLog;
   readonly #crl: RevocationList;
   readonly #caEnd: CaEnd;
@@ -102,13 +102,6 @@ export class Coordinator implements ChannelHost {
     this.#log = new EventLog(store.observations);
     this.#spec = new SpecInForce(store.mesh, ca, store.admission.revocations);
     this.#admission = new Admission(ca, store.admission, certificates, (node) => this.#spec.groupsOf(node));
-    this.#renewals = new Renewals({
-      ca,
-      policy: certificates,
-      store: store.renewals,
-      revocations: store.admission.revocations,
-      clock,
-    });
     this.#warnings = new PacedLog(deps.logger, clock);
     this.apiTokens = new ApiTokens({
       store: store.apiTokens,
@@ -117,6 +110,15 @@ export class Coordinator implements ChannelHost {
       warnings: this.#warnings,
     });
     this.audit = new AuditLog({ store: store.audit, clock, logger: deps.logger });
+    this.#renewals = new Renewals({
+      ca,
+      policy: certificates,
+      store: store.renewals,
+      revocations: store.admission.revocations,
+      audit: this.audit,
+      clock,
+      note: (node, message) => this.#note(node, 'certificate', message),
+    });
     this.#forgotten = new ForgottenCertificates({
       ca,
       store,
@@ -144,6 +146,14 @@ export class Coordinator implements ChannelHost {
       random: Math.random,
       logger: deps.logger,
       note: (node, kind, message) => this.#note(node, kind, message),
+    });
+    this.#views = new MeshViews({
+      store,
+      spec: this.#spec,
+      issued: this.#issued,
+      registry: this.#registry,
+      board: this.#board,
+      now: () => this.#now(),
     });
     this.#crl = new RevocationList({ ca, store: store.admission.revocations, clock, logger: deps.logger });
     this.#caEnd = new CaEnd({
@@ -254,20 +264,8 @@ export class Coordinator implements ChannelHost {
     return this.#renewals.mayRenewExpired(node, certificate);
   }
 
-  async renew({ node, key, remote }: ShownNode, request: RenewalRequest): Promise<RenewalReply> {
-    const attempt = this.audit.begin('certificate.renew', { actor: { kind: 'node', name: node }, remote });
-    attempt.about(node, { purpose: request.purpose });
-    try {
-      // Not forgiven if it cannot be written: the next one is put into its place, and the node has no other any more.
-      this.#deps.store.renewals.used(node, key);
-      const { certificate, isNew } = await this.#renewals.renew(node, request, attempt);
-      if (isNew) this.#note(node, 'certificate', `${request.purpose} certificate renewed`);
-      return { certificate, ...authorityOf(this.#deps.ca) };
-    } catch (error) {
-      if (error instanceof RenewalRefused) attempt.refused(error.message);
-      else attempt.failed(error);
-      throw error;
-    }
+  renew(node: ShownNode, request: RenewalRequest): Promise<RenewalReply> {
+    return this.#renewals.renew(node, request);
   }
 
   // What the operator's API calls.
@@ -372,20 +370,9 @@ export class Coordinator implements ChannelHost {
     return changed;
   }
 
-  /** The spec's nodes and those that have enrolled, by name. */
+  /** See {@link MeshViews.nodes}. */
   nodes(): NodeView[] {
-    const certificates = this.#deps.store.renewals.ends();
-    const records = new Map(this.#deps.store.admission.nodes().map((record) => [record.name, record]));
-    const revocations = new Map(this.#deps.store.admission.revocations.inForce().map((each) => [each.node, each]));
-    const names = [...new Set([...this.#spec.nodes.keys(), ...records.keys(), ...revocations.keys()])].sort();
-    return names.map((name) => {
-      const found = {
-        record: records.get(name),
-        certificates: certificates.get(name),
-        revocation: revocations.get(name),
-      };
-      return nodeView({ ...found, ...this.#knowledgeOf(name) }, this.#now());
-    });
+    return this.#views.nodes();
   }
 
   /** End of the mesh CA: ms since the epoch. */
@@ -394,9 +381,7 @@ export class Coordinator implements ChannelHost {
   }
 
   links(): LinkView[] {
-    const knowledgeOf = (node: NodeName): Omit<NodeKnowledge, 'record' | 'certificates' | 'revocation'> =>
-      this.#knowledgeOf(node);
-    return this.#spec.links.map((link) => linkView(link, knowledgeOf, this.#board.view(link.id)));
+    return this.#views.links();
   }
 
   status(): StatusReply {
@@ -426,10 +411,12 @@ export class Coordinator implements ChannelHost {
     return this.#log;
   }
 
-  /** Does what is due by now: a new CRL, and states that could not be signed. To be called every few seconds. */
+  /** Does what is due by now: writes what nodes told, a new CRL, states that could not be signed. To be called every few seconds. */
   keepUp(): void {
+    this.flush();
     this.renewCrl();
     this.#delivery.retry();
+    this.#caEnd.tell();
   }
 
   /** Issues and sends a new CRL if it is time for one. */
@@ -446,12 +433,7 @@ export class Coordinator implements ChannelHost {
     for (const node of this.#registry.online) this.#registry.send(node, frame);
   }
 
-  /** To be called now and then. */
-  tellCaEnd(): void {
-    this.#caEnd.tell();
-  }
-
-  /** Writes what nodes told since the last time. To be called every few seconds, and once after the last channel. */
+  /** Writes what nodes told since the last time. To be called after the last channel. */
   flush(): void {
     this.audit.flush();
     const statuses = this.#registry.takeUnwritten();
@@ -521,18 +503,6 @@ export class Coordinator implements ChannelHost {
     for (const node of nodes) {
       if (this.#spec.versionOf(node) !== undefined) this.#hintPace.changed(node);
     }
-  }
-
-  #knowledgeOf(name: NodeName): Omit<NodeKnowledge, 'record' | 'certificates' | 'revocation'> {
-    return {
-      name,
-      inSpec: this.#spec.nodes.has(name),
-      wanted: this.#spec.versionOf(name),
-      told: this.#issued.statementFor(name),
-      isHeldBack: this.#issued.isHeldBack,
-      status: this.#registry.statusOf(name),
-      channel: this.#registry.channelOf(name),
-    };
   }
 
   /** An event of the coordinator's own. */

@@ -3,11 +3,12 @@ import type { Clock } from '../clock.ts';
 import { issueChannelCertificate, issueIkeCertificate } from '../identity/certificates.ts';
 import { verifyCsr, type VerifiedCsr } from '../identity/csr.ts';
 import { IdentityError } from '../identity/identity-error.ts';
-import type { MeshCa } from '../identity/mesh-ca.ts';
-import type { CertificatePurpose, RenewalRequest } from '../identity/renewal.ts';
+import { authorityOf, type MeshCa } from '../identity/mesh-ca.ts';
+import type { CertificatePurpose, RenewalReply, RenewalRequest } from '../identity/renewal.ts';
 import type { NodeName } from '../ike/connection.ts';
-import type { Attempt } from './audit-log.ts';
+import type { Attempt, AuditLog } from './audit-log.ts';
 import { lifeInDays, type CertificatePolicy } from './certificate-policy.ts';
+import type { ShownNode } from './channel-host.ts';
 import { NODE_REVOKED, RenewalRefused } from './renewal-refused.ts';
 import type { RenewalStore } from './renewal-store.ts';
 import type { RevocationStore } from './revocation-store.ts';
@@ -23,10 +24,13 @@ export interface RenewalsDeps {
   readonly policy: CertificatePolicy;
   readonly store: RenewalStore;
   readonly revocations: Pick<RevocationStore, 'noteIssued' | 'renewedEnds' | 'formerOwnerOf' | 'of'>;
+  readonly audit: Pick<AuditLog, 'begin'>;
   readonly clock: Clock;
+  /** Tells the operator. */
+  readonly note: (node: NodeName, message: string) => void;
 }
 
-export interface Renewal {
+interface Renewal {
   readonly certificate: string;
   /** False when the node had it already and only asked again. */
   readonly isNew: boolean;
@@ -53,7 +57,24 @@ export class Renewals {
    * The certificate for the key of the request's CSR: a new one, or the one that this key was given when the node asks
    * again. Throws a RenewalRefused.
    */
-  async renew(node: NodeName, { purpose, csr }: RenewalRequest, attempt: Attempt): Promise<Renewal> {
+  async renew({ node, key, remote }: ShownNode, request: RenewalRequest): Promise<RenewalReply> {
+    const { ca, store, audit, note } = this.#deps;
+    const attempt = audit.begin('certificate.renew', { actor: { kind: 'node', name: node }, remote });
+    attempt.about(node, { purpose: request.purpose });
+    try {
+      // Not forgiven if it cannot be written: the next one is put into its place, and the node has no other any more.
+      store.used(node, key);
+      const { certificate, isNew } = await this.#give(node, request, attempt);
+      if (isNew) note(node, `${request.purpose} certificate renewed`);
+      return { certificate, ...authorityOf(ca) };
+    } catch (error) {
+      if (error instanceof RenewalRefused) attempt.refused(error.message);
+      else attempt.failed(error);
+      throw error;
+    }
+  }
+
+  async #give(node: NodeName, { purpose, csr }: RenewalRequest, attempt: Attempt): Promise<Renewal> {
     const { store, revocations, clock } = this.#deps;
     const request = await proven(csr);
     const key = request.spkiSha256;

@@ -15,8 +15,8 @@ import { SigningKeys } from './signing-keys.ts';
 import { openStore, type Store } from './store.ts';
 import type { TlsIdentity } from './tls-options.ts';
 
-/** How long what nodes told may wait in memory before it is written. */
-const FLUSH_INTERVAL_MS = 3000;
+/** So long what nodes told may wait in memory before it is written, and what is due may be late. */
+const UPKEEP_INTERVAL_MS = 3000;
 
 export interface RunDeps {
   readonly clock: Clock;
@@ -117,9 +117,7 @@ async function runWithStore(
 
 async function keepUp(coordinator: Coordinator, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    coordinator.tellCaEnd();
-    await pause(FLUSH_INTERVAL_MS, signal);
-    coordinator.flush();
     coordinator.keepUp();
+    await pause(UPKEEP_INTERVAL_MS, signal);
   }
 }
