@@ -14,7 +14,9 @@ const KNOCK_EVERY_MS = 2500;
  * hub's nodes find that out at the same time, and come back over as long again.
  */
 const FORGOTTEN_AFTER_MS = { least: 1500, spread: 1500 } as const;
-/** While a rekeying is open: at first, and when it takes long. */
+/** So many packets through its tunnels have to be lost besides: the rekeying alone is one datagram, sent again after 4 s. */
+const LOST_PACKETS_MIN = 4;
+/** While a rekeying is open: at first, also after a knock was answered, and when it takes long. */
 const LOOK_AGAIN_MS = { first: 250, later: 1000 } as const;
 
 export interface HubRepairsDeps {
@@ -26,11 +28,19 @@ export interface HubRepairsDeps {
   readonly onAnswer: () => void;
 }
 
+/** An IKE SA with a hub through which something came and nothing does any more, to no peer. */
+export interface SilentHub {
+  /** Sends a packet through it to each of a few peers, now. */
+  ask(): void;
+  /** Of the packets that were sent to one of them since `atMs`, monotonic: how many should have been answered by now. */
+  lostSince(atMs: number): number;
+}
+
 export interface HubRepairInput {
   /** The established IKE SAs with hubs. */
   readonly hubs: readonly IkeSa[];
-  /** Those, by unique id, through which something came and nothing does any more. */
-  readonly silent: ReadonlySet<number>;
+  /** By the unique id of the IKE SA. */
+  readonly silent: ReadonlyMap<number, SilentHub>;
 }
 
 export interface HubWishes {
@@ -47,6 +57,8 @@ export interface HubWishes {
 /** A rekeying that was asked of a CHILD SA, and what its hub has shown since. */
 interface Greeting {
   readonly atMs: number;
+  /** Packets that had come through the hub by then, by the unique ids of its CHILD SAs. */
+  readonly packetsIn: ReadonlyMap<number, number>;
   readonly patienceMs: number;
   readonly knockedAtMs: number;
   /** When its charon was first seen to answer strangers. */
@@ -58,7 +70,9 @@ interface Greeting {
  * sees whether the hub is there. One that does not answer is left for another one. Where there is no other one, it may have
  * started anew: a charon passes over in silence what it has no IKE SA for, so the liveness check would take 20 s and more.
  * It does answer strangers, though. A hub that answers not even those is out of reach, and may have everything when it
- * is back: its IKE SA stays.
+ * is back: its IKE SA stays. What was lost before it answered says nothing, and charon may not send the rekeying again for
+ * 42 s; so packets are sent through its tunnels from then on, and several have to be lost. Nor is a hub given up through which
+ * anything has come since it was greeted: it may be the peers that do not answer.
  */
 export class HubRepairs {
   readonly #deps: HubRepairsDeps;
@@ -92,14 +106,14 @@ export class HubRepairs {
   /** What to do in this round. It counts on that being done. */
   decide({ hubs, silent }: HubRepairInput): HubWishes {
     this.#forget(hubs, silent);
-    const mute = this.#muteOf(hubs);
-    const restarted = hubs.filter((hub) => silent.has(hub.uniqueId) && !mute.includes(hub) && this.#isForgotten(hub));
+    const mute = this.#muteOf(hubs, silent);
+    const restarted = hubs.filter((hub) => !mute.includes(hub) && this.#isForgotten(hub, silent.get(hub.uniqueId)));
     const rekey = this.#greet(hubs, silent);
-    for (const hub of hubs) if (silent.has(hub.uniqueId)) this.#knock(hub);
+    for (const hub of hubs) this.#examine(hub, silent.get(hub.uniqueId));
     return { mute, restarted, rekey, lookInMs: this.#lookInMs(hubs, silent) };
   }
 
-  #forget(hubs: readonly IkeSa[], silent: ReadonlySet<number>): void {
+  #forget(hubs: readonly IkeSa[], silent: HubRepairInput['silent']): void {
     const nowMs = this.#deps.clock.monotonicMs();
     const childSas = new Map(hubs.flatMap((hub) => hub.childSas.map((childSa) => [childSa.uniqueId, childSa])));
     for (const [id, { atMs }] of this.#greetings) {
@@ -112,43 +126,70 @@ export class HubRepairs {
   }
 
   /** The policies of another hub that carries something come next. */
-  #muteOf(hubs: readonly IkeSa[]): readonly IkeSa[] {
+  #muteOf(hubs: readonly IkeSa[], silent: HubRepairInput['silent']): readonly IkeSa[] {
     const nowMs = this.#deps.clock.monotonicMs();
-    const isMute = (hub: IkeSa): boolean => this.#openOf(hub).some(({ atMs }) => nowMs - atMs >= MUTE_AFTER_MS);
+    const isMute = (hub: IkeSa): boolean => {
+      const asked = silent.get(hub.uniqueId);
+      const hasLost = (sinceMs: number): boolean => asked === undefined || asked.lostSince(sinceMs) >= LOST_PACKETS_MIN;
+      return this.#openOf(hub).some(({ atMs }) => nowMs - atMs >= MUTE_AFTER_MS && hasLost(atMs));
+    };
     const hasOther = hubs.some((hub) => !isMute(hub) && hub.childSas.some(isInstalled));
     return hasOther ? hubs.filter(isMute) : [];
   }
 
-  #isForgotten(hub: IkeSa): boolean {
+  #isForgotten(hub: IkeSa, silent: SilentHub | undefined): boolean {
     const nowMs = this.#deps.clock.monotonicMs();
-    return this.#openOf(hub).some(({ thereSinceMs = Infinity, patienceMs }) => nowMs - thereSinceMs >= patienceMs);
+    if (silent === undefined) return false;
+    return this.#openOf(hub).some(
+      ({ thereSinceMs = Infinity, patienceMs }) =>
+        nowMs - thereSinceMs >= patienceMs && silent.lostSince(thereSinceMs) >= LOST_PACKETS_MIN,
+    );
   }
 
-  /** The greetings of a hub that charon has sent, and that are not answered. */
+  /** The greetings of a hub that charon has sent, that are not answered, and since which nothing has come through the hub. */
   #openOf({ childSas }: IkeSa): readonly Greeting[] {
-    return childSas.filter(isRekeying).flatMap(({ uniqueId }) => this.#greetings.get(uniqueId) ?? []);
+    return childSas
+      .filter(isRekeying)
+      .flatMap(({ uniqueId }) => this.#greetings.get(uniqueId) ?? [])
+      .filter(({ packetsIn }) => childSas.every((each) => each.packetsIn <= (packetsIn.get(each.uniqueId) ?? 0)));
   }
 
-  #greet(hubs: readonly IkeSa[], silent: ReadonlySet<number>): readonly number[] {
+  #greet(hubs: readonly IkeSa[], silent: HubRepairInput['silent']): readonly number[] {
     const wanted = this.#wanting(hubs, silent);
     if (this.#pace.waitMs > 0 || (wanted.length === 0 && !this.#isWanted)) return [];
     this.#isWanted = false;
     this.#pace.made();
-    this.#greetedSilent = silent;
-    const ids = wanted.flatMap(({ childSas }) => childSas.filter(isInstalled).slice(0, 1)).map((each) => each.uniqueId);
+    this.#greetedSilent = new Set(silent.keys());
+    return wanted.flatMap(({ childSas }) => {
+      const greeted = childSas.find(isInstalled);
+      if (greeted === undefined) return [];
+      this.#greetings.set(greeted.uniqueId, this.#newGreeting(childSas));
+      return [greeted.uniqueId];
+    });
+  }
+
+  #newGreeting(childSas: readonly ChildSa[]): Greeting {
     const { clock, random } = this.#deps;
-    for (const id of ids) {
-      const patienceMs = FORGOTTEN_AFTER_MS.least + random() * FORGOTTEN_AFTER_MS.spread;
-      const never = { knockedAtMs: Number.NEGATIVE_INFINITY, thereSinceMs: undefined };
-      this.#greetings.set(id, { atMs: clock.monotonicMs(), patienceMs, ...never });
-    }
-    return ids;
+    return {
+      atMs: clock.monotonicMs(),
+      packetsIn: new Map(childSas.map(({ uniqueId, packetsIn }) => [uniqueId, packetsIn])),
+      patienceMs: FORGOTTEN_AFTER_MS.least + random() * FORGOTTEN_AFTER_MS.spread,
+      knockedAtMs: Number.NEGATIVE_INFINITY,
+      thereSinceMs: undefined,
+    };
   }
 
   /** Who is to be greeted: all, or those whose silence is new. */
-  #wanting(hubs: readonly IkeSa[], silent: ReadonlySet<number>): readonly IkeSa[] {
+  #wanting(hubs: readonly IkeSa[], silent: HubRepairInput['silent']): readonly IkeSa[] {
     if (this.#isWanted) return hubs;
     return hubs.filter(({ uniqueId }) => silent.has(uniqueId) && !this.#greetedSilent.has(uniqueId));
+  }
+
+  /** A silent hub that was greeted is asked in every way. */
+  #examine(hub: IkeSa, silent: SilentHub | undefined): void {
+    if (silent === undefined || !hub.childSas.some(({ uniqueId }) => this.#greetings.has(uniqueId))) return;
+    silent.ask();
+    this.#knock(hub);
   }
 
   #knock(hub: IkeSa): void {
@@ -172,9 +213,11 @@ export class HubRepairs {
     onAnswer();
   }
 
-  #lookInMs(hubs: readonly IkeSa[], silent: ReadonlySet<number>): number {
+  #lookInMs(hubs: readonly IkeSa[], silent: HubRepairInput['silent']): number {
     const nowMs = this.#deps.clock.monotonicMs();
-    const open = [...this.#greetings.values()].map(({ atMs }) => nowMs - atMs < GREETING_MS);
+    const open = [...this.#greetings.values()].map(
+      ({ atMs, thereSinceMs = atMs }) => nowMs - thereSinceMs < GREETING_MS,
+    );
     if (open.length > 0) return open.includes(true) ? LOOK_AGAIN_MS.first : LOOK_AGAIN_MS.later;
     return this.#isWanted || this.#wanting(hubs, silent).length > 0 ? this.#pace.waitMs : Infinity;
   }

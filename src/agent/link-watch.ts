@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts';
 import type { ChildRef, DesiredLink, DesiredState, MeshAddressPair } from '../ike/desired-state.ts';
 import type { IkeSa } from '../ike/sa.ts';
-import type { PathHealth } from '../paths/path-probe.ts';
+import type { SilentHub } from './hub-repairs.ts';
 import { indexSas, installedIn, type SasOf } from './installed-sas.ts';
 import { pingOnce, type PingAnswer } from './path-ping.ts';
 import { ProbeResponder } from './probe-responder.ts';
@@ -17,6 +17,8 @@ const NEVER_ALIVE_MS = 5000;
 const UNKNOWABLE_AFTER_MS = 60_000;
 /** Without a relay nothing is gained by haste. */
 const SILENT_WITHOUT_RELAY_MS = 10_000;
+/** Peers that are asked through a hub at once: all nodes ask through it, of all its links. */
+const ASKED_THROUGH_HUB_MAX = 4;
 
 type Path = ProbeTarget['path'];
 
@@ -27,6 +29,11 @@ interface Usage {
   readonly atMs: number;
   readonly packets: number;
   readonly inUse: boolean;
+}
+
+interface RelayPath {
+  readonly link: string;
+  readonly answeredAtMs: number;
 }
 
 /** Probes the paths of this node's links, and answers the probes of its peers. Owns the sockets. */
@@ -111,16 +118,35 @@ export class LinkWatch implements AsyncDisposable {
    * IKE SAs with hubs, by unique id, through which something has come and nothing does any more, to no peer. Those that no
    * probe tells of, as of new ones, are not among them.
    */
-  silentHubs({ links }: DesiredState, ikeSas: readonly IkeSa[]): ReadonlySet<number> {
+  silentHubs({ links }: DesiredState, ikeSas: readonly IkeSa[]): ReadonlyMap<number, SilentHub> {
     const sasOf = indexSas(ikeSas);
-    const byHealth: Record<PathHealth, Set<number>> = { dead: new Set(), alive: new Set(), unknown: new Set() };
+    const alive = new Set<number>();
+    const dead = new Map<number, RelayPath[]>();
     for (const { id, relay } of links) {
       const carriers = installedIn(relay, sasOf);
       const reading = this.#prober.reading(id, 'relay');
       if (reading === undefined || reading.sas !== sasText(carriers)) continue;
-      for (const { uniqueId } of carriers) byHealth[reading.health].add(uniqueId);
+      for (const { uniqueId } of carriers) {
+        if (reading.health === 'alive') alive.add(uniqueId);
+        if (reading.health !== 'dead') continue;
+        const paths = dead.get(uniqueId) ?? [];
+        paths.push({ link: id, answeredAtMs: reading.answeredAtMs ?? 0 });
+        dead.set(uniqueId, paths);
+      }
     }
-    return new Set([...byHealth.dead].filter((id) => !byHealth.alive.has(id)));
+    const silent = [...dead].filter(([hub]) => !alive.has(hub));
+    return new Map(silent.map(([hub, paths]) => [hub, this.#silentHub(paths)]));
+  }
+
+  /** Asks the peers that were heard last: they are the most likely to be there. */
+  #silentHub(paths: readonly RelayPath[]): SilentHub {
+    const recent = paths.toSorted((a, b) => b.answeredAtMs - a.answeredAtMs).slice(0, ASKED_THROUGH_HUB_MAX);
+    return {
+      ask: () => {
+        for (const { link } of recent) this.#prober.ask(link, 'relay');
+      },
+      lostSince: (atMs) => Math.max(...recent.map(({ link }) => this.#prober.lostSince(link, 'relay', atMs))),
+    };
   }
 
   /** When anything came back through any path last, monotonic ms; undefined before anything has. */

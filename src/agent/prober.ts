@@ -4,6 +4,7 @@ import {
   isIdle,
   isWorthAsking,
   lossOf,
+  lostSince,
   newProbe,
   nextProbe,
   overdueFor,
@@ -110,6 +111,20 @@ export class Prober implements Disposable {
       rttMs: probe.rttMs,
       loss: lossOf(probe, nowMs),
     };
+  }
+
+  /** Sends a packet through a path now, unless one has just gone out. */
+  ask(link: string, path: ProbeTarget['path']): void {
+    const key = keyOf(link, path);
+    const probe = this.#watched.get(key)?.probe;
+    const nowMs = this.#deps.clock.monotonicMs();
+    if (probe !== undefined && isWorthAsking(probe, nowMs, nowMs)) this.#take(key, { type: 'due' });
+  }
+
+  /** Packets that were sent through a path since `atMs`, monotonic, and are overdue; 0 for one that is not watched. */
+  lostSince(link: string, path: ProbeTarget['path'], atMs: number): number {
+    const watched = this.#watched.get(keyOf(link, path));
+    return watched === undefined ? 0 : lostSince(watched.probe, atMs, this.#deps.clock.monotonicMs());
   }
 
   /** The paths that are dead now, each by a name of its own, and since when nothing came back through them. */

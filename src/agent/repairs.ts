@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts';
 import type { ConnectionKind } from '../ike/connection.ts';
 import type { DesiredState } from '../ike/desired-state.ts';
 import type { IkeSa } from '../ike/sa.ts';
-import { HubRepairs, type HubRepairsDeps } from './hub-repairs.ts';
+import { HubRepairs, type HubRepairsDeps, type SilentHub } from './hub-repairs.ts';
 import { RepairPace } from './repair-pace.ts';
 
 /** An interface whose cable is loose for a moment seems to have no addresses. */
@@ -18,8 +18,8 @@ export interface RepairInput {
   readonly localAddresses: ReadonlySet<string>;
   /** Mediations whose outcome is open: they go through the registrations. */
   readonly trying: number;
-  /** IKE SAs with hubs through which something came and nothing does any more. */
-  readonly silentHubs: ReadonlySet<number>;
+  /** By the unique id of the IKE SA with the hub. */
+  readonly silentHubs: ReadonlyMap<number, SilentHub>;
   /** When anything came through any path last, monotonic; undefined before anything has. */
   readonly heardAtMs: number | undefined;
 }

@@ -202,6 +202,13 @@ export function silentMs({ unansweredSinceMs }: PathProbe, nowMs: number): numbe
   return unansweredSinceMs === undefined ? 0 : nowMs - unansweredSinceMs;
 }
 
+/** How many of the last packets were sent since `atMs`, and are overdue. */
+export function lostSince(probe: PathProbe, atMs: number, nowMs: number): number {
+  const isLost = ({ sentAtMs, isAnswered }: SentProbe): boolean =>
+    !isAnswered && sentAtMs >= atMs && nowMs - sentAtMs >= overdueMs(probe);
+  return probe.recent.filter(isLost).length;
+}
+
 /** Share of the last packets that were lost, 0 to 1; undefined before there is one whose answer is overdue or there. */
 export function lossOf(probe: PathProbe, nowMs: number): number | undefined {
   const settled = probe.recent.filter(({ isAnswered, sentAtMs }) => isAnswered || nowMs - sentAtMs >= OVERDUE.mostMs);

@@ -428,7 +428,7 @@ describe('in a time of its own', () => {
       peerAddresses: { mesh: loopbackAddress(6), relay: loopbackAddress(7) },
     };
     const silentOf = (state: DesiredState, ...ikeSas: IkeSa[]): number[] => [
-      ...watching.watch.silentHubs(state, ikeSas),
+      ...watching.watch.silentHubs(state, ikeSas).keys(),
     ];
 
     it('is silent when something came through it and nothing does any more, also while the direct paths work', async () => {
@@ -442,6 +442,25 @@ describe('in a time of its own', () => {
       expect(silentOf(mesh, direct, { ...relay, uniqueId: 9 }), 'by what came of other SAs').toEqual([]);
       answersRelay = true;
       await pass(6000);
+      expect(silentOf(mesh, direct, relay)).toEqual([]);
+    });
+
+    it('is asked through when it is silent, at once, and tells how many of these packets were lost', async () => {
+      await begin();
+      answersRelay = false;
+      await pass(22_000);
+      const hub = watching.watch.silentHubs(mesh, [direct, relay]).get(relay.uniqueId);
+      const [atMs, received] = [clock.monotonicMs(), atRelay.received.length];
+      hub?.ask();
+      hub?.ask();
+      await turns(() => atRelay.received.length > received, 100_000);
+      expect(atRelay.received.length).toBe(received + 1);
+      expect(hub?.lostSince(atMs), 'before it is overdue').toBe(0);
+      await pass(250);
+      expect([hub?.lostSince(atMs), hub?.lostSince(atMs + 1)]).toEqual([1, 0]);
+      answersRelay = true;
+      hub?.ask();
+      await pass(1000);
       expect(silentOf(mesh, direct, relay)).toEqual([]);
     });
 

@@ -238,7 +238,11 @@ export class ModelNode {
         takeOwnSilence: () => false,
         isProven: () => true,
         silentHubs: () =>
-          new Set(this.charon.ikeSas.filter(({ name }) => this.silentHubs.has(name)).map(({ uniqueId }) => uniqueId)),
+          new Map(
+            this.charon.ikeSas
+              .filter(({ name }) => this.silentHubs.has(name))
+              .map(({ uniqueId }) => [uniqueId, { ask: () => undefined, lostSince: () => 4 }]),
+          ),
         heardAtMs: undefined,
       },
       repairs: new Repairs(repairDeps(clock)),

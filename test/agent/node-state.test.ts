@@ -59,8 +59,9 @@ class FakeLinks implements FakedLinks {
     return true;
   }
 
-  silentHubs(): ReadonlySet<number> {
-    return new Set(this.silentHub === undefined ? [] : [this.silentHub]);
+  silentHubs(): ReturnType<NodeDeps['links']['silentHubs']> {
+    const silent = { ask: () => undefined, lostSince: () => 4 };
+    return new Map(this.silentHub === undefined ? [] : [[this.silentHub, silent]]);
   }
 
   takeOwnSilence(): boolean {

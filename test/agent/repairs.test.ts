@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { SilentHub } from '../../src/agent/hub-repairs.ts';
 import { Repairs, type RepairInput, type RepairWishes } from '../../src/agent/repairs.ts';
 import { connectionNameSchema } from '../../src/ike/connection.ts';
 import type { DesiredState } from '../../src/ike/desired-state.ts';
@@ -54,7 +55,12 @@ class Mending {
   }
 
   decide(change: Partial<RepairInput> = {}): RepairWishes {
-    const usual = { localAddresses: new Set([HERE]), trying: 0, silentHubs: new Set<number>(), heardAtMs: undefined };
+    const usual = {
+      localAddresses: new Set([HERE]),
+      trying: 0,
+      silentHubs: new Map<number, SilentHub>(),
+      heardAtMs: undefined,
+    };
     return this.repairs.decide({ desired: mesh, ikeSas: all, ...usual, ...change });
   }
 
@@ -62,6 +68,25 @@ class Mending {
   suspected(change: Partial<RepairInput> = {}): RepairWishes {
     this.repairs.suspectAddress();
     return this.decide(change);
+  }
+}
+
+/** Nothing that is sent through it comes back. */
+class LosingHub implements SilentHub {
+  readonly #clock: ManualClock;
+  readonly #askedAtMs: number[] = [];
+
+  constructor(clock: ManualClock) {
+    this.#clock = clock;
+  }
+
+  ask(): void {
+    this.#askedAtMs.push(this.#clock.monotonicMs());
+  }
+
+  lostSince(atMs: number): number {
+    const nowMs = this.#clock.monotonicMs();
+    return this.#askedAtMs.filter((sentMs) => sentMs >= atMs && nowMs - sentMs >= 250).length;
   }
 }
 
@@ -313,6 +338,30 @@ describe('a hub that was greeted by a rekeying', () => {
     expect(mending.decide({ ikeSas: [owing, toSecondHub] }).abandon).toEqual(new Set([2]));
   });
 
+  it('is not left when something has come through it since, by any CHILD SA: one lost datagram says nothing', () => {
+    const carried = [owing.childSas[0]!, childSa('edge1--b', { uniqueId: 21, packetsIn: 8 })];
+    const before = { ...toHub, childSas: [toHub.childSas[0]!, { ...carried[1]!, packetsIn: 7 }] };
+    const mending = greeted([before, toSecondHub]);
+    const abandonedWith = (packetsIn: number): ReadonlySet<number> => {
+      const childSas = [carried[0]!, { ...carried[1]!, packetsIn }];
+      return mending.decide({ ikeSas: [{ ...toHub, childSas }, toSecondHub] }).abandon;
+    };
+    mending.clock.advance(800);
+    expect([abandonedWith(8), abandonedWith(7)]).toEqual([new Set(), new Set([2])]);
+  });
+
+  it('for its silence is left when four packets through it were lost as well', () => {
+    const mending = new Mending();
+    const silentHubs = new Map([[2, new LosingHub(mending.clock)]]);
+    mending.decide({ silentHubs, ikeSas: hubs });
+    const abandonedAfter = (ms: number): ReadonlySet<number> => {
+      mending.clock.advance(ms);
+      return mending.decide({ silentHubs, ikeSas: [owing, toSecondHub] }).abandon;
+    };
+    for (const ms of [250, 250, 499]) expect(abandonedAfter(ms)).toEqual(new Set());
+    expect(abandonedAfter(250)).toEqual(new Set([2]));
+  });
+
   it.each<[string, readonly IkeSa[], readonly IkeSa[]]>([
     ['it is the only one', [toHub], [owing]],
     ['the others owe one too', hubs, [owing, secondOwing]],
@@ -362,7 +411,7 @@ describe('a hub that was greeted by a rekeying', () => {
 
 describe('a hub through which nothing comes any more', () => {
   const open = { ...toHub, childSas: [childSa('edge1--a', { uniqueId: 20, state: 'REKEYING' }), toHub.childSas[1]!] };
-  const silentHubs = new Set([2]);
+  const silentHubs = new Map<number, SilentHub>([[2, { ask: () => undefined, lostSince: () => 4 }]]);
 
   /** The promises of this turn. */
   const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -426,8 +475,58 @@ describe('a hub through which nothing comes any more', () => {
     expect(abandonedAfter(mending, 100)).toEqual(new Set([1, 2]));
   });
 
+  it('is given up only when four packets were lost in its tunnels since it answered strangers, whatever was before', async () => {
+    const mending = new Mending();
+    mending.isHubThere = false;
+    const losing = new Map([[2, new LosingHub(mending.clock)]]);
+    const abandoned = async (ms: number): Promise<number> => {
+      mending.clock.advance(ms);
+      const { abandon } = mending.decide({ silentHubs: losing, ikeSas: [registration, open, toPeer] });
+      await turn();
+      return abandon.size;
+    };
+    mending.decide({ silentHubs: losing });
+    for (let second = 0; second < 90; second += 1) expect(await abandoned(1000)).toBe(0);
+    mending.isHubThere = true;
+    for (let second = 0; mending.answers === 0; second += 1) expect(await abandoned(1000)).toBe(0);
+    // This node was held up for long: what it has not sent has not been lost.
+    for (const ms of [60_000, 250, 250]) expect(await abandoned(ms)).toBe(0);
+    expect(await abandoned(250)).toBe(2);
+  });
+
+  it('is asked through in each round while its greeting is open, at first and after it has answered four times a second', async () => {
+    const mending = new Mending();
+    mending.isHubThere = false;
+    let asked = 0;
+    const silent = new Map([[2, { ask: () => void (asked += 1), lostSince: () => 0 }]]);
+    const lookInMs = async (ms: number, ikeSas: readonly IkeSa[]): Promise<number> => {
+      mending.clock.advance(ms);
+      const wishes = mending.decide({ silentHubs: silent, ikeSas });
+      await turn();
+      return wishes.lookInMs;
+    };
+    const waiting = [registration, open, toPeer];
+    expect([await lookInMs(0, all), await lookInMs(250, waiting), await lookInMs(60_000, waiting)]).toEqual([
+      250, 250, 1000,
+    ]);
+    mending.isHubThere = true;
+    await lookInMs(2500, waiting);
+    expect([await lookInMs(20, waiting), asked]).toEqual([250, 5]);
+    await lookInMs(0, answered);
+    expect(asked, 'when it is open no more').toBe(5);
+  });
+
+  it('is never given up when something has come through it since: it is only a peer that does not answer', async () => {
+    const mending = await knockedAt(true);
+    const childSas = [open.childSas[0]!, { ...open.childSas[1]!, packetsIn: 1 }];
+    for (const ms of [1500, 1500, 60_000]) {
+      const ikeSas = [registration, { ...open, childSas }, toPeer];
+      expect(abandonedAfter(mending, ms, { ikeSas })).toEqual(new Set());
+    }
+  });
+
   it.each<[string, Partial<RepairInput>]>([
-    ['something comes through it', { silentHubs: new Set() }],
+    ['something comes through it', { silentHubs: new Map() }],
     ['it has answered the rekeying', { ikeSas: answered }],
     ['charon has not sent the rekeying yet', { ikeSas: all }],
     ['it is being deleted', { ikeSas: [{ ...open, state: 'DELETING' }] }],

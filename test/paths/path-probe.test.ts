@@ -5,6 +5,7 @@ import {
   isIdle,
   isWorthAsking,
   lossOf,
+  lostSince,
   newProbe,
   nextProbe,
   overdueFor,
@@ -242,6 +243,18 @@ describe('a packet that is out', () => {
     expect(isIdle(after(), BEGIN_MS + 900)).toBe(false);
     const alive = after([10, answer(1)]);
     expect([isIdle(alive, BEGIN_MS + 149), isIdle(alive, BEGIN_MS + 150)]).toEqual([false, true]);
+  });
+});
+
+describe('what was lost', () => {
+  it('since a moment are the packets from then on that are overdue', () => {
+    const silent = after([10, answer(1)], [1000, time], [1250, time], [1400, time]);
+    const lost = (sinceMs: number, ms: number): number => lostSince(silent, BEGIN_MS + sinceMs, BEGIN_MS + ms);
+    expect([lost(0, 1400), lost(0, 1649), lost(0, 1650)]).toEqual([1, 2, 3]);
+    expect([lost(1000, 1650), lost(1001, 1650), lost(1401, 1650)]).toEqual([3, 2, 0]);
+    expect(lostSince(nextProbe(silent, answer(3), busy(BEGIN_MS + 1500)).probe, BEGIN_MS + 1001, BEGIN_MS + 1650)).toBe(
+      1,
+    );
   });
 });
 
