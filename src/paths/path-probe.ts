@@ -152,13 +152,16 @@ function intervalMs({ use, paths }: ProbeFacts): number {
 }
 
 /**
- * In a hurry only until it is certain that a path has died; one that stays silent is asked as seldom as an idle one. Where
- * answers take long, and for spare paths, more haste would only add to the load that may be what makes them late.
+ * In a hurry only until it is certain that a path has died; one that stays silent is asked as seldom as an idle one, all of
+ * which together take turns. Where answers take long, and for spare paths, more haste would only add to the load that may be
+ * what makes them late.
  */
-function retryMs(probe: PathProbe, { nowMs, use }: ProbeFacts): number {
+function retryMs(probe: PathProbe, facts: ProbeFacts): number {
+  const { nowMs, use } = facts;
   if (probe.answeredAtMs !== undefined && healthOf(probe, nowMs) === 'alive')
     return use === 'spare' ? INTERVAL_MS.busy : Math.max(RETRY_INTERVAL_MS, (probe.rttMs ?? 0) / 2);
-  return INTERVAL_MS[use !== 'spare' && silentMs(probe, nowMs) < HOPEFUL_MS ? 'busy' : 'idle'];
+  if (silentMs(probe, nowMs) < HOPEFUL_MS) return INTERVAL_MS[use === 'spare' ? 'idle' : 'busy'];
+  return use === 'busy' ? INTERVAL_MS.idle : intervalMs({ ...facts, use: 'idle' });
 }
 
 function overdueMs({ rttMs }: PathProbe): number {

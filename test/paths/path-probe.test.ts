@@ -133,6 +133,20 @@ describe('the next packet is due', () => {
     expect(dueIn(probe)).toBe(11_000);
   });
 
+  it('later the more paths there are, on one that was silent for a minute and is not in use', () => {
+    const silentFor = (ms: number, use: PathUse): number[] =>
+      [12, 39, 500].map((links) => {
+        const nowMs = BEGIN_MS + ms;
+        return nextProbe(after(), time, facts(use, 2 * links)(nowMs)).probe.nextAtMs - nowMs;
+      });
+    expect([silentFor(59_999, 'idle'), silentFor(59_999, 'spare')]).toEqual([
+      [1000, 1000, 1000],
+      [5000, 5000, 5000],
+    ]);
+    for (const use of ['idle', 'spare'] as const) expect(silentFor(60_000, use)).toEqual([5000, 15_600, 200_000]);
+    expect(silentFor(60_000, 'busy')).toEqual([5000, 5000, 5000]);
+  });
+
   it.each([
     ['a second on a path of unknown round trip', [], 1000],
     [
