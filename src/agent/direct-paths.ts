@@ -11,7 +11,7 @@ import {
 } from '../paths/direct-path.ts';
 import type { DatedEvidence } from '../paths/evidence-board.ts';
 import { causeBy, causeOf, type CauseEvidence, type PathCause } from '../paths/path-cause.ts';
-import { afterSetUp, NEW_SET_UP_PACE, patienceMs } from '../paths/set-up-pace.ts';
+import { afterSetUp, patienceMs } from '../paths/set-up-pace.ts';
 import { fits, initiateKey, isSetUpUnderWay } from '../reconcile/plan.ts';
 import { isRegistered, mediatedLinks, type MediatedLink, type MediatedWay } from './hints.ts';
 import { indexSas, installedIn, type SasOf } from './installed-sas.ts';
@@ -63,7 +63,8 @@ export class DirectPaths {
   #triedAtMs = new Map<string, number>();
   /** Since when each link has had an IKE SA that is not established yet, whoever has begun it. */
   #pendingSinceMs: ReadonlyMap<string, number> = new Map();
-  #pace = NEW_SET_UP_PACE;
+  /** What set-ups take, smoothed, in ms; undefined before the first that has worked. */
+  #setUpTakesMs: number | undefined;
 
   constructor(deps: { readonly clock: Clock; readonly random: () => number }) {
     this.#clock = deps.clock;
@@ -131,7 +132,7 @@ export class DirectPaths {
   }
 
   get #patienceMs(): number {
-    return patienceMs(this.#pace);
+    return patienceMs(this.#setUpTakesMs);
   }
 
   #changesInMs(): number {
@@ -185,7 +186,7 @@ export class DirectPaths {
   #learnFrom(link: string, carriers: readonly IkeSa[]): void {
     const triedAtMs = this.#triedAtMs.get(link);
     if (triedAtMs === undefined || !carriers.some(({ initiator }) => initiator)) return;
-    this.#pace = afterSetUp(this.#pace, this.#clock.monotonicMs() - triedAtMs);
+    this.#setUpTakesMs = afterSetUp(this.#setUpTakesMs, this.#clock.monotonicMs() - triedAtMs);
   }
 
   #explain(mediated: MediatedLink, sasOf: SasOf, input: DirectPathsInput): PathCause | undefined {

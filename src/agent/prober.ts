@@ -115,10 +115,7 @@ export class Prober implements Disposable {
 
   /** Sends a packet through a path now, unless one has just gone out. */
   ask(link: string, path: ProbeTarget['path']): void {
-    const key = keyOf(link, path);
-    const probe = this.#watched.get(key)?.probe;
-    const nowMs = this.#deps.clock.monotonicMs();
-    if (probe !== undefined && isWorthAsking(probe, nowMs, nowMs)) this.#take(key, { type: 'due' });
+    this.#askUnlessHeard(keyOf(link, path), this.#deps.clock.monotonicMs());
   }
 
   /** Packets that were sent through a path since `atMs`, monotonic, and are overdue; 0 for one that is not watched. */
@@ -204,10 +201,13 @@ export class Prober implements Disposable {
    * packets takes one through that path along, until something has come back: the first one may be lost as well.
    */
   #askTwin({ target, probe }: Watched): void {
-    const key = keyOf(target.link, target.path === 'direct' ? 'relay' : 'direct');
-    const twin = this.#watched.get(key)?.probe;
-    const nowMs = this.#deps.clock.monotonicMs();
-    if (twin !== undefined && isWorthAsking(twin, probe.unansweredSinceMs ?? nowMs, nowMs))
+    const twin = keyOf(target.link, target.path === 'direct' ? 'relay' : 'direct');
+    this.#askUnlessHeard(twin, probe.unansweredSinceMs ?? this.#deps.clock.monotonicMs());
+  }
+
+  #askUnlessHeard(key: string, sinceMs: number): void {
+    const probe = this.#watched.get(key)?.probe;
+    if (probe !== undefined && isWorthAsking(probe, sinceMs, this.#deps.clock.monotonicMs()))
       this.#take(key, { type: 'due' });
   }
 
