@@ -79,6 +79,19 @@ async function expectRefusal(code: IdentityErrorCode, message: RegExp, overrides
   );
 }
 
+/** Enrolments are held until `finish`. `begun` resolves once the host has the first. */
+function holdEnrolment(): { readonly begun: Promise<void>; readonly finish: () => void } {
+  let finish: () => void = () => undefined;
+  const begun = new Promise<void>((resolve) => {
+    host.enrolment = async (request) => {
+      resolve();
+      await new Promise<void>((done) => (finish = done));
+      return certify(request);
+    };
+  });
+  return { begun, finish: () => finish() };
+}
+
 describe('a node that enrols', () => {
   it('gets its certificates for the secret of its token', async () => {
     const reply = await enrollHere();
@@ -288,14 +301,7 @@ describe('the enrolment endpoint', () => {
 
   it('answers 503 to more requests at once than its limit', async () => {
     await start({ enrolmentsMax: 1 });
-    let finish: () => void = () => undefined;
-    const begun = new Promise<void>((resolve) => {
-      host.enrolment = async (request) => {
-        resolve();
-        await new Promise<void>((done) => (finish = done));
-        return certify(request);
-      };
-    });
+    const { begun, finish } = holdEnrolment();
     const first = answer(good());
     await begun;
     expect(await answer(good())).toEqual({ status: 503, code: 'busy' });
@@ -324,14 +330,7 @@ describe('the enrolment endpoint', () => {
   it('renews however many enrol', async () => {
     await start({ enrolmentsMax: 1 });
     const edge1 = await knownNode();
-    let finish: () => void = () => undefined;
-    const begun = new Promise<void>((resolve) => {
-      host.enrolment = async (request) => {
-        resolve();
-        await new Promise<void>((done) => (finish = done));
-        return certify(request);
-      };
-    });
+    const { begun, finish } = holdEnrolment();
     const first = answer(good());
     await begun;
     expect(await answer(renewal, { path: '/v1/renew', ...edge1 })).toMatchObject({ status: 200 });
@@ -365,14 +364,7 @@ describe('the enrolment endpoint', () => {
   });
 
   it('finishes what is under way before it stops', async () => {
-    let finish: () => void = () => undefined;
-    const begun = new Promise<void>((resolve) => {
-      host.enrolment = async (request) => {
-        resolve();
-        await new Promise<void>((done) => (finish = done));
-        return certify(request);
-      };
-    });
+    const { begun, finish } = holdEnrolment();
     const enrolled = enrollHere();
     await begun;
     const stopped = server[Symbol.asyncDispose]();

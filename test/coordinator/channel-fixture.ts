@@ -1,4 +1,7 @@
+import { once } from 'node:events';
 import { X509Certificate } from 'node:crypto';
+import { WebSocket } from 'ws';
+import { encodeFrame } from '../../src/control/codec.ts';
 import { generatePrivateKey } from '../../src/identity/keys.ts';
 import { issueChannelCertificate, issueServerCertificate } from '../../src/identity/certificates.ts';
 import type { MeshCa } from '../../src/identity/mesh-ca.ts';
@@ -12,6 +15,7 @@ import { createLogger } from '../../src/log.ts';
 import type { ChannelHost, NodeChannel, RefusedPeer, ShownNode } from '../../src/coordinator/channel-host.ts';
 import { openChannelServer, type ChannelServer } from '../../src/coordinator/channel-server.ts';
 import type { ChannelLimits } from '../../src/coordinator/channel-limits.ts';
+import { firstHello } from '../control/frame-builders.ts';
 import { publicKeyOf } from '../identity/mesh.ts';
 
 export const EDGE1: NodeName = nodeNameSchema.parse('edge1');
@@ -122,4 +126,26 @@ export async function openTestServer(
     },
     host,
   );
+}
+
+/**
+ * What becomes of a control channel that is opened with these (PEM): `open`, or the HTTP status of the refusal. `sockets` is
+ * what the caller ends.
+ */
+export async function knockAt(
+  { port, ca, sockets }: { readonly port: number; readonly ca: MeshCa; readonly sockets: WebSocket[] },
+  { key, certificate }: { readonly key: string; readonly certificate: string },
+): Promise<string> {
+  const socket = new WebSocket(`wss://127.0.0.1:${port}/v1/channel`, { ca: ca.certificatePem, key, cert: certificate });
+  sockets.push(socket);
+  try {
+    await once(socket, 'open');
+  } catch (error) {
+    return /response: (\d+)/.exec((error as Error).message)?.[1] ?? String(error);
+  }
+  // The core hears of a channel by its hello; its answer to the ping says that it has.
+  socket.send(encodeFrame(firstHello));
+  socket.ping();
+  await once(socket, 'pong');
+  return 'open';
 }

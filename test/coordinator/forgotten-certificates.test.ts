@@ -1,10 +1,8 @@
-import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { WebSocket } from 'ws';
-import { encodeFrame } from '../../src/control/codec.ts';
+import type { WebSocket } from 'ws';
 import type { ChannelServer } from '../../src/coordinator/channel-server.ts';
 import { restoreBackup } from '../../src/coordinator/restore.ts';
 import { issueChannelCertificate, issueIkeCertificate, type NodeIssuance } from '../../src/identity/certificates.ts';
@@ -15,9 +13,8 @@ import { renew } from '../../src/identity/renew.ts';
 import type { CertificatePurpose } from '../../src/identity/renewal.ts';
 import { parseToken } from '../../src/identity/token.ts';
 import { nodeNameSchema } from '../../src/ike/connection.ts';
-import { firstHello } from '../control/frame-builders.ts';
 import { meshCa, publicKeyOf } from '../identity/mesh.ts';
-import { openTestServer } from './channel-fixture.ts';
+import { knockAt, openTestServer } from './channel-fixture.ts';
 import { CoreFixture } from './core-fixture.ts';
 
 const MINUTE_MS = 60_000;
@@ -123,21 +120,7 @@ async function signed(change: Partial<NodeIssuance> & { readonly key?: string } 
 }
 
 /** `open`, or the HTTP status of the refusal. */
-async function knock({ key, certificate }: Held): Promise<string> {
-  const url = `wss://127.0.0.1:${server.port}/v1/channel`;
-  const socket = new WebSocket(url, { ca: ca.certificatePem, key, cert: certificate });
-  sockets.push(socket);
-  try {
-    await once(socket, 'open');
-  } catch (error) {
-    return /response: (\d+)/.exec((error as Error).message)?.[1] ?? String(error);
-  }
-  // The core hears of a channel by its hello; its answer to the ping says that it has.
-  socket.send(encodeFrame(firstHello));
-  socket.ping();
-  await once(socket, 'pong');
-  return 'open';
-}
+const knock = (held: Held): Promise<string> => knockAt({ port: server.port, ca, sockets }, held);
 
 const adoptions = (): unknown[] =>
   mesh.core.audit.after(0, 1000).filter(({ action }) => action === 'certificate.adopt');

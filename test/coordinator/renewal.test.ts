@@ -1,8 +1,6 @@
-import { once } from 'node:events';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { WebSocket } from 'ws';
-import { encodeFrame } from '../../src/control/codec.ts';
+import type { WebSocket } from 'ws';
 import type { ChannelServer } from '../../src/coordinator/channel-server.ts';
 import {
   issueChannelCertificate,
@@ -18,9 +16,8 @@ import { renew, type Renewed, type RenewOptions } from '../../src/identity/renew
 import type { CertificatePurpose } from '../../src/identity/renewal.ts';
 import { parseToken } from '../../src/identity/token.ts';
 import { nodeNameSchema } from '../../src/ike/connection.ts';
-import { firstHello } from '../control/frame-builders.ts';
 import { MESH, meshCa, publicKeyOf, SUBJECT } from '../identity/mesh.ts';
-import { openTestServer } from './channel-fixture.ts';
+import { knockAt, openTestServer } from './channel-fixture.ts';
 import { CoreFixture } from './core-fixture.ts';
 
 const HOUR_MS = 3_600_000;
@@ -112,24 +109,7 @@ async function next(channel: Held, purpose: CertificatePurpose = 'channel'): Pro
 }
 
 /** What becomes of a channel that is opened so: `open`, or the HTTP status of the refusal. */
-async function knock({ key, certificate }: Held): Promise<string> {
-  const socket = new WebSocket(`wss://127.0.0.1:${server.port}/v1/channel`, {
-    ca: ca.certificatePem,
-    key,
-    cert: certificate,
-  });
-  sockets.push(socket);
-  try {
-    await once(socket, 'open');
-  } catch (error) {
-    return /response: (\d+)/.exec((error as Error).message)?.[1] ?? String(error);
-  }
-  // The core hears of a channel by its hello; its answer to the ping says that it has.
-  socket.send(encodeFrame(firstHello));
-  socket.ping();
-  await once(socket, 'pong');
-  return 'open';
-}
+const knock = (held: Held): Promise<string> => knockAt({ port: server.port, ca, sockets }, held);
 
 function expectRefusal(renewal: Promise<unknown>, code: IdentityErrorCode, message: RegExp): Promise<void> {
   return expect(renewal).rejects.toThrow(
