@@ -1,16 +1,21 @@
+import type { Clock } from '../clock.ts';
+import { CLOSE_CODES } from '../control/frames.ts';
 import { verifyCsr, type VerifiedCsr } from '../identity/csr.ts';
 import { issueChannelCertificate, issueIkeCertificate, type NodeIssuance } from '../identity/certificates.ts';
 import type { EnrolmentReply, EnrolmentRequest } from '../identity/enrolment.ts';
 import { IdentityError } from '../identity/identity-error.ts';
-import { authorityOf, caPinOf, type MeshCa } from '../identity/mesh-ca.ts';
+import { authorityOf, type MeshCa } from '../identity/mesh-ca.ts';
 import type { CertificatePurpose } from '../identity/renewal.ts';
-import { createToken, hashTokenSecret, parseToken, tokenIdOf } from '../identity/token.ts';
+import { hashTokenSecret, tokenIdOf } from '../identity/token.ts';
 import type { NodeName } from '../ike/connection.ts';
-import type { Attempt } from './audit-log.ts';
+import type { Attempt, AuditLog } from './audit-log.ts';
 import type { AdmissionStore, NodeRecord, TokenCheck, TokenRefusal } from './admission-store.ts';
 import { lifeInDays, type CertificatePolicy } from './certificate-policy.ts';
 import { EnrolmentRefused, type EnrolmentRefusedCode } from './enrol-refused.ts';
-import type { TokenSubject } from './token-store.ts';
+import type { HintDelivery } from './hint-delivery.ts';
+import type { NodeRegistry } from './node-registry.ts';
+import type { SpecInForce } from './spec-in-force.ts';
+import type { StateDelivery } from './state-delivery.ts';
 
 const REFUSALS: Readonly<Record<TokenRefusal, readonly [EnrolmentRefusedCode, string]>> = {
   unknown: ['token-unknown', 'this token is not known here'],
@@ -28,108 +33,114 @@ const REFUSALS: Readonly<Record<TokenRefusal, readonly [EnrolmentRefusedCode, st
   'key-barred': ['key-refused', 'one of the keys was revoked'],
 };
 
-export interface TokenOrder {
-  readonly subject: TokenSubject;
-  readonly uses: number;
-  readonly ttlSeconds: number;
+export interface AdmissionDeps {
+  readonly ca: MeshCa;
+  readonly policy: CertificatePolicy;
+  readonly store: Pick<AdmissionStore, 'checkToken' | 'enroll'>;
+  readonly spec: Pick<SpecInForce, 'groupsOf'>;
+  readonly registry: Pick<NodeRegistry, 'drop'>;
+  readonly delivery: Pick<StateDelivery, 'keysFor'>;
+  readonly hints: Pick<HintDelivery, 'changed'>;
+  readonly audit: Pick<AuditLog, 'begin'>;
+  readonly clock: Pick<Clock, 'nowMs'>;
+  /** Tells the operator. */
+  readonly note: (node: NodeName, kind: string, message: string) => void;
 }
 
-export interface IssuedToken {
-  /** The whole token; only its hash is kept. */
-  readonly text: string;
-  readonly id: string;
-  readonly expiresAtMs: number;
-}
-
-export interface Enrolment {
-  readonly reply: Omit<EnrolmentReply, 'signingKeys'>;
+interface Enrolment {
+  readonly record: Enrolled;
   /** False when the node had it already and only asked again. */
   readonly isNew: boolean;
 }
 
-/** Lets nodes into the mesh: hands out tokens, and certificates for them. */
+/** Lets nodes into the mesh: exchanges their tokens for certificates. */
 export class Admission {
-  readonly #ca: MeshCa;
-  readonly #store: AdmissionStore;
-  readonly #policy: CertificatePolicy;
-  readonly #groupsOf: (node: NodeName) => readonly string[];
+  readonly #deps: AdmissionDeps;
 
-  /** `groupsOf`: the groups of a node of the mesh spec in force; none for any other. */
-  constructor(
-    ca: MeshCa,
-    store: AdmissionStore,
-    policy: CertificatePolicy,
-    groupsOf: (node: NodeName) => readonly string[],
-  ) {
-    this.#ca = ca;
-    this.#store = store;
-    this.#policy = policy;
-    this.#groupsOf = groupsOf;
+  constructor(deps: AdmissionDeps) {
+    this.#deps = deps;
   }
 
-  issueToken({ subject, uses, ttlSeconds }: TokenOrder, nowMs: number, attempt: Attempt): IssuedToken {
-    const text = createToken(caPinOf(this.#ca.certificatePem));
-    const hash = hashTokenSecret(parseToken(text).secret);
-    const expiresAtMs = nowMs + ttlSeconds * 1000;
-    const id = attempt.commit(() => this.#store.addToken({ hash, subject, uses, expiresAtMs }, nowMs));
-    return { text, id, expiresAtMs };
+  /** The token is consumed and the record written in one transaction. Throws an EnrolmentRefused. */
+  async enroll(request: EnrolmentRequest, remote: string): Promise<EnrolmentReply> {
+    const attempt = this.#deps.audit.begin('node.enroll', { actor: { kind: 'stranger', name: null }, remote });
+    try {
+      const { record, isNew } = await this.#exchange(request, attempt);
+      if (isNew) this.#enrolled(record.name, remote);
+      return this.#reply(record);
+    } catch (error) {
+      if (error instanceof EnrolmentRefused) attempt.refused(error.message);
+      else attempt.failed(error);
+      throw error;
+    }
   }
 
-  /**
-   * Exchanges a token for certificates. The token is checked before anything is signed, so that strangers cannot make
-   * the coordinator work; it is consumed and the record written in one transaction, after. Throws an EnrolmentRefused.
-   */
-  async enroll(request: EnrolmentRequest, nowMs: number, attempt: Attempt): Promise<Enrolment> {
+  /** The token is checked before anything is signed, so that strangers cannot make the coordinator work. */
+  async #exchange(request: EnrolmentRequest, attempt: Attempt): Promise<Enrolment> {
+    const { store, spec, clock } = this.#deps;
+    const nowMs = clock.nowMs();
     const hash = hashTokenSecret(request.secret);
     attempt.about(request.node ?? null);
     const [channel, ike] = await Promise.all([proven(request.channelCsr), proven(request.ikeCsr)]);
     const name = request.node as NodeName | undefined;
     const keys = { channelKey: channel.spkiSha256, ikeKey: ike.spkiSha256 };
-    const applicant = { keys, name, groups: name === undefined ? [] : this.#groupsOf(name) };
-    const check = this.#store.checkToken(hash, applicant, nowMs);
+    const applicant = { keys, name, groups: name === undefined ? [] : spec.groupsOf(name) };
+    const check = store.checkToken(hash, applicant, nowMs);
     if (check.kind === 'refused') throw refusal(check.reason);
     if (check.kind === 'repeated') {
       attempt.changedNothing();
-      return { reply: this.#reply(check.record), isNew: false };
+      return { record: check.record, isNew: false };
     }
     attempt.about(check.node, { token: tokenIdOf(hash) });
     const certificates = await this.#issue(check.node, { channel, ike }, nowMs);
     const consume = (): Enrolment => {
-      const consumed = this.#store.enroll(hash, applicant, { ...certificates, enrolledAtMs: nowMs });
-      return this.#consumed(consumed, certificates);
+      const consumed = store.enroll(hash, applicant, { ...certificates, enrolledAtMs: nowMs });
+      return enrolmentOf(consumed, certificates);
     };
     return attempt.commit(consume, ({ isNew }) => ({ isNew }));
   }
 
-  /** The same token may have been used while the certificates were signed. */
-  #consumed(check: TokenCheck, certificates: Certificates): Enrolment {
-    switch (check.kind) {
-      case 'refused':
-        throw refusal(check.reason);
-      case 'repeated':
-        return { reply: this.#reply(check.record), isNew: false };
-      case 'fresh':
-        return { reply: this.#reply({ name: check.node, ...certificates }), isNew: true };
-    }
-  }
-
   async #issue(node: NodeName, keys: Record<CertificatePurpose, VerifiedCsr>, nowMs: number): Promise<Certificates> {
+    const { ca, policy } = this.#deps;
     const issuance = (purpose: CertificatePurpose): NodeIssuance => {
-      return { node, publicKey: keys[purpose].publicKey, nowMs, validityDays: lifeInDays(this.#policy, purpose) };
+      return { node, publicKey: keys[purpose].publicKey, nowMs, validityDays: lifeInDays(policy, purpose) };
     };
     const [channelCertificate, ikeCertificate] = await Promise.all([
-      issueChannelCertificate(this.#ca, issuance('channel')),
-      issueIkeCertificate(this.#ca, issuance('ike')),
+      issueChannelCertificate(ca, issuance('channel')),
+      issueIkeCertificate(ca, issuance('ike')),
     ]);
     return { channelCertificate, ikeCertificate };
   }
 
-  #reply({ name, channelCertificate, ikeCertificate }: Certificates & Pick<NodeRecord, 'name'>): Enrolment['reply'] {
-    return { node: name, mesh: this.#ca.mesh, ...authorityOf(this.#ca), channelCertificate, ikeCertificate };
+  #enrolled(node: NodeName, remote: string): void {
+    const { registry, hints, note } = this.#deps;
+    note(node, 'enrol', `enrolled from ${remote}`);
+    // A channel that is open now was let in with the key of an earlier enrolment.
+    registry.drop(node, CLOSE_CODES.unknownNode, 'this node was enrolled anew');
+    hints.changed(node);
+  }
+
+  #reply({ name, channelCertificate, ikeCertificate }: Enrolled): EnrolmentReply {
+    const { ca, delivery } = this.#deps;
+    const certificates = { ...authorityOf(ca), channelCertificate, ikeCertificate };
+    return { node: name, mesh: ca.mesh, ...certificates, signingKeys: delivery.keysFor(name) };
   }
 }
 
 type Certificates = Pick<NodeRecord, 'channelCertificate' | 'ikeCertificate'>;
+type Enrolled = Certificates & Pick<NodeRecord, 'name'>;
+
+/** The same token may have been used while the certificates were signed. */
+function enrolmentOf(check: TokenCheck, certificates: Certificates): Enrolment {
+  switch (check.kind) {
+    case 'refused':
+      throw refusal(check.reason);
+    case 'repeated':
+      return { record: check.record, isNew: false };
+    case 'fresh':
+      return { record: { name: check.node, ...certificates }, isNew: true };
+  }
+}
 
 async function proven(csr: string): Promise<VerifiedCsr> {
   try {

@@ -17,9 +17,10 @@ import { ApiRefused } from './api-refused.ts';
 import { parseJson, parseQuery, type ApiRequest } from './api-request.ts';
 import type { Attempt } from './audit-log.ts';
 import { sendBackup } from './api-backup.ts';
-import type { ApplySpecOptions, Coordinator } from './coordinator.ts';
+import type { Coordinator } from './coordinator.ts';
 import { SignaturesRefused } from './issued-states.ts';
 import type { Role } from './role.ts';
+import type { ApplySpecOptions } from './rollout.ts';
 import { MassRemovalRefused, SpecRefused } from './spec-in-force.ts';
 
 /** Answers a request with what goes out as JSON. Throws an ApiRefused. */
@@ -109,7 +110,7 @@ export const API_ROUTES: ReadonlyMap<string, ApiMethods> = new Map<string, ApiMe
     {
       GET: {
         role: 'viewer',
-        answer: (coordinator, { query }) => coordinator.unsignedStates(parseQuery(afterSchema, query).after),
+        answer: (coordinator, { query }) => coordinator.delivery.unsigned(parseQuery(afterSchema, query).after),
       },
     },
   ],
@@ -122,7 +123,7 @@ export const API_ROUTES: ReadonlyMap<string, ApiMethods> = new Map<string, ApiMe
         answer: (coordinator, { query, body }, attempt) => {
           parseQuery(nothingSchema, query);
           const { signatures } = parseJson(signaturesRequestSchema, body);
-          return signed(() => ({ nodes: coordinator.signStates(signatures, attempt) }));
+          return signed(() => ({ nodes: coordinator.delivery.sign(signatures, attempt) }));
         },
       },
     },
@@ -130,14 +131,14 @@ export const API_ROUTES: ReadonlyMap<string, ApiMethods> = new Map<string, ApiMe
   [
     '/v1/signing-key',
     {
-      GET: { role: 'viewer', answer: (coordinator) => coordinator.signingKey() },
+      GET: { role: 'viewer', answer: (coordinator) => coordinator.delivery.signingKey() },
       POST: {
         role: 'admin',
         action: 'signing-key.rotate',
         answer: (coordinator, { query, body }, attempt) => {
           parseQuery(nothingSchema, query);
           const change = parseJson(signingKeyRequestSchema, body);
-          return signed(() => coordinator.changeSigningKey(change, attempt));
+          return signed(() => coordinator.delivery.changeKey(change, attempt));
         },
       },
     },
@@ -174,9 +175,9 @@ export const API_ROUTES: ReadonlyMap<string, ApiMethods> = new Map<string, ApiMe
       GET: {
         role: 'viewer',
         answer: (coordinator) => ({
-          nodes: coordinator.nodes(),
+          nodes: coordinator.views.nodes(),
           caNotAfterMs: coordinator.caNotAfterMs,
-          signingProblem: coordinator.signingProblem,
+          signingProblem: coordinator.delivery.signingProblem,
         }),
       },
     },
@@ -190,7 +191,7 @@ export const API_ROUTES: ReadonlyMap<string, ApiMethods> = new Map<string, ApiMe
         answer: (coordinator, { query, body }, attempt) => {
           parseQuery(nothingSchema, query);
           const { node, reason } = parseJson(revokeRequestSchema, body);
-          return coordinator.revokeNode(node, reason, attempt);
+          return coordinator.members.revoke(node, reason, attempt);
         },
       },
     },
@@ -203,13 +204,13 @@ export const API_ROUTES: ReadonlyMap<string, ApiMethods> = new Map<string, ApiMe
         action: 'node.readmit',
         answer: (coordinator, { query, body }, attempt) => {
           parseQuery(nothingSchema, query);
-          return coordinator.readmitNode(parseJson(readmitRequestSchema, body).node, attempt);
+          return coordinator.members.readmit(parseJson(readmitRequestSchema, body).node, attempt);
         },
       },
     },
   ],
-  ['/v1/links', { GET: { role: 'viewer', answer: (coordinator) => ({ links: coordinator.links() }) } }],
-  ['/v1/status', { GET: { role: 'viewer', answer: (coordinator) => coordinator.status() } }],
+  ['/v1/links', { GET: { role: 'viewer', answer: (coordinator) => ({ links: coordinator.views.links() }) } }],
+  ['/v1/status', { GET: { role: 'viewer', answer: (coordinator) => coordinator.views.status() } }],
   [
     '/v1/backup',
     {
@@ -279,7 +280,7 @@ export const API_ROUTES: ReadonlyMap<string, ApiMethods> = new Map<string, ApiMe
 
 function applySpec(coordinator: Coordinator, text: string, options: ApplySpecOptions): unknown {
   try {
-    return coordinator.applySpec(text, options);
+    return coordinator.rollout.apply(text, options);
   } catch (error) {
     if (error instanceof MassRemovalRefused) {
       const details = error.removals.map(({ node, loss }) => `nodes.${node}: would lose ${loss}`);

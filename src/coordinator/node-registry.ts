@@ -108,6 +108,10 @@ export class NodeRegistry {
     this.channelOf(node)?.send(frame);
   }
 
+  sendToAll(frame: CoordinatorFrame): void {
+    for (const node of this.online) this.send(node, frame);
+  }
+
   /** Sends the node its hints, unless these are the ones that it has. Returns how many were sent. */
   sendHints(node: NodeName, hints: readonly LinkHint[]): number {
     const presence = this.#present.get(node);

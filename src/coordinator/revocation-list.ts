@@ -4,6 +4,7 @@ import { CLOCK_SKEW_MS, CRL_ENTRIES_MAX, issueCrl, verifyCrl } from '../identity
 import { IdentityError } from '../identity/identity-error.ts';
 import type { MeshCa } from '../identity/mesh-ca.ts';
 import type { Logger } from '../log.ts';
+import type { NodeRegistry } from './node-registry.ts';
 import type { RevocationStore, StoredCrl } from './revocation-store.ts';
 
 const VALIDITY_MS = 7 * 86_400_000;
@@ -13,6 +14,7 @@ const RENEWAL_MS = VALIDITY_MS / 2;
 export interface RevocationListDeps {
   readonly ca: MeshCa;
   readonly store: Pick<RevocationStore, 'crl' | 'putCrl' | 'revokedCount' | 'revokedCertificates'>;
+  readonly registry: Pick<NodeRegistry, 'sendToAll'>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -34,6 +36,19 @@ export class RevocationList {
   /** Undefined as long as no certificate was ever revoked. */
   get frame(): CoordinatorFrame | undefined {
     return this.#current && { type: 'crl', der: this.#current.der };
+  }
+
+  /** Makes a new list if there is reason to, and sends it. One that cannot be written is tried again with the next call. */
+  keepUp(): void {
+    const { registry, logger } = this.#deps;
+    try {
+      if (!this.renew()) return;
+    } catch (error) {
+      // The desired states keep the others away from a revoked node without it.
+      logger.error({ err: error }, 'CRL could not be issued');
+      return;
+    }
+    if (this.frame !== undefined) registry.sendToAll(this.frame);
   }
 
   /** Makes a new list if there is reason to. True when there is a new one, on disk. */

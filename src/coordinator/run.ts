@@ -89,7 +89,7 @@ async function runWithStore(
     const channelLogger = logger.child({ component: 'channel' });
     await using channels = await openChannelServer(
       { ...identity, ...listen, clock, logger: channelLogger },
-      coordinator,
+      coordinator.channels,
     );
     await using remoteApi = await openRemoteApi();
     onReady({ port: channels.port, apiSocket: api.socketPath, apiPort: remoteApi?.port ?? null });

@@ -8,6 +8,7 @@ import { messageOf } from '../errors.ts';
 import type { NodeName } from '../ike/connection.ts';
 import type { Logger } from '../log.ts';
 import { SIGNATURES_PER_REQUEST, type SigningKeyReply, type UnsignedReply } from './api.ts';
+import type { Attempt } from './audit-log.ts';
 import type { IssuedStates } from './issued-states.ts';
 import type { NodeRegistry } from './node-registry.ts';
 import type { SigningKeys } from './signing-keys.ts';
@@ -106,9 +107,10 @@ export class StateDelivery {
   }
 
   /** Takes the operator's signatures. Throws a SignaturesRefused. */
-  sign(signatures: readonly Signed[], commit: Commit): readonly NodeName[] {
+  sign(signatures: readonly Signed[], attempt: Attempt): readonly NodeName[] {
     const { issued, clock, note } = this.#deps;
-    const nodes = issued.take(signatures, clock.nowMs(), commit);
+    attempt.about(null, { signatures: signatures.length });
+    const nodes = issued.take(signatures, clock.nowMs(), (change) => attempt.commit(change));
     note(null, 'signing', `states of ${nodes.length} nodes were signed`);
     for (const node of nodes) this.#tell(node);
     return nodes;
@@ -127,15 +129,15 @@ export class StateDelivery {
   }
 
   /** A new key signs from now on, introduced by the present one. Throws a SigningError. */
-  changeKey(change: SigningKeyChange, commit: Commit): SigningKeyReply {
+  changeKey(change: SigningKeyChange, attempt: Attempt): SigningKeyReply {
     const { keys, registry, note } = this.#deps;
     const former = keys.current;
+    attempt.about(former);
+    const commit: Commit = (write) => attempt.commit(write);
     if ('introduction' in change) keys.introduce(change.introduction, commit);
     else keys.rotate(this.#deps.clock.nowMs(), change.key, commit);
     note(null, 'signing', `signing key ${keys.current} takes the place of ${former}`);
-    for (const node of registry.online) {
-      registry.send(node, { type: 'keys', introductions: [...keys.introductionsFor([former])] });
-    }
+    registry.sendToAll({ type: 'keys', introductions: [...keys.introductionsFor([former])] });
     this.issue();
     return this.signingKey();
   }

@@ -8,7 +8,6 @@ import { storedIn, type NodeIdentity } from '../../src/agent/stored.ts';
 import { systemClock } from '../../src/clock.ts';
 import { encodeFrame } from '../../src/control/codec.ts';
 import type { ChannelHost } from '../../src/coordinator/channel-host.ts';
-import type { Coordinator } from '../../src/coordinator/coordinator.ts';
 import { createCsr } from '../../src/identity/csr.ts';
 import { generatePrivateKey } from '../../src/identity/keys.ts';
 import type { MeshCa } from '../../src/identity/mesh-ca.ts';
@@ -37,7 +36,7 @@ beforeAll(async () => {
 beforeEach(async () => {
   mesh = new CoreFixture(ca);
   loseReply = false;
-  const server = await openTestServer(ca, losingReplies(mesh.core));
+  const server = await openTestServer(ca, losingReplies(mesh.core.channels));
   port = server.port;
   return async () => {
     await server[Symbol.asyncDispose]();
@@ -46,19 +45,19 @@ beforeEach(async () => {
 });
 
 /** The coordinator's core behind a port that dies after the work is done, if the test wants it. */
-function losingReplies(core: Coordinator): ChannelHost {
+function losingReplies(host: ChannelHost): ChannelHost {
   return {
-    nodeOfChannelKey: (key) => core.nodeOfChannelKey(key),
-    revokedNodeOf: (key) => core.revokedNodeOf(key),
-    adoptForgotten: (certificate, remote) => core.adoptForgotten(certificate, remote),
-    opened: (channel, hello) => core.opened(channel, hello),
-    received: (channel, frame) => core.received(channel, frame),
-    closed: (channel) => core.closed(channel),
-    refused: (peer) => core.refused(peer),
-    enroll: (request, remote) => core.enroll(request, remote),
-    mayRenewExpired: (node, certificate) => core.mayRenewExpired(node, certificate),
+    nodeOfChannelKey: (key) => host.nodeOfChannelKey(key),
+    revokedNodeOf: (key) => host.revokedNodeOf(key),
+    adoptForgotten: (certificate, remote) => host.adoptForgotten(certificate, remote),
+    opened: (channel, hello) => host.opened(channel, hello),
+    received: (channel, frame) => host.received(channel, frame),
+    closed: (channel) => host.closed(channel),
+    refused: (peer) => host.refused(peer),
+    enroll: (request, remote) => host.enroll(request, remote),
+    mayRenewExpired: (node, certificate) => host.mayRenewExpired(node, certificate),
     renew: async (node, request) => {
-      const reply = await core.renew(node, request);
+      const reply = await host.renew(node, request);
       if (loseReply) throw new Error('the connection breaks');
       return reply;
     },
@@ -93,7 +92,7 @@ class Node {
     const { token } = mesh.core.tokens.issue(nodeNameSchema.parse(name), 3600);
     const [channel, ike] = [await generatePrivateKey('ecdsa-p256'), await generatePrivateKey('ecdsa-p256')];
     const csrs = { channelCsr: await createCsr(channel), ikeCsr: await createCsr(ike) };
-    const reply = await mesh.core.enroll({ secret: parseToken(token).secret, ...csrs }, '192.0.2.7');
+    const reply = await mesh.core.channels.enroll({ secret: parseToken(token).secret, ...csrs }, '192.0.2.7');
     mesh.nowMs = Date.now();
     return new Node({
       node: name,

@@ -117,7 +117,7 @@ describe('meshctl token create', () => {
 describe('meshctl token list and revoke', () => {
   it('show tokens by their ids, never the tokens', async () => {
     const spec = SEED_SPEC.replace('{ subnets: [7.7.7', '{ groups: [edges], subnets: [7.7.7');
-    mesh.core.applySpec(spec, { dryRun: false });
+    mesh.core.rollout.apply(spec, { dryRun: false });
     const secret = (await run(['token', 'create', 'edge1'])).stdout.trim();
     const created = await run(['token', 'create', '--group', 'edges', '--uses', '3', '--ttl', '1h', '--json']);
     expect(created.stderr).toContain('for 3 uses; on a node of the group run: agentctl enroll --name NODE');
@@ -144,7 +144,7 @@ describe('meshctl token list and revoke', () => {
 
 describe('meshctl node', () => {
   it('revoke throws a node out, and nodes says since when and why', async () => {
-    mesh.core.applySpec(SEED_SPEC, { dryRun: false });
+    mesh.core.rollout.apply(SEED_SPEC, { dryRun: false });
     await mesh.enrol('edge1');
     const revoked = await run(['node', 'revoke', 'edge1', '--reason', 'stolen']);
     expect(revoked).toMatchObject({ code: 0, stderr: '' });
@@ -158,7 +158,7 @@ describe('meshctl node', () => {
   });
 
   it('readmit lets it enrol again', async () => {
-    mesh.core.applySpec(SEED_SPEC, { dryRun: false });
+    mesh.core.rollout.apply(SEED_SPEC, { dryRun: false });
     await mesh.enrol('edge1');
     await run(['node', 'revoke', 'edge1']);
     const readmitted = await run(['node', 'readmit', 'edge1', '--json']);
@@ -173,23 +173,28 @@ describe('meshctl node', () => {
     [['node', 'revoke', 'Edge 1'], 2, 'lower case letters, digits'],
     [['node', 'revoke', 'edge1', '--reason', ''], 2, 'reason'],
   ])('%j fails with %i', async (args, code, message) => {
-    mesh.core.applySpec(SEED_SPEC, { dryRun: false });
+    mesh.core.rollout.apply(SEED_SPEC, { dryRun: false });
     expect(await run(args)).toMatchObject({ code, stdout: '', stderr: expect.stringContaining(message) });
   });
 });
 
 describe('meshctl nodes', () => {
   it('shows each node, what is wrong with it, and what to do', async () => {
-    mesh.core.applySpec(SEED_SPEC, { dryRun: false });
+    mesh.core.rollout.apply(SEED_SPEC, { dryRun: false });
     await mesh.enrol('edge1');
     await mesh.enrol('master1');
     const edge1 = mesh.connect('edge1');
-    mesh.core.received(edge1, { type: 'report', report: reportOf() });
+    mesh.core.channels.received(edge1, { type: 'report', report: reportOf() });
     const outcome = { resource: 'cygnet-peer-remote', ok: false, message: 'unknown option: \u001B[31mx' };
-    mesh.core.received(edge1, { type: 'nack', epoch: mesh.store.signing.epoch, generation: 1, outcomes: [outcome] });
+    mesh.core.channels.received(edge1, {
+      type: 'nack',
+      epoch: mesh.store.signing.epoch,
+      generation: 1,
+      outcomes: [outcome],
+    });
     const master1 = mesh.connect('master1');
-    mesh.core.received(master1, { type: 'ack', epoch: mesh.store.signing.epoch, generation: 1, outcomes: [] });
-    mesh.core.closed(master1);
+    mesh.core.channels.received(master1, { type: 'ack', epoch: mesh.store.signing.epoch, generation: 1, outcomes: [] });
+    mesh.core.channels.closed(master1);
     mesh.nowMs += 90_000;
     expect((await run(['nodes'])).stdout)
       .toBe(`NODE     ONLINE  CHARON  GENERATION  STATE         CERTIFICATES     LAST SEEN
@@ -217,18 +222,18 @@ remote   no      -       -/1         not enrolled  -                -
 
 describe('meshctl links', () => {
   it('shows the path that both ends see, or both when they differ', async () => {
-    mesh.core.applySpec(SEED_SPEC, { dryRun: false });
+    mesh.core.rollout.apply(SEED_SPEC, { dryRun: false });
     await mesh.enrol('edge1');
     await mesh.enrol('remote');
     const told = edgeReport(true, { 'edge1--remote': 1 });
-    mesh.core.received(mesh.connect('edge1'), { type: 'report', report: told });
+    mesh.core.channels.received(mesh.connect('edge1'), { type: 'report', report: told });
     mesh.nowMs = 65_000;
     expect((await run(['links'])).stdout.split('\n').slice(0, 3)).toEqual([
       'LINK             PATH                                    SINCE  ROUND TRIP  CAUSE          PROBLEM',
       'edge1--master1   edge1: not known yet, master1: offline  -      -',
       'edge1--remote    edge1: relay, remote: offline           1 min  -           symmetric-nat  edge1: symmetric NAT',
     ]);
-    mesh.core.received(mesh.connect('remote'), { type: 'report', report: told });
+    mesh.core.channels.received(mesh.connect('remote'), { type: 'report', report: told });
     expect((await run(['links'])).stdout).toMatch(/^edge1--remote +relay +1 min/m);
   });
 });
@@ -250,7 +255,7 @@ describe('meshctl events', () => {
 
 describe('meshctl', () => {
   it.each(['nodes', 'links'])('%s --json is the API’s own answer', async (command) => {
-    mesh.core.applySpec(SEED_SPEC, { dryRun: false });
+    mesh.core.rollout.apply(SEED_SPEC, { dryRun: false });
     expect(JSON.parse((await run([command, '--json'])).stdout)).toMatchObject({ [command]: [{}, {}, {}] });
   });
 

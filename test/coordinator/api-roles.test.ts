@@ -31,7 +31,7 @@ let headersOf: Record<(typeof NOBODIES)[number] | Role, Record<string, string>>;
 beforeAll(async () => {
   ca = await meshCa();
   mesh = new CoreFixture(ca);
-  mesh.core.applySpec(SEED_SPEC, { dryRun: false });
+  mesh.core.rollout.apply(SEED_SPEC, { dryRun: false });
   let clockMs = 0;
   // Nobody waits here for having failed.
   api = await RemoteApiFixture.open(mesh, ca, () => (clockMs += 3_600_000));

@@ -222,7 +222,7 @@ describe('events', () => {
     before = mesh.core.events.lastId;
     const event = { atMs: mesh.nowMs, kind: 'path', connection: null, child: null, message: 'direct' };
     told = (count) =>
-      mesh.core.received(channel, { type: 'events', events: Array.from({ length: count }, () => event) });
+      mesh.core.channels.received(channel, { type: 'events', events: Array.from({ length: count }, () => event) });
   });
 
   it('without since are the newest 200; with it all that came after', async () => {

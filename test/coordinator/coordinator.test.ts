@@ -38,8 +38,8 @@ beforeEach(async () => {
 afterEach(() => mesh[Symbol.dispose]());
 
 const apply = (text: string): string[] =>
-  mesh.core
-    .applySpec(text, { dryRun: false, allowMassRemoval: text === WITHOUT_REMOTE })
+  mesh.core.rollout
+    .apply(text, { dryRun: false, allowMassRemoval: text === WITHOUT_REMOTE })
     .changed.map(({ node }) => node)
     .sort();
 
@@ -48,7 +48,7 @@ const stateAt = (channel: FakeChannel): DesiredState => desiredStateSchema.parse
 
 const namesOf = (channel: FakeChannel): string[] => stateAt(channel).connections.map(({ name }) => name);
 
-const view = (name: string) => mesh.core.nodes().find((node) => node.name === name);
+const view = (name: string) => mesh.core.views.nodes().find((node) => node.name === name);
 
 describe('after a hello', () => {
   it('a node that holds nothing gets its state, then its hints', () => {
@@ -121,8 +121,8 @@ describe('after a hello', () => {
     const first = mesh.connect('edge1');
     const second = mesh.connect('edge1');
     expect([first.closedWith, second.closedWith]).toEqual([CLOSE_CODES.replaced, undefined]);
-    mesh.core.received(first, { type: 'report', report: reportOf({ generation: 77 }) });
-    mesh.core.closed(first);
+    mesh.core.channels.received(first, { type: 'report', report: reportOf({ generation: 77 }) });
+    mesh.core.channels.closed(first);
     expect(view('edge1')).toMatchObject({ online: true, report: null });
   });
 });
@@ -143,7 +143,7 @@ describe('an apply', () => {
 
   it('of the same spec again changes nothing', () => {
     apply(SEED_SPEC);
-    expect(mesh.core.applySpec(SEED_SPEC, { dryRun: false })).toEqual({
+    expect(mesh.core.rollout.apply(SEED_SPEC, { dryRun: false })).toEqual({
       revision: 1,
       dryRun: false,
       changed: [],
@@ -156,7 +156,7 @@ describe('an apply', () => {
     apply(SEED_SPEC);
     const channel = mesh.connect('remote');
     channel.take();
-    const plan = mesh.core.applySpec(WITHOUT_REMOTE, { dryRun: true });
+    const plan = mesh.core.rollout.apply(WITHOUT_REMOTE, { dryRun: true });
     expect(plan).toMatchObject({ revision: 1, dryRun: true });
     expect(plan.changed).toContainEqual({
       node: 'remote',
@@ -171,7 +171,7 @@ describe('an apply', () => {
   it('that is refused leaves everything as it was', () => {
     apply(SEED_SPEC);
     expect(() => apply(SEED_SPEC.replace('[edge1, remote]', '[edge1, rmeote]'))).toThrow(SpecRefused);
-    expect(mesh.core.status().revision).toBe(1);
+    expect(mesh.core.views.status().revision).toBe(1);
   });
 
   it('is refused when a node’s part would not fit into a frame', () => {
@@ -194,7 +194,7 @@ describe('an apply', () => {
     const { epoch, generation, digest } = claimIn(mesh.connect('edge1').last('snapshot') ?? expect.fail());
     mesh.restart();
     expect(mesh.connect('edge1', { epoch, generation, digest }).take()).toEqual(['unchanged', 'links']);
-    expect(mesh.core.links().map(({ id }) => id)).toEqual(['edge1--master1', 'edge1--remote', 'master1--remote']);
+    expect(mesh.core.views.links().map(({ id }) => id)).toEqual(['edge1--master1', 'edge1--remote', 'master1--remote']);
   });
 });
 
@@ -205,7 +205,7 @@ describe('hints', () => {
     apply(SEED_SPEC);
     const [edge1, remote] = [mesh.connect('edge1'), mesh.connect('remote')];
     const report = (channel: FakeChannel): void =>
-      mesh.core.received(channel, { type: 'report', report: edgeReport(true) });
+      mesh.core.channels.received(channel, { type: 'report', report: edgeReport(true) });
     report(edge1);
     report(edge1);
     edge1.take();
@@ -217,7 +217,7 @@ describe('hints', () => {
     edge1.take();
     report(remote);
     expect(edge1.take()).toEqual([]);
-    mesh.core.closed(remote);
+    mesh.core.channels.closed(remote);
     expect(hint(edge1)).toMatchObject({ mediator: null, peerOnline: false, peerRegistered: false });
   });
 
@@ -225,7 +225,7 @@ describe('hints', () => {
     apply(SEED_SPEC);
     const [edge1, remote] = [mesh.connect('edge1'), mesh.connect('remote')];
     for (const channel of [edge1, remote]) {
-      mesh.core.received(channel, { type: 'report', report: edgeReport(true) });
+      mesh.core.channels.received(channel, { type: 'report', report: edgeReport(true) });
     }
     mesh.connect('remote');
     expect(hint(edge1)).toMatchObject({ mediator: null, peerOnline: false, peerRegistered: false });
@@ -247,12 +247,12 @@ describe('what a node tells', () => {
     apply(SEED_SPEC);
     const channel = mesh.connect('edge1');
     expect(view('edge1')).toMatchObject({ state: 'pending', wantedGeneration: 1, appliedGeneration: null });
-    mesh.core.received(channel, nack());
+    mesh.core.channels.received(channel, nack());
     expect(view('edge1')).toMatchObject({
       state: 'refused',
       problems: [{ resource: 'cygnet-peer-remote', message: 'unknown option: mediation' }],
     });
-    mesh.core.received(channel, { type: 'ack', epoch: mesh.store.signing.epoch, generation: 1, outcomes: [] });
+    mesh.core.channels.received(channel, { type: 'ack', epoch: mesh.store.signing.epoch, generation: 1, outcomes: [] });
     expect(view('edge1')).toMatchObject({ state: 'ok', appliedGeneration: 1, problems: [] });
     apply(WITH_THIRD);
     expect(view('edge1')).toMatchObject({ state: 'pending', wantedGeneration: 2, appliedGeneration: 1 });
@@ -262,8 +262,8 @@ describe('what a node tells', () => {
     apply(SEED_SPEC);
     const channel = mesh.connect('edge1');
     mesh.nowMs += 5000;
-    mesh.core.received(channel, { type: 'report', report: reportOf({ generation: 1 }) });
-    mesh.core.received(channel, nack());
+    mesh.core.channels.received(channel, { type: 'report', report: reportOf({ generation: 1 }) });
+    mesh.core.channels.received(channel, nack());
     mesh.restart();
     expect(view('edge1')).toMatchObject({
       online: false,
@@ -278,9 +278,9 @@ describe('what a node tells', () => {
     apply(SEED_SPEC);
     const channel = mesh.connect('edge1');
     const event = { atMs: 1, kind: 'ike-up', connection: 'cygnet-peer-remote', child: null, message: 'up' };
-    mesh.core.received(channel, { type: 'events', events: [event] });
+    mesh.core.channels.received(channel, { type: 'events', events: [event] });
     mesh.core.flush();
-    mesh.core.received(channel, nack());
+    mesh.core.channels.received(channel, nack());
     const kinds = mesh.core.events.after(0, 1000).map(({ node, kind }) => `${node ?? '-'} ${kind}`);
     expect(kinds.slice(-4)).toEqual(['- spec', 'edge1 channel', 'edge1 ike-up', 'edge1 nack']);
     const ids = mesh.core.events.after(0, 1000).map(({ id }) => id);
@@ -291,7 +291,7 @@ describe('what a node tells', () => {
     const channel = mesh.connect('edge1');
     const event = { atMs: 1, kind: 'ike-up', connection: null, child: null, message: 'up' };
     const events = Array.from({ length: 1000 }, () => event);
-    for (let batch = 0; batch < 6; batch += 1) mesh.core.received(channel, { type: 'events', events });
+    for (let batch = 0; batch < 6; batch += 1) mesh.core.channels.received(channel, { type: 'events', events });
     expect(mesh.store.observations.lastEventId()).toBeGreaterThanOrEqual(5000);
     expect(mesh.core.events.after(4990, 10)).toHaveLength(10);
   });
@@ -299,15 +299,15 @@ describe('what a node tells', () => {
   it('a second hello ends the channel', () => {
     const channel = mesh.connect('edge1');
     const hello = { protocol: 2, agentVersion: 'x', epoch: null, generation: 0, digest: null, keys: [] };
-    mesh.core.received(channel, { type: 'hello', ...hello });
+    mesh.core.channels.received(channel, { type: 'hello', ...hello });
     expect(channel.closedWith).toBe(CLOSE_CODES.badFrame);
   });
 
   it('shows on its links, while it is online', () => {
     apply(SEED_SPEC);
     const channel = mesh.connect('edge1');
-    mesh.core.received(channel, { type: 'report', report: edgeReport(true, { 'edge1--remote': 3 }) });
-    const link = (): unknown => mesh.core.links().find(({ id }) => id === 'edge1--remote');
+    mesh.core.channels.received(channel, { type: 'report', report: edgeReport(true, { 'edge1--remote': 3 }) });
+    const link = (): unknown => mesh.core.views.links().find(({ id }) => id === 'edge1--remote');
     expect(link()).toMatchObject({
       ends: [
         { node: 'edge1', online: true, path: 'relay', sinceMs: 5, problem: 'symmetric NAT', directFailures: 3 },
@@ -316,7 +316,7 @@ describe('what a node tells', () => {
       registered: false,
       initiator: 'edge1',
     });
-    mesh.core.closed(channel);
+    mesh.core.channels.closed(channel);
     expect(link()).toMatchObject({ ends: [{ path: null }, {}] });
   });
 });
@@ -326,14 +326,14 @@ describe('the nodes', () => {
     await mesh.enrol('guest');
     apply(WITH_THIRD);
     mesh.connect('master1');
-    expect(mesh.core.nodes().map(({ name, state }) => `${name} ${state}`)).toEqual([
+    expect(mesh.core.views.nodes().map(({ name, state }) => `${name} ${state}`)).toEqual([
       'edge1 never-seen',
       'guest not-in-spec',
       'master1 pending',
       'remote never-seen',
       'third not-enrolled',
     ]);
-    expect(mesh.core.status().nodes).toEqual({ inSpec: 4, enrolled: 4, online: 1 });
+    expect(mesh.core.views.status().nodes).toEqual({ inSpec: 4, enrolled: 4, online: 1 });
   });
 });
 
@@ -343,43 +343,54 @@ describe('enrolment', () => {
   it('gives certificates for the node that the token names', async () => {
     const { token } = mesh.core.tokens.issue('third' as NodeName, 60);
     const request = await enrolmentRequest(token);
-    expect(await mesh.core.enroll(request, '192.0.2.7')).toMatchObject({ node: 'third', ca: ca.certificatePem });
+    expect(await mesh.core.channels.enroll(request, '192.0.2.7')).toMatchObject({
+      node: 'third',
+      ca: ca.certificatePem,
+    });
     const { spkiSha256 } = await verifyCsr(request.channelCsr);
-    expect(mesh.core.nodeOfChannelKey(spkiSha256)).toBe('third');
+    expect(mesh.core.channels.nodeOfChannelKey(spkiSha256)).toBe('third');
   });
 
   it('repeats its answer for the same keys, and refuses others', async () => {
     const { token } = mesh.core.tokens.issue('third' as NodeName, 60);
     const request = await enrolmentRequest(token);
-    const [first, second] = await Promise.all([mesh.core.enroll(request, 'a'), mesh.core.enroll(request, 'b')]);
+    const [first, second] = await Promise.all([
+      mesh.core.channels.enroll(request, 'a'),
+      mesh.core.channels.enroll(request, 'b'),
+    ]);
     expect(second).toEqual(first);
-    expect(await mesh.core.enroll(request, 'c')).toEqual(first);
-    await expect(mesh.core.enroll(await enrolmentRequest(token), 'd')).rejects.toThrow(refusal('token-used'));
+    expect(await mesh.core.channels.enroll(request, 'c')).toEqual(first);
+    await expect(mesh.core.channels.enroll(await enrolmentRequest(token), 'd')).rejects.toThrow(refusal('token-used'));
   });
 
   it('lets one of two thieves of a token in, not both', async () => {
     const { token } = mesh.core.tokens.issue('third' as NodeName, 60);
     const [one, other] = [await enrolmentRequest(token), await enrolmentRequest(token)];
-    const outcomes = await Promise.allSettled([mesh.core.enroll(one, 'a'), mesh.core.enroll(other, 'b')]);
+    const outcomes = await Promise.allSettled([
+      mesh.core.channels.enroll(one, 'a'),
+      mesh.core.channels.enroll(other, 'b'),
+    ]);
     expect(outcomes.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
   });
 
   it('refuses what is expired, unknown, or not a CSR', async () => {
     const { token } = mesh.core.tokens.issue('third' as NodeName, 60);
     const request = await enrolmentRequest(token);
-    await expect(mesh.core.enroll({ ...request, ikeCsr: 'x' }, 'a')).rejects.toThrow(refusal('csr-invalid'));
-    await expect(mesh.core.enroll({ ...request, secret: 'x' }, 'a')).rejects.toThrow(refusal('token-unknown'));
+    await expect(mesh.core.channels.enroll({ ...request, ikeCsr: 'x' }, 'a')).rejects.toThrow(refusal('csr-invalid'));
+    await expect(mesh.core.channels.enroll({ ...request, secret: 'x' }, 'a')).rejects.toThrow(refusal('token-unknown'));
     mesh.nowMs += 60_000;
-    await expect(mesh.core.enroll(request, 'a')).rejects.toThrow(refusal('token-expired'));
+    await expect(mesh.core.channels.enroll(request, 'a')).rejects.toThrow(refusal('token-expired'));
   });
 
   it('is in the audit log: who was let in with which token, and who was not', async () => {
     const { token, id } = mesh.core.tokens.issue('third' as NodeName, 60);
     const request = await enrolmentRequest(token);
     const before = mesh.core.audit.head.id;
-    await mesh.core.enroll(request, '192.0.2.7');
-    await mesh.core.enroll(request, '192.0.2.7');
-    await expect(mesh.core.enroll(await enrolmentRequest(token), '192.0.2.8')).rejects.toThrow(refusal('token-used'));
+    await mesh.core.channels.enroll(request, '192.0.2.7');
+    await mesh.core.channels.enroll(request, '192.0.2.7');
+    await expect(mesh.core.channels.enroll(await enrolmentRequest(token), '192.0.2.8')).rejects.toThrow(
+      refusal('token-used'),
+    );
     const stranger = { kind: 'stranger', name: null };
     const [entry, ...rest] = mesh.core.audit.after(before, 10);
     expect(entry).toMatchObject({ actor: stranger, remote: '192.0.2.7', action: 'node.enroll', target: 'third' });
@@ -392,8 +403,13 @@ describe('enrolment', () => {
 
   it('leaves a record of every node that is turned away', () => {
     const before = mesh.core.audit.head.id;
-    mesh.core.refused({ action: 'channel.open', remote: '192.0.2.7', reason: 'revoked', node: 'edge1' as NodeName });
-    mesh.core.refused({ action: 'channel.open', remote: '192.0.2.7', reason: 'unknown channel key' });
+    mesh.core.channels.refused({
+      action: 'channel.open',
+      remote: '192.0.2.7',
+      reason: 'revoked',
+      node: 'edge1' as NodeName,
+    });
+    mesh.core.channels.refused({ action: 'channel.open', remote: '192.0.2.7', reason: 'unknown channel key' });
     expect(mesh.core.audit.after(before, 10)).toMatchObject([
       { actor: { kind: 'node', name: 'edge1' }, action: 'channel.open', outcome: 'refused', reason: 'revoked' },
       { actor: { kind: 'stranger', name: null }, action: 'channel.open', outcome: 'refused' },
@@ -413,7 +429,8 @@ describe('a token of a group', () => {
     apply(WITH_THIRD.replace('third: {', 'third: { groups: [edges],'));
     const { token } = mesh.core.tokens.issueForGroup('edges', 2, 60);
     const request = await enrolmentRequest(token);
-    const enrol = (node?: string) => mesh.core.enroll({ ...request, ...(node !== undefined && { node }) }, 'a');
+    const enrol = (node?: string) =>
+      mesh.core.channels.enroll({ ...request, ...(node !== undefined && { node }) }, 'a');
     await expect(enrol()).rejects.toThrow(expect.objectContaining({ code: 'node-name-needed' }));
     await expect(enrol('remote')).rejects.toThrow(expect.objectContaining({ code: 'token-not-for-this-node' }));
     await expect(enrol('nobody')).rejects.toThrow(expect.objectContaining({ code: 'token-not-for-this-node' }));
@@ -430,7 +447,7 @@ describe('revoking a node', () => {
   it('closes its channel with a code of its own, and tells the others to let go of it', () => {
     const channel = mesh.connect('edge1');
     const [remote, master1] = [mesh.connect('remote'), mesh.connect('master1')];
-    mesh.core.revokeNode(edge1, 'stolen');
+    mesh.core.members.revoke(edge1, 'stolen');
     expect(channel.closedWith).toBe(CLOSE_CODES.revoked);
     expect(namesOf(remote)).toEqual(['cygnet-hub-master1']);
     expect(JSON.stringify(remote.state)).not.toContain('edge1');
@@ -445,7 +462,7 @@ describe('revoking a node', () => {
   });
 
   it('holds through an apply, a restart, and a channel that was let in just before', () => {
-    mesh.core.revokeNode(edge1, null);
+    mesh.core.members.revoke(edge1, null);
     apply(`${SEED_SPEC}# again\n`);
     mesh.restart();
     expect(JSON.stringify(mesh.connect('remote').state)).not.toContain('edge1');
@@ -458,16 +475,16 @@ describe('revoking a node', () => {
   it('gives everybody a list of its certificates, before the new states', () => {
     const remote = mesh.connect('remote');
     expect(remote.take()).not.toContain('crl');
-    mesh.core.revokeNode(edge1, null);
+    mesh.core.members.revoke(edge1, null);
     expect(remote.take().slice(0, 2)).toEqual(['crl', 'delta']);
     expect(mesh.connect('remote').take().slice(0, 2)).toEqual(['crl', 'snapshot']);
   });
 
   it('changes nothing the second time', () => {
-    expect(mesh.core.revokeNode(edge1, null)).toEqual({ node: edge1, changed: true, ...ALL_SIGNED });
-    const { revision } = mesh.core.status();
-    expect(mesh.core.revokeNode(edge1, null)).toEqual({ node: edge1, changed: false, ...ALL_SIGNED });
-    expect(mesh.core.status().revision).toBe(revision);
+    expect(mesh.core.members.revoke(edge1, null)).toEqual({ node: edge1, changed: true, ...ALL_SIGNED });
+    const { revision } = mesh.core.views.status();
+    expect(mesh.core.members.revoke(edge1, null)).toEqual({ node: edge1, changed: false, ...ALL_SIGNED });
+    expect(mesh.core.views.status().revision).toBe(revision);
   });
 
   it.each([
@@ -475,20 +492,20 @@ describe('revoking a node', () => {
     ['its record', () => vi.spyOn(mesh.store.audit, 'head')],
   ])('is not done at all when the store fails at %s', (_at, failing) => {
     const remote = mesh.connect('remote');
-    const before = mesh.core.links();
+    const before = mesh.core.views.links();
     failing().mockImplementationOnce(() => expect.fail('disk full'));
-    expect(() => mesh.core.revokeNode(edge1, null)).toThrow('disk full');
-    expect(mesh.core.links()).toEqual(before);
+    expect(() => mesh.core.members.revoke(edge1, null)).toThrow('disk full');
+    expect(mesh.core.views.links()).toEqual(before);
     expect(view('edge1')?.revoked).toBeNull();
-    expect(mesh.core.revokeNode(edge1, null)).toEqual({ node: edge1, changed: true, ...ALL_SIGNED });
+    expect(mesh.core.members.revoke(edge1, null)).toEqual({ node: edge1, changed: true, ...ALL_SIGNED });
     expect(namesOf(remote)).toEqual(['cygnet-hub-master1']);
   });
 
   it.each([
-    ['revocation', () => mesh.core.revokeNode(edge1, null)],
-    ['readmission', () => mesh.core.readmitNode(edge1)],
+    ['revocation', () => mesh.core.members.revoke(edge1, null)],
+    ['readmission', () => mesh.core.members.readmit(edge1)],
   ])('a %s says that nodes are not told of it yet, and tells them when it can be signed', (kind, order) => {
-    if (kind === 'readmission') mesh.core.revokeNode(edge1, null);
+    if (kind === 'readmission') mesh.core.members.revoke(edge1, null);
     const remote = mesh.connect('remote');
     const before = namesOf(remote);
     const full = vi.spyOn(mesh.store.signing, 'issue').mockImplementation(() => {
@@ -508,7 +525,7 @@ describe('revoking a node', () => {
     full.mockRestore();
     keepUpFor(63_000);
     expect(namesOf(remote)).not.toEqual(before);
-    expect(mesh.core.signingProblem).toBeNull();
+    expect(mesh.core.delivery.signingProblem).toBeNull();
     expect(messages().at(-1)).toBe('the states that could not be signed are signed');
   });
 
@@ -528,14 +545,14 @@ describe('revoking a node', () => {
 
   it('that the others relied on leaves them without that way, and in peace', () => {
     const remote = mesh.connect('remote');
-    mesh.core.revokeNode('master1' as NodeName, null);
+    mesh.core.members.revoke('master1' as NodeName, null);
     expect(remote.state).toMatchObject({ connections: [] });
   });
 
   it('is undone by a readmission, with other keys', async () => {
     const before = mesh.connect('remote').state;
-    mesh.core.revokeNode(edge1, null);
-    mesh.core.readmitNode(edge1);
+    mesh.core.members.revoke(edge1, null);
+    mesh.core.members.readmit(edge1);
     expect(mesh.connect('remote').state).toEqual(before);
     expect(view('edge1')).toMatchObject({ state: 'not-enrolled', revoked: null });
     await mesh.enrol('edge1');

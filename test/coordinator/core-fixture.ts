@@ -1,13 +1,16 @@
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { SigningKeyReply } from '../../src/coordinator/api.ts';
 import { Backups } from '../../src/coordinator/backups.ts';
 import { Coordinator } from '../../src/coordinator/coordinator.ts';
 import { certificatePolicySchema } from '../../src/coordinator/certificate-policy.ts';
 import type { NodeChannel } from '../../src/coordinator/channel-host.ts';
 import { SigningKeys } from '../../src/coordinator/signing-keys.ts';
+import type { SigningKeyChange } from '../../src/coordinator/state-delivery.ts';
 import { openStore, type Store } from '../../src/coordinator/store.ts';
 import { PROTOCOL_VERSION, type AgentFrame, type CoordinatorFrame } from '../../src/control/frames.ts';
+import type { Signed } from '../../src/control/statement.ts';
 import { createCsr } from '../../src/identity/csr.ts';
 import type { EnrolmentReply, EnrolmentRequest } from '../../src/identity/enrolment.ts';
 import { generatePrivateKey } from '../../src/identity/keys.ts';
@@ -56,14 +59,14 @@ export class CoreFixture implements Disposable {
   /** Lets a node into the mesh. */
   async enrol(node: string): Promise<EnrolmentRequest> {
     const request = await enrolmentRequest(this.core.tokens.issue(node as NodeName, 3600).token);
-    await this.core.enroll(request, '192.0.2.7');
+    await this.core.channels.enroll(request, '192.0.2.7');
     return request;
   }
 
   /** The reply to another enrolment of the node. */
   async enrolled(node: string): Promise<EnrolmentReply> {
     const request = await enrolmentRequest(this.core.tokens.issue(node as NodeName, 3600).token);
-    return this.core.enroll(request, '192.0.2.7');
+    return this.core.channels.enroll(request, '192.0.2.7');
   }
 
   /** A channel of a node with nothing in hand, or with what a hello says. */
@@ -72,8 +75,18 @@ export class CoreFixture implements Disposable {
     const keys = [this.signingKeys.current];
     const nothing = { epoch: null, generation: 0, digest: null, keys };
     const hello = { protocol: PROTOCOL_VERSION, agentVersion: '1.2.3', ...nothing, ...held };
-    this.core.opened(channel, { type: 'hello', ...hello });
+    this.core.channels.opened(channel, { type: 'hello', ...hello });
     return channel;
+  }
+
+  /** As the operator does. */
+  signStates(signatures: readonly Signed[]): readonly NodeName[] {
+    return this.core.delivery.sign(signatures, this.core.audit.beginOwn('state.sign'));
+  }
+
+  /** As the operator does. */
+  changeSigningKey(change: SigningKeyChange): SigningKeyReply {
+    return this.core.delivery.changeKey(change, this.core.audit.beginOwn('signing-key.rotate'));
   }
 
   [Symbol.dispose](): void {

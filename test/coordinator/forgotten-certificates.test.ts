@@ -54,7 +54,7 @@ beforeAll(async () => {
 afterAll(() => atBackup[Symbol.dispose]());
 beforeEach(async () => {
   mesh = new CoreFixture(ca, undefined, atBackup);
-  server = await openTestServer(ca, mesh.core);
+  server = await openTestServer(ca, mesh.core.channels);
 });
 afterEach(async () => {
   for (const socket of sockets.splice(0)) socket.terminate();
@@ -70,7 +70,7 @@ async function enrolled(node: string): Promise<Holding> {
   const { token } = atBackup.core.tokens.issue(nodeNameSchema.parse(node), 3600);
   const keys = { channel: await newKey(), ike: await newKey() };
   const csrs = { channelCsr: await createCsr(keys.channel), ikeCsr: await createCsr(keys.ike) };
-  const reply = await atBackup.core.enroll({ secret: parseToken(token).secret, ...csrs }, '192.0.2.7');
+  const reply = await atBackup.core.channels.enroll({ secret: parseToken(token).secret, ...csrs }, '192.0.2.7');
   return {
     channel: { key: keys.channel, certificate: reply.channelCertificate },
     ike: { key: keys.ike, certificate: reply.ikeCertificate },
@@ -87,7 +87,7 @@ async function restored(): Promise<void> {
   restoreBackup({ backup: join(mesh.folder, 'a-backup'), stateDir: mesh.folder, replace: true });
   mesh.nowMs = Date.now();
   mesh.restart();
-  server = await openTestServer(ca, mesh.core);
+  server = await openTestServer(ca, mesh.core.channels);
 }
 
 async function next(shown: Held, purpose: CertificatePurpose = 'channel'): Promise<Held> {
@@ -139,7 +139,7 @@ describe('after a restore, a channel certificate that the backup does not know',
   it('stands beside the one that the backup knows until it was used', async () => {
     const following = await renewedInGap();
     await restored();
-    mesh.core.adoptForgotten(new X509Certificate(following.certificate), '192.0.2.7');
+    mesh.core.channels.adoptForgotten(new X509Certificate(following.certificate), '192.0.2.7');
     expect(await knock(edge1.channel)).toBe('open');
     expect(await knock(following)).toBe('open');
   });
@@ -166,7 +166,7 @@ describe('after a restore, a channel certificate that the backup does not know',
     const following = await renewedInGap();
     await restored();
     expect(await knock(following)).toBe('open');
-    mesh.core.revokeNode(EDGE1, null);
+    mesh.core.members.revoke(EDGE1, null);
     expect(await knock(following)).toBe('410');
   });
 
@@ -214,13 +214,13 @@ describe('a channel certificate of an unknown key is refused', () => {
 
   it('for a key that was revoked', async () => {
     await restored();
-    mesh.core.revokeNode(REMOTE, null);
+    mesh.core.members.revoke(REMOTE, null);
     expect(await knock(await signed({ key: remote.channel.key }))).toBe('410');
   });
 
   it('of a node that is revoked', async () => {
     await restored();
-    mesh.core.revokeNode(EDGE1, null);
+    mesh.core.members.revoke(EDGE1, null);
     expect(await knock(await signed())).toBe('403');
   });
 
@@ -237,7 +237,7 @@ describe('a channel certificate of an unknown key is refused', () => {
     await restored();
     expect(await knock(forged)).toBe('401');
     // Where TLS trusts a root above, or CAs below, it is this that holds.
-    expect(mesh.core.adoptForgotten(new X509Certificate(forged.certificate), '')).toBeUndefined();
+    expect(mesh.core.channels.adoptForgotten(new X509Certificate(forged.certificate), '')).toBeUndefined();
   });
 
   it('that is for IKE', async () => {
@@ -280,7 +280,7 @@ describe('the IKE certificate that a node has', () => {
     greet('edge1', following);
     expect(adoptions()).toMatchObject([{ details: { purpose: 'ike' } }]);
     expect(mesh.store.renewals.certified(EDGE1, 'ike')).toMatchObject([{ certificate: following.certificate }]);
-    mesh.core.revokeNode(EDGE1, null);
+    mesh.core.members.revoke(EDGE1, null);
     expect(serials()).toContain(serialOf(following));
   });
 
@@ -290,7 +290,7 @@ describe('the IKE certificate that a node has', () => {
     const newest = await next(edge1.channel, 'ike');
     greet('edge1', former);
     expect(mesh.store.renewals.certified(EDGE1, 'ike')).toMatchObject([{ certificate: newest.certificate }]);
-    mesh.core.revokeNode(EDGE1, null);
+    mesh.core.members.revoke(EDGE1, null);
     expect(serials()).toEqual(expect.arrayContaining([serialOf(former), serialOf(newest)]));
   });
 

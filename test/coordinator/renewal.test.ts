@@ -43,7 +43,7 @@ beforeAll(async () => {
 beforeEach(async () => {
   fixture = new CoreFixture(ca);
   fixture.nowMs = Date.now();
-  server = await openTestServer(ca, fixture.core);
+  server = await openTestServer(ca, fixture.core.channels);
 });
 afterEach(async () => {
   for (const socket of sockets.splice(0)) socket.terminate();
@@ -61,7 +61,7 @@ async function restart(other?: MeshCa): Promise<void> {
     fixture = new CoreFixture(other);
     fixture.nowMs = Date.now();
   }
-  server = await openTestServer(other ?? ca, fixture.core);
+  server = await openTestServer(other ?? ca, fixture.core.channels);
 }
 
 /** Lets a node in as it was so long ago. */
@@ -70,7 +70,7 @@ async function enrolled(node = 'edge1', agoMs = 0): Promise<Holding> {
   fixture.nowMs = Date.now() - agoMs;
   const { token } = fixture.core.tokens.issue(nodeNameSchema.parse(node), 3600);
   const csrs = { channelCsr: await createCsr(keys.channel), ikeCsr: await createCsr(keys.ike) };
-  const reply = await fixture.core.enroll({ secret: parseToken(token).secret, ...csrs }, '192.0.2.7');
+  const reply = await fixture.core.channels.enroll({ secret: parseToken(token).secret, ...csrs }, '192.0.2.7');
   fixture.nowMs = Date.now();
   return {
     channel: { key: keys.channel, certificate: reply.channelCertificate },
@@ -171,7 +171,7 @@ describe('the mesh’s CA, renewed with the same key,', () => {
   async function restartAs(changed: MeshCa): Promise<void> {
     await server[Symbol.asyncDispose]();
     fixture.restart(changed);
-    server = await openTestServer(changed, fixture.core);
+    server = await openTestServer(changed, fixture.core.channels);
   }
 
   it.each(PURPOSES)('comes to a node with its next certificate (%s)', async (purpose) => {
@@ -196,9 +196,9 @@ describe('the mesh’s CA, renewed with the same key,', () => {
 
   it('is refused with another key, whatever its name', async () => {
     const other = await meshCa();
-    const { core } = fixture;
-    const given = core.renew.bind(core);
-    vi.spyOn(core, 'renew').mockImplementation(async (...request) => {
+    const { channels } = fixture.core;
+    const given = channels.renew.bind(channels);
+    vi.spyOn(channels, 'renew').mockImplementation(async (...request) => {
       return { ...(await given(...request)), ca: other.certificatePem };
     });
     await expectRefusal(next(holding.channel), 'bad-reply', /another CA than that of the mesh/);
@@ -316,7 +316,7 @@ describe('a renewal is refused', () => {
   it('to a revoked node, whatever its certificate', async () => {
     const { channel } = await enrolled();
     const following = await next(channel);
-    fixture.core.revokeNode(nodeNameSchema.parse('edge1'), null);
+    fixture.core.members.revoke(nodeNameSchema.parse('edge1'), null);
     for (const shown of [channel, following]) {
       await expectRefusal(next(shown), 'not-recognised', /is revoked/);
       expect(await knock(shown)).toBe('410');
@@ -325,7 +325,7 @@ describe('a renewal is refused', () => {
 
   it('for a key of a revoked node', async () => {
     const { ike } = await enrolled();
-    fixture.core.revokeNode(nodeNameSchema.parse('edge1'), null);
+    fixture.core.members.revoke(nodeNameSchema.parse('edge1'), null);
     const remote = await enrolled('remote');
     await expectRefusal(renewed(remote.channel, 'ike', ike.key), 'keys-refused', /has had/);
   });
@@ -356,7 +356,7 @@ describe('a renewal is refused', () => {
   it('for a CSR that proves nothing', async () => {
     await enrolled();
     const edge1 = { node: nodeNameSchema.parse('edge1'), key: '', remote: '192.0.2.7' };
-    const renewal = fixture.core.renew(edge1, { purpose: 'channel', csr: 'hello' });
+    const renewal = fixture.core.channels.renew(edge1, { purpose: 'channel', csr: 'hello' });
     await expect(renewal).rejects.toMatchObject({ name: 'RenewalRefused', code: 'csr-invalid' });
   });
 
@@ -411,8 +411,8 @@ describe('a renewal is refused', () => {
       const remote = await enrolled('remote');
       await next(remote.channel, 'ike');
       await enrolled();
-      fixture.core.revokeNode(nodeNameSchema.parse('edge1'), null);
-      fixture.core.readmitNode(nodeNameSchema.parse('edge1'));
+      fixture.core.members.revoke(nodeNameSchema.parse('edge1'), null);
+      fixture.core.members.readmit(nodeNameSchema.parse('edge1'));
       await next((await enrolled()).channel, 'ike');
     });
 
@@ -420,7 +420,7 @@ describe('a renewal is refused', () => {
       fixture.nowMs += 30 * DAY_MS;
       const edge1 = { node: nodeNameSchema.parse('edge1'), key: '', remote: '192.0.2.7' };
       const csrs = await Promise.all(Array.from({ length: 12 }, async () => createCsr(await newKey())));
-      const renewals = csrs.map((csr) => fixture.core.renew(edge1, { purpose: 'ike', csr }));
+      const renewals = csrs.map((csr) => fixture.core.channels.renew(edge1, { purpose: 'ike', csr }));
       const outcomes = await Promise.allSettled(renewals);
       expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(10);
     });

@@ -23,7 +23,7 @@ beforeEach(async () => {
   stateDir = join(mesh.folder, 'new', 'state');
   writeFileSync(join(mesh.folder, 'ca.key'), ca.privateKeyPem);
   writeFileSync(join(mesh.folder, 'ca.crt'), ca.certificatePem);
-  mesh.core.applySpec(SEED_SPEC, { dryRun: false });
+  mesh.core.rollout.apply(SEED_SPEC, { dryRun: false });
   await mesh.enrol('edge1');
 });
 afterEach(() => mesh[Symbol.dispose]());
@@ -48,7 +48,7 @@ function inRestored<T>(use: (store: ReturnType<typeof openStore>) => T, folder =
 describe('a backup', () => {
   it('is a copy of what was committed when it was made, and leaves nothing in the state directory', async () => {
     await makeBackup();
-    mesh.core.applySpec(`${SEED_SPEC}# later\n`, { dryRun: false });
+    mesh.core.rollout.apply(`${SEED_SPEC}# later\n`, { dryRun: false });
     restore();
     inRestored((store) => {
       expect(store.mesh.currentSpec()?.text).toBe(SEED_SPEC);

@@ -30,7 +30,8 @@ afterEach(() => mesh[Symbol.dispose]());
 function listOf(issuer = ca): RevocationList {
   const clock = { nowMs: () => mesh.nowMs, monotonicMs: () => 0 };
   const store = mesh.store.admission.revocations;
-  return new RevocationList({ ca: issuer, store, clock, logger: createLogger('test', 'silent') });
+  const registry = { sendToAll: () => undefined };
+  return new RevocationList({ ca: issuer, store, registry, clock, logger: createLogger('test', 'silent') });
 }
 
 function derIn(frame: CoordinatorFrame | undefined): Buffer {

@@ -37,8 +37,8 @@ function begin(offlineKey?: string): void {
 }
 
 const apply = (text: string, allowMassRemoval = false) =>
-  mesh.core.applySpec(text, { dryRun: false, allowMassRemoval });
-const stateOf = (name: string) => mesh.core.nodes().find((node) => node.name === name)?.state;
+  mesh.core.rollout.apply(text, { dryRun: false, allowMassRemoval });
+const stateOf = (name: string) => mesh.core.views.nodes().find((node) => node.name === name)?.state;
 const events = (kind: string): string[] =>
   mesh.core.events.after(0, 1000).flatMap((event) => (event.kind === kind ? [event.message] : []));
 
@@ -74,7 +74,8 @@ describe('a delta', () => {
     const { channel } = taking(mesh.connect('edge1'));
     apply(THIRD);
     channel.take();
-    for (const reason of ['it does not fit', 'and again']) mesh.core.received(channel, { type: 'resend', reason });
+    for (const reason of ['it does not fit', 'and again'])
+      mesh.core.channels.received(channel, { type: 'resend', reason });
     expect(channel.take()).toEqual(['snapshot']);
     expect(events('channel').at(-1)).toContain('it does not fit');
   });
@@ -101,12 +102,12 @@ describe('a mass removal', () => {
         removals: expect.arrayContaining([{ node: 'remote', loss: '3 of its 3 connections' }]) as unknown,
       }),
     );
-    expect(mesh.core.status().revision).toBe(1);
+    expect(mesh.core.views.status().revision).toBe(1);
     expect(channel.take()).toEqual([]);
   });
 
   it('is foretold by a dry run', () =>
-    expect(mesh.core.applySpec(ALONE, { dryRun: true }).massRemovals.map(({ node }) => node)).toContain('remote'));
+    expect(mesh.core.rollout.apply(ALONE, { dryRun: true }).massRemovals.map(({ node }) => node)).toContain('remote'));
 
   it('carries the consent in its statement, until the node has taken it', () => {
     apply(ALONE, true);
@@ -115,13 +116,13 @@ describe('a mass removal', () => {
     apply(SEED_SPEC);
     expect(claimIn(mesh.connect('remote').last('snapshot')!)).toMatchObject({ generation: 3, allowMassRemoval: true });
     const { epoch } = mesh.store.signing;
-    mesh.core.received(channel, { type: 'ack', epoch, generation: 3, outcomes: [] });
+    mesh.core.channels.received(channel, { type: 'ack', epoch, generation: 3, outcomes: [] });
   });
 
   it('has no consent left over once the node has taken it', () => {
     apply(ALONE, true);
     const channel = mesh.connect('remote');
-    mesh.core.received(channel, { type: 'ack', epoch: mesh.store.signing.epoch, generation: 2, outcomes: [] });
+    mesh.core.channels.received(channel, { type: 'ack', epoch: mesh.store.signing.epoch, generation: 2, outcomes: [] });
     apply(SEED_SPEC);
     expect(claimIn(mesh.connect('remote').last('snapshot')!)).toMatchObject({ generation: 3, allowMassRemoval: false });
   });
@@ -136,7 +137,7 @@ describe('a mass removal', () => {
   });
 
   it('follows from a revocation without another word', () => {
-    mesh.core.revokeNode('master1' as NodeName, null);
+    mesh.core.members.revoke('master1' as NodeName, null);
     expect(claimIn(mesh.connect('remote').last('snapshot')!)).toMatchObject({ allowMassRemoval: true });
   });
 });
@@ -150,7 +151,13 @@ describe('the signing key of a coordinator', () => {
     expect(statSync(keyFile()).mode & 0o777).toBe(0o600);
     const key = signingKeyOf(readFileSync(keyFile(), 'utf8')).publicKey;
     mesh.restart();
-    expect(mesh.core.signingKey()).toEqual({ mesh: MESH, key, offline: false, unsigned: 0, signingProblem: null });
+    expect(mesh.core.delivery.signingKey()).toEqual({
+      mesh: MESH,
+      key,
+      offline: false,
+      unsigned: 0,
+      signingProblem: null,
+    });
     const { token } = mesh.core.tokens.issue('edge1' as NodeName, 60);
     expect(token).not.toContain(key);
   });
@@ -159,14 +166,14 @@ describe('the signing key of a coordinator', () => {
     apply(SEED_SPEC);
     const former = mesh.signingKeys.current;
     const { channel, claim } = taking(mesh.connect('edge1'));
-    const { key } = mesh.core.changeSigningKey({});
+    const { key } = mesh.changeSigningKey({});
     expect(key).not.toBe(former);
     const introduction = channel.last('keys')?.introductions[0] ?? expect.fail();
     expect(openStatement(introduction, [former], nextKeyStatementSchema)).toMatchObject({ replaces: former, key });
     expect(channel.last('unchanged')?.signed.key).toBe(key);
     expect(channel.take()).toEqual(['keys', 'unchanged']);
     // One that was away hears of it with its hello, whatever else it missed.
-    mesh.core.changeSigningKey({});
+    mesh.changeSigningKey({});
     mesh.restart();
     const late = mesh.connect('remote', { keys: [former] });
     expect(late.last('keys')?.introductions).toHaveLength(2);
@@ -176,7 +183,7 @@ describe('the signing key of a coordinator', () => {
 
   it('survives a crash at any point of a rotation', () => {
     const former = readFileSync(keyFile(), 'utf8');
-    mesh.core.changeSigningKey({});
+    mesh.changeSigningKey({});
     const next = readFileSync(keyFile(), 'utf8');
     // After the database has the new key, and before the file has its name.
     renameSync(keyFile(), `${keyFile()}.next`);
@@ -264,7 +271,7 @@ describe('a restored coordinator', () => {
     writeFileSync(join(mesh.folder, 'signing.key'), pem);
     mesh.store.signing.newEpoch(mesh.nowMs);
     mesh.restart();
-    expect(mesh.core.signingKey().key).toBe(signingKeyOf(pem).publicKey);
+    expect(mesh.core.delivery.signingKey().key).toBe(signingKeyOf(pem).publicKey);
   });
 });
 
@@ -287,7 +294,7 @@ describe('a key in the operator’s keeping', () => {
 
   /** What the operator signs for all that waits. */
   function sign(change: Partial<StateStatement> = {}, by = key) {
-    const { mesh: name, epoch, states } = mesh.core.unsignedStates('');
+    const { mesh: name, epoch, states } = mesh.core.delivery.unsigned('');
     return states.map(({ node, generation, text, allowMassRemoval }) =>
       signStatement(
         {
@@ -314,22 +321,22 @@ describe('a key in the operator’s keeping', () => {
     expect(existsSync(join(mesh.folder, 'signing.key'))).toBe(false);
     expect(channel.take()).toEqual(['links']);
     expect(stateOf('edge1')).toBe('unsigned');
-    expect(mesh.core.signStates(sign())).toEqual(['edge1', 'master1', 'remote']);
+    expect(mesh.signStates(sign())).toEqual(['edge1', 'master1', 'remote']);
     expect(channel.take()).toEqual(['snapshot']);
     expect(stateOf('edge1')).toBe('pending');
-    expect(mesh.core.unsignedStates('').states).toEqual([]);
+    expect(mesh.core.delivery.unsigned('').states).toEqual([]);
   });
 
   it('leaves the state that was signed before in force', () => {
     apply(SEED_SPEC);
-    mesh.core.signStates(sign());
+    mesh.signStates(sign());
     const { claim } = taking(mesh.connect('edge1'));
     apply(THIRD);
     mesh.restart();
     expect(mesh.connect('edge1', { ...claim }).take()).toEqual(['unchanged', 'links']);
-    const [edge1] = mesh.core.unsignedStates('').states;
+    const [edge1] = mesh.core.delivery.unsigned('').states;
     expect(edge1).toMatchObject({ node: 'edge1', generation: 2, issued: { signed: { key: key.publicKey } } });
-    mesh.core.signStates(sign());
+    mesh.signStates(sign());
     expect(mesh.connect('edge1', { ...claim }).take()).toEqual(['delta', 'links']);
   });
 
@@ -344,45 +351,45 @@ describe('a key in the operator’s keeping', () => {
     apply(SEED_SPEC);
     const [good, ...rest] = sign();
     const bad = sign(change).slice(1, 2);
-    expect(() => mesh.core.signStates([good!, ...bad, ...rest.slice(1)])).toThrow(
+    expect(() => mesh.signStates([good!, ...bad, ...rest.slice(1)])).toThrow(
       expect.objectContaining({ reasons: [expect.stringMatching(reason)] }),
     );
-    expect(mesh.core.unsignedStates('').states).toHaveLength(3);
+    expect(mesh.core.delivery.unsigned('').states).toHaveLength(3);
   });
 
   it('is the only one whose signature counts', () => {
     apply(SEED_SPEC);
     const stranger = signingKeyOf(generateSigningKey());
-    expect(() => mesh.core.signStates(sign({}, stranger))).toThrow(SignaturesRefused);
+    expect(() => mesh.signStates(sign({}, stranger))).toThrow(SignaturesRefused);
   });
 
   it('has a state signed again whose end has come', () => {
     apply(SEED_SPEC);
-    mesh.core.signStates(sign({ notAfterMs: mesh.nowMs + 1000 }));
-    expect(mesh.core.unsignedStates('').states).toEqual([]);
+    mesh.signStates(sign({ notAfterMs: mesh.nowMs + 1000 }));
+    expect(mesh.core.delivery.unsigned('').states).toEqual([]);
     mesh.nowMs += 1000;
-    expect(mesh.core.unsignedStates('').states).toHaveLength(3);
+    expect(mesh.core.delivery.unsigned('').states).toHaveLength(3);
   });
 
   it('shows what waits in portions', () => {
     apply(SEED_SPEC);
-    expect(mesh.core.unsignedStates('edge1').states.map(({ node }) => node)).toEqual(['master1', 'remote']);
+    expect(mesh.core.delivery.unsigned('edge1').states.map(({ node }) => node)).toEqual(['master1', 'remote']);
   });
 
   it('is followed by another one on its own word, and everything is signed again', () => {
     apply(SEED_SPEC);
-    mesh.core.signStates(sign());
+    mesh.signStates(sign());
     const next = signingKeyOf(generateSigningKey());
     const about = { kind: 'next-key', mesh: MESH, key: next.publicKey, issuedAtMs: 1 } as const;
     const introduction = signStatement({ ...about, replaces: key.publicKey }, key);
     const { channel, claim } = taking(mesh.connect('edge1'));
     expect(() =>
-      mesh.core.changeSigningKey({ introduction: signStatement({ ...about, replaces: next.publicKey }, next) }),
+      mesh.changeSigningKey({ introduction: signStatement({ ...about, replaces: next.publicKey }, next) }),
     ).toThrow(/not trusted/);
-    expect(() => mesh.core.changeSigningKey({})).toThrow(/not on this coordinator/);
-    expect(mesh.core.changeSigningKey({ introduction })).toMatchObject({ key: next.publicKey, unsigned: 3 });
+    expect(() => mesh.changeSigningKey({})).toThrow(/not on this coordinator/);
+    expect(mesh.changeSigningKey({ introduction })).toMatchObject({ key: next.publicKey, unsigned: 3 });
     expect(channel.take()).toEqual(['keys']);
-    mesh.core.signStates(sign({}, next));
+    mesh.signStates(sign({}, next));
     expect(channel.take()).toEqual(['unchanged']);
     mesh.restart();
     expect(mesh.connect('edge1', { ...claim, keys: [key.publicKey] }).take()).toEqual(['keys', 'unchanged', 'links']);
@@ -402,16 +409,16 @@ describe('a key in the operator’s keeping', () => {
     mesh[Symbol.dispose]();
     begin();
     apply(SEED_SPEC);
-    expect(mesh.core.changeSigningKey({ key: key.publicKey })).toMatchObject({ offline: true, unsigned: 3 });
+    expect(mesh.changeSigningKey({ key: key.publicKey })).toMatchObject({ offline: true, unsigned: 3 });
     expect(() => mesh.restart()).toThrow(/is another key/);
   });
 
   it('is what a node pins, and the former one while that has signed its state', async () => {
     apply(SEED_SPEC);
-    mesh.core.signStates(sign());
+    mesh.signStates(sign());
     const next = signingKeyOf(generateSigningKey());
     const said = { kind: 'next-key', mesh: MESH, replaces: key.publicKey, key: next.publicKey, issuedAtMs: 1 } as const;
-    mesh.core.changeSigningKey({ introduction: signStatement(said, key) });
+    mesh.changeSigningKey({ introduction: signStatement(said, key) });
     const replies = [await mesh.enrolled('edge1'), await mesh.enrolled('fourth')];
     expect(replies.map(({ signingKeys }) => signingKeys)).toEqual([[next.publicKey, key.publicKey], [next.publicKey]]);
   });
