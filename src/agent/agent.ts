@@ -18,6 +18,7 @@ import { DirectPaths } from './direct-paths.ts';
 import { enrolNode } from './enrol.ts';
 import { EventLog } from './event-log.ts';
 import { FrozenCharon } from './frozen-charon.ts';
+import type { HeldCertificate } from './held-certificate.ts';
 import { HeldCrl } from './held-crl.ts';
 import { LinkWatch } from './link-watch.ts';
 import { localAddresses } from './local-addresses.ts';
@@ -30,7 +31,7 @@ import { NodeNetwork } from './netcheck/node-network.ts';
 import { systemNetwork } from './netcheck/udp-network.ts';
 import { NodeChannel } from './node-channel.ts';
 import { NodeState } from './node-state.ts';
-import { PlacedIkeFiles, type PlacedIke } from './placed-ike.ts';
+import { PlacedIkeFiles, type PlacedCertificate, type PlacedIke } from './placed-ike.ts';
 import { Renewals } from './renewals.ts';
 import { Repairs } from './repairs.ts';
 import { agentStatus } from './status.ts';
@@ -230,7 +231,8 @@ export class Agent {
       ownNat: () => this.#network.last?.natKind ?? 'unknown',
       logged: (connection) => this.#evidence.latest(connection),
       crl: this.#crl,
-      ikeCertificate: () => this.#identity?.ike.certificate,
+      ikeCertificate: () => this.#identity?.ike?.certificate,
+      placedIke: () => this.#placed?.own,
       channelDownMs: () => this.#channel.downMs,
       send: (frame) => this.#channel.send(frame),
       onEvent: (event) => this.#events.add(event),
@@ -326,7 +328,7 @@ export class Agent {
     this.#node.roundDone(round);
     const identity = this.#identity;
     const isLoaded = !round.notLoaded.includes('credentials');
-    if (identity !== undefined && isLoaded && round.target?.credentialsDigest === this.#credentials?.digest) {
+    if (identity?.ike !== undefined && isLoaded && round.target?.credentialsDigest === this.#credentials?.digest) {
       this.#renewals.worked('ike', identity.ike.key);
     }
   }
@@ -338,7 +340,7 @@ export class Agent {
       random,
       logger: logger.child({ component: 'certificates' }),
       keyType: this.#config.keyType,
-      purposes: this.#placed?.hasOwn === true ? ['channel'] : CERTIFICATE_PURPOSES,
+      purposes: this.#isIkePlaced ? ['channel'] : CERTIFICATE_PURPOSES,
       identity: () => this.#identity,
       save: (identity) => {
         this.#stored.identity.write(identity);
@@ -398,6 +400,7 @@ export class Agent {
       const deps = {
         stored: this.#stored,
         keyType: this.#config.keyType,
+        isIkePlaced: this.#isIkePlaced,
         clock: this.#deps.clock,
         pinned: (keys: PinnedKeys) => this.#keeper.pinned(keys),
         onUnusable: (error: Error) => this.#noteUnusable(error),
@@ -438,10 +441,23 @@ export class Agent {
     this.#credentials = identity === undefined ? undefined : this.#credentialsOf(identity);
   }
 
+  /** The node shows a certificate in IKE that the operator places, and none of the mesh's CA. */
+  get #isIkePlaced(): boolean {
+    return this.#placed?.own !== undefined;
+  }
+
   /** Undefined while nothing of what the operator is to place could be used: with less, connections would be loaded again. */
   #credentialsOf(identity: NodeIdentity): CharonCredentials | undefined {
     const placed = this.#placed?.current;
     return this.#placed !== undefined && placed === undefined ? undefined : credentialsOf(identity, placed);
+  }
+
+  /** The one that the operator had placed when the node was enrolled is not named any more. */
+  #missingIke(): readonly string[] {
+    if (this.#identity === undefined || this.#identity.ike !== undefined || this.#isIkePlaced) return [];
+    return [
+      'this node has no certificate for IKE, because one was placed when it was enrolled: nothing is loaded into charon, and no tunnel is set up; name one in agent.yaml again (ike.certificate), or run agentctl enroll --again',
+    ];
   }
 
   #material(): CharonMaterial {
@@ -491,19 +507,34 @@ export class Agent {
         ...status.problems,
         ...this.#renewals.problems,
         ...(this.#placed?.problems ?? []),
+        ...this.#missingIke(),
         ...this.#network.problems,
       ],
     };
   }
 }
 
-function credentialsOf({ ike, ca, chain = '' }: NodeIdentity, placed: PlacedIke | undefined): CharonCredentials {
+/** Undefined for a node that has no certificate for IKE. */
+function credentialsOf(
+  { ike, ca, chain = '' }: NodeIdentity,
+  placed: PlacedIke | undefined,
+): CharonCredentials | undefined {
+  const own = placed?.own ?? (ike && shownOf(ike));
+  if (own === undefined) return undefined;
   const above = certificatesIn(chain).map((pem) => new X509Certificate(pem).raw);
   return charonCredentials({
-    privateKey: placed?.own?.privateKey ?? createPrivateKey(ike.key).export({ type: 'pkcs8', format: 'der' }),
-    own: placed?.own?.certificate ?? new X509Certificate(ike.certificate).raw,
+    privateKey: own.privateKey,
+    own: own.certificate,
     ca: new X509Certificate(ca).raw,
     ...(placed !== undefined && { otherCa: placed.issuer }),
     chain: [...above, ...(placed?.above ?? [])],
   });
+}
+
+/** DER and PKCS#8. */
+function shownOf({ key, certificate }: HeldCertificate): Pick<PlacedCertificate, 'certificate' | 'privateKey'> {
+  return {
+    certificate: new X509Certificate(certificate).raw,
+    privateKey: createPrivateKey(key).export({ type: 'pkcs8', format: 'der' }),
+  };
 }

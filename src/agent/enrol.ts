@@ -5,6 +5,7 @@ import { createCsr } from '../identity/csr.ts';
 import { IdentityError } from '../identity/identity-error.ts';
 import { generatePrivateKey, type KeyKind } from '../identity/keys.ts';
 import type { EnrollCommand } from './api.ts';
+import type { HeldCertificate } from './held-certificate.ts';
 import { LocalRefusal } from './local-server.ts';
 import type { PinnedKeys, StateTrust } from './state-trust.ts';
 import type { NodeIdentity, PendingKeys, Stored } from './stored.ts';
@@ -20,6 +21,8 @@ export interface Enrolled {
 export interface EnrolDeps {
   readonly stored: Stored;
   readonly keyType: KeyKind;
+  /** The operator places the node's IKE certificate: it needs none of the coordinator's. */
+  readonly isIkePlaced: boolean;
   readonly clock: Pick<Clock, 'nowMs'>;
   /** Whom the node is to believe now, which depends on whom it has believed and what it holds. */
   readonly pinned: (keys: PinnedKeys) => StateTrust;
@@ -45,7 +48,7 @@ export async function enrolNode(
       token: request.token,
       ...(request.name !== undefined && { node: request.name }),
       channelCsr: await createCsr(keys.channelKey),
-      ikeCsr: await createCsr(keys.ikeKey),
+      ...(keys.ikeKey !== undefined && { ikeCsr: await createCsr(keys.ikeKey) }),
       nowMs: deps.clock.nowMs(),
       signal,
       timeoutMs: TIMEOUT_MS,
@@ -59,7 +62,8 @@ export async function enrolNode(
       ca,
       ...(chain !== undefined && { chain }),
       channel: { key: keys.channelKey, certificate: channelCertificate },
-      ike: { key: keys.ikeKey, certificate: ikeCertificate },
+      ...(keys.ikeKey !== undefined &&
+        ikeCertificate !== undefined && { ike: { key: keys.ikeKey, certificate: ikeCertificate } }),
     };
     writeEnrolled(stored, { identity, trust });
     stored.pendingKeys.remove();
@@ -84,13 +88,14 @@ function writeEnrolled(stored: Stored, { identity, trust }: Enrolled): void {
   }
 }
 
-async function pendingKeys({ stored, keyType, onUnusable }: EnrolDeps): Promise<PendingKeys> {
+async function pendingKeys({ stored, keyType, isIkePlaced, onUnusable }: EnrolDeps): Promise<PendingKeys> {
   const kept = stored.pendingKeys.readIfUsable(onUnusable);
-  if (kept?.keyType === keyType && !isFinished(kept, stored.identity.readIfUsable(onUnusable))) return kept;
+  const isWanted = kept?.keyType === keyType && (kept.ikeKey === undefined) === isIkePlaced;
+  if (isWanted && !isFinished(kept, stored.identity.readIfUsable(onUnusable))) return kept;
   const keys: PendingKeys = {
     keyType,
     channelKey: await generatePrivateKey('ecdsa-p256'),
-    ikeKey: await generatePrivateKey(keyType),
+    ...(!isIkePlaced && { ikeKey: await generatePrivateKey(keyType) }),
   };
   stored.pendingKeys.write(keys);
   return keys;
@@ -100,7 +105,8 @@ async function pendingKeys({ stored, keyType, onUnusable }: EnrolDeps): Promise<
 function isFinished({ channelKey, ikeKey }: PendingKeys, identity: NodeIdentity | undefined): boolean {
   if (identity === undefined) return false;
   const { channel, ike } = identity;
-  return [channel.key, channel.former?.key].includes(channelKey) || [ike.key, ike.former?.key].includes(ikeKey);
+  const isOf = (held: HeldCertificate, key: string | undefined): boolean => [held.key, held.former?.key].includes(key);
+  return isOf(channel, channelKey) || (ike !== undefined && ikeKey !== undefined && isOf(ike, ikeKey));
 }
 
 function refusalOf(error: IdentityError): LocalRefusal {

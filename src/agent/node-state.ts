@@ -58,8 +58,10 @@ export interface NodeDeps {
   /** What charon's log says about a connection that does not come up. */
   readonly logged: (connection: string) => DatedEvidence | undefined;
   readonly crl: Pick<HeldCrl, 'take'>;
-  /** PEM of the IKE certificate that the coordinator has issued; undefined before enrolment. */
+  /** PEM of the IKE certificate that the coordinator has issued; undefined when it has issued none. */
   readonly ikeCertificate: () => string | undefined;
+  /** The one that the operator places, where he does. */
+  readonly placedIke: () => NodeReport['placedIke'];
   /** How long the control channel has been down, in ms. */
   readonly channelDownMs: () => number;
   /** Sends on the control channel when it is open. */
@@ -213,6 +215,7 @@ export class NodeState {
     const { clock, agentVersion } = this.#deps;
     const input = this.#reportInput();
     const observed = this.#round?.observed;
+    const placedIke = this.#deps.placedIke();
     return {
       agentVersion,
       atMs: clock.nowMs(),
@@ -225,6 +228,7 @@ export class NodeState {
       },
       generation: this.#appliedGeneration,
       nat: this.#deps.ownNat(),
+      ...(placedIke !== undefined && { placedIke }),
       connections: input === undefined ? [] : connectionReports(input),
       links: links.map((link) => ({ ...link, sinceMs: this.#paths.get(link.id)?.sinceMs ?? null })),
     };

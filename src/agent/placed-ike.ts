@@ -5,6 +5,7 @@ import { messageOf, systemCodeOf } from '../errors.ts';
 import { IdentityError } from '../identity/identity-error.ts';
 import { KEY_KINDS, keyKindOf } from '../identity/keys.ts';
 import { invalidIn, readCaChain } from '../identity/operator-ca.ts';
+import type { NodeReport } from '../control/report.ts';
 import type { CertificateStatus } from './api.ts';
 import type { AgentConfig } from './config.ts';
 
@@ -28,7 +29,7 @@ export interface PlacedIke {
   readonly own: PlacedCertificate | undefined;
 }
 
-interface PlacedCertificate {
+export interface PlacedCertificate {
   readonly certificate: Uint8Array;
   /** PKCS#8. */
   readonly privateKey: Uint8Array;
@@ -77,9 +78,10 @@ export class PlacedIkeFiles {
     return this.#found?.placed;
   }
 
-  /** The node's own certificate is one of these, not one that the agent renews. */
-  get hasOwn(): boolean {
-    return this.#deps.files.certificate !== undefined;
+  /** The end of the node's own certificate, null while none could be used. Undefined where it is one that the agent renews. */
+  get own(): NodeReport['placedIke'] {
+    if (this.#deps.files.certificate === undefined) return undefined;
+    return { notAfterMs: this.current?.own?.notAfterMs ?? null };
   }
 
   /** Looks whether the files have changed. True when there is something else to use. To be called now and then. */

@@ -30,7 +30,7 @@ export interface RenewalsDeps {
   readonly logger: Logger;
   /** Kind of the keys for IKE. */
   readonly keyType: KeyKind;
-  /** Which of the two it renews. */
+  /** Which of the two it renews, if the node has them. */
   readonly purposes: readonly CertificatePurpose[];
   /** Undefined before enrolment. */
   readonly identity: () => NodeIdentity | undefined;
@@ -96,6 +96,7 @@ export class Renewals {
   /** Renews both now, whatever their age. Rejects with a LocalRefusal when one of them could not be. */
   async renewNow(signal: AbortSignal): Promise<readonly CertificateStatus[]> {
     for (const purpose of this.#deps.purposes) {
+      if (this.#deps.identity()?.[purpose] === undefined) continue;
       if (await this.#inTurn(() => this.#attempt(purpose, signal))) continue;
       const problem = this.#attempts[purpose].problem ?? 'not renewed, the agent stops or was enrolled anew';
       throw new LocalRefusal(502, 'not-renewed', `${NAMES[purpose]}: ${problem}`);
@@ -133,11 +134,13 @@ export class Renewals {
   get status(): readonly CertificateStatus[] {
     const identity = this.#deps.identity();
     if (identity === undefined) return [];
-    return this.#deps.purposes.map((purpose) => {
-      const { notAfterMs, renewalAtMs } = this.#timesOf(purpose, identity[purpose].certificate);
+    return this.#deps.purposes.flatMap((purpose) => {
+      const held = identity[purpose];
+      if (held === undefined) return [];
+      const { notAfterMs, renewalAtMs } = this.#timesOf(purpose, held.certificate);
       // What a clock that was wrong made of it is over when the clock is right.
       const problem = this.#dueInMs(purpose) <= 0 ? this.#attempts[purpose].problem : null;
-      return { purpose, notAfterMs, renewalAtMs, problem };
+      return [{ purpose, notAfterMs, renewalAtMs, problem }];
     });
   }
 
@@ -219,7 +222,7 @@ export class Renewals {
   /** False when there is nothing to renew any more. */
   async #renew(purpose: CertificatePurpose, signal: AbortSignal): Promise<boolean> {
     const identity = await this.#withNextKey(purpose);
-    const nextKey = identity?.[purpose].nextKey;
+    const nextKey = identity?.[purpose]?.nextKey;
     if (identity === undefined || nextKey === undefined) return false;
     const { coordinatorUrl, ca, channel } = identity;
     const nowMs = this.#deps.clock.nowMs();
@@ -237,10 +240,11 @@ export class Renewals {
   async #withNextKey(purpose: CertificatePurpose): Promise<NodeIdentity | undefined> {
     const { identity, keyType, save } = this.#deps;
     const kind = purpose === 'ike' ? keyType : 'ecdsa-p256';
-    if (identity()?.[purpose].nextKey === undefined) {
+    if (identity()?.[purpose]?.nextKey === undefined) {
       const nextKey = await generatePrivateKey(kind);
       const now = identity();
-      if (now !== undefined) save({ ...now, [purpose]: withNextKey(now[purpose], nextKey) });
+      const held = now?.[purpose];
+      if (now !== undefined && held !== undefined) save({ ...now, [purpose]: withNextKey(held, nextKey) });
     }
     return identity();
   }
@@ -249,8 +253,9 @@ export class Renewals {
   #take(purpose: CertificatePurpose, nextKey: string, { certificate, authority }: Renewed): boolean {
     const { identity, save, changed } = this.#deps;
     const now = identity();
-    if (now?.[purpose].nextKey !== nextKey) return false;
-    save({ ...withAuthority(now, authority), [purpose]: renewed(now[purpose], nextKey, certificate) });
+    const held = now?.[purpose];
+    if (now === undefined || held?.nextKey !== nextKey) return false;
+    save({ ...withAuthority(now, authority), [purpose]: renewed(held, nextKey, certificate) });
     if (purpose === 'channel') this.#verdict = 'accepted';
     this.#event(`${NAMES[purpose]} renewed, valid until ${timeText(validityOf(certificate).toMs)}`);
     changed(purpose);
@@ -260,10 +265,9 @@ export class Renewals {
   /** What a refusal says about what is on disk. */
   #learn(purpose: CertificatePurpose, { channel, [purpose]: asked }: NodeIdentity, { code }: IdentityError): void {
     const now = this.#deps.identity();
-    if (now === undefined) return;
-    if (code === 'keys-refused' && now[purpose].nextKey === asked.nextKey) {
-      this.#tryToSave(purpose, withoutNextKey(now[purpose]));
-    }
+    const held = now?.[purpose];
+    if (now === undefined || held === undefined) return;
+    if (code === 'keys-refused' && held.nextKey === asked?.nextKey) this.#tryToSave(purpose, withoutNextKey(held));
     if (code === 'not-recognised' && now.channel.key === channel.key) this.#fallBack(now.channel);
   }
 

@@ -19,7 +19,8 @@ const identitySchema = z.strictObject({
   /** The CAs above it, up to the root; absent when it is a root. */
   chain: z.string().exactOptional(),
   channel: heldCertificateSchema,
-  ike: heldCertificateSchema,
+  /** Absent where the operator placed another one, when the node was enrolled. */
+  ike: heldCertificateSchema.exactOptional(),
 });
 export type NodeIdentity = Readonly<z.output<typeof identitySchema>>;
 
@@ -28,7 +29,12 @@ const storedStateSchema = z.strictObject({ signed: signedSchema, state: z.string
 export type StoredState = Readonly<z.output<typeof storedStateSchema>>;
 
 /** Keys that were made for an enrolment that is not finished: a retry must come with the same ones. */
-const pendingKeysSchema = z.strictObject({ keyType: z.enum(KEY_KINDS), channelKey: z.string(), ikeKey: z.string() });
+const pendingKeysSchema = z.strictObject({
+  keyType: z.enum(KEY_KINDS),
+  channelKey: z.string(),
+  /** Absent where the operator places the certificate. */
+  ikeKey: z.string().exactOptional(),
+});
 export type PendingKeys = Readonly<z.output<typeof pendingKeysSchema>>;
 
 /** All that an agent keeps below its state folder. */

@@ -67,13 +67,14 @@ function charonCell({ online, report }: NodeView, style: Style): Cell {
   return connected ? { text: version ?? 'yes', paint: style.good } : { text: 'down', paint: style.bad };
 }
 
-/** How long those are good for that it was given last: for its channel, and for IKE. */
+/** How long those are good for that it was given last, by the coordinator or the operator: for its channel, and for IKE. */
 function certificatesCell({ certificates, revoked }: NodeView, nowMs: number, style: Style): Cell {
   if (certificates === null || revoked !== null) return '-';
-  const { channelNotAfterMs, ikeNotAfterMs } = certificates;
+  const { channelNotAfterMs, ikeNotAfterMs, ikeIsPlaced } = certificates;
   const left = (endMs: number): string => (endMs <= nowMs ? 'expired' : formatAge((endMs - nowMs) / 1000));
-  const text = `${left(channelNotAfterMs)}, ${left(ikeNotAfterMs)}`;
-  return Math.min(channelNotAfterMs, ikeNotAfterMs) <= nowMs ? { text, paint: style.bad } : text;
+  const ike = [...(ikeIsPlaced ? ['placed'] : []), ...(ikeNotAfterMs === null ? [] : [left(ikeNotAfterMs)])];
+  const text = `${left(channelNotAfterMs)}, ${ike.join(' ')}`;
+  return Math.min(channelNotAfterMs, ikeNotAfterMs ?? Infinity) <= nowMs ? { text, paint: style.bad } : text;
 }
 
 function statePaint(state: NodeView['state'], style: Style): Paint {

@@ -114,6 +114,8 @@ export const nodeReportSchema = z.object({
   charon: charonReportSchema,
   generation: count.nullable().describe('of the desired state that is applied; null before the first'),
   nat: natKindSchema,
+  /** There where the operator places the node's IKE certificate: its end, null while it cannot be used. */
+  placedIke: z.object({ notAfterMs: instant.nullable() }).exactOptional(),
   connections: z.array(connectionReportSchema).max(4096),
   links: z.array(linkReportSchema).max(4096),
 });

@@ -7,19 +7,20 @@ import { TokenStore, type NewToken, type StoredToken } from './token-store.ts';
 const nodeRow = z.object({
   name: z.string(),
   channel_key: z.string(),
-  ike_key: z.string(),
+  ike_key: z.string().nullable(),
   channel_certificate: z.string(),
-  ike_certificate: z.string(),
+  ike_certificate: z.string().nullable(),
   enrolled_at_ms: z.number(),
   token_hash: z.string(),
 });
 
 const metaRow = z.object({ value: z.string() });
 
-/** The hex SHA-256 of a node's two public keys (SPKI). */
+/** The hex SHA-256 of a node's public keys (SPKI). */
 export interface NodeKeys {
   readonly channelKey: string;
-  readonly ikeKey: string;
+  /** Undefined where the operator places the node's IKE certificate. */
+  readonly ikeKey: string | undefined;
 }
 
 /** A node that has enrolled. */
@@ -27,7 +28,8 @@ export interface NodeRecord extends NodeKeys {
   readonly name: NodeName;
   /** PEM. */
   readonly channelCertificate: string;
-  readonly ikeCertificate: string;
+  /** Undefined as its key is. */
+  readonly ikeCertificate: string | undefined;
   readonly enrolledAtMs: number;
 }
 
@@ -110,7 +112,7 @@ export class AdmissionStore {
       if (check.kind !== 'fresh') return check;
       this.#tokens.takeUse(hash);
       this.#putNode(hash, { name: check.node, ...applicant.keys, ...record });
-      const certificates = [record.channelCertificate, record.ikeCertificate];
+      const certificates = [record.channelCertificate, record.ikeCertificate].filter((pem) => pem !== undefined);
       this.#revocations.noteIssued(check.node, certificates, record.enrolledAtMs);
       return check;
     });
@@ -149,13 +151,13 @@ export class AdmissionStore {
   }
 
   #recordOf(hash: string, keys: NodeKeys): NodeRecord | undefined {
-    const sql = 'SELECT * FROM nodes WHERE token_hash = ? AND channel_key = ? AND ike_key = ?';
-    const row = this.#database.get(nodeRow, sql, hash, keys.channelKey, keys.ikeKey);
+    const sql = 'SELECT * FROM nodes WHERE token_hash = ? AND channel_key = ? AND ike_key IS ?';
+    const row = this.#database.get(nodeRow, sql, hash, keys.channelKey, keys.ikeKey ?? null);
     return row && recordOf(row);
   }
 
   #isBarred({ channelKey, ikeKey }: NodeKeys): boolean {
-    return [channelKey, ikeKey].some((key) => this.#revocations.formerOwnerOf(key) !== undefined);
+    return [channelKey, ikeKey].some((key) => key !== undefined && this.#revocations.formerOwnerOf(key) !== undefined);
   }
 
   /** Why a token that is good as such does not let this node in. */
@@ -173,7 +175,7 @@ export class AdmissionStore {
   #keyIsTaken(node: NodeName, { channelKey, ikeKey }: NodeKeys): boolean {
     const sql = `SELECT * FROM nodes WHERE name <> ? AND (channel_key IN (?, ?) OR ike_key IN (?, ?)
        OR name = (SELECT node FROM next_channel_certificates WHERE key IN (?, ?))) LIMIT 1`;
-    const keys = [channelKey, ikeKey];
+    const keys = [channelKey, ikeKey ?? null];
     return this.#database.get(nodeRow, sql, node, ...keys, ...keys, ...keys) !== undefined;
   }
 
@@ -190,9 +192,9 @@ export class AdmissionStore {
          enrolled_at_ms = excluded.enrolled_at_ms, token_hash = excluded.token_hash`,
       node.name,
       node.channelKey,
-      node.ikeKey,
+      node.ikeKey ?? null,
       node.channelCertificate,
-      node.ikeCertificate,
+      node.ikeCertificate ?? null,
       node.enrolledAtMs,
       hash,
     );
@@ -213,9 +215,9 @@ function recordOf(row: z.output<typeof nodeRow>): NodeRecord {
   return {
     name: row.name as NodeName,
     channelKey: row.channel_key,
-    ikeKey: row.ike_key,
+    ikeKey: row.ike_key ?? undefined,
     channelCertificate: row.channel_certificate,
-    ikeCertificate: row.ike_certificate,
+    ikeCertificate: row.ike_certificate ?? undefined,
     enrolledAtMs: row.enrolled_at_ms,
   };
 }

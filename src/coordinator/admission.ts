@@ -81,9 +81,10 @@ export class Admission {
     const nowMs = clock.nowMs();
     const hash = hashTokenSecret(request.secret);
     attempt.about(request.node ?? null);
-    const [channel, ike] = await Promise.all([proven(request.channelCsr), proven(request.ikeCsr)]);
+    const { channelCsr, ikeCsr } = request;
+    const [channel, ike] = await Promise.all([proven(channelCsr), ikeCsr === undefined ? undefined : proven(ikeCsr)]);
     const name = request.node as NodeName | undefined;
-    const keys = { channelKey: channel.spkiSha256, ikeKey: ike.spkiSha256 };
+    const keys = { channelKey: channel.spkiSha256, ikeKey: ike?.spkiSha256 };
     const applicant = { keys, name, groups: name === undefined ? [] : spec.groupsOf(name) };
     const check = store.checkToken(hash, applicant, nowMs);
     if (check.kind === 'refused') throw refusal(check.reason);
@@ -100,14 +101,14 @@ export class Admission {
     return attempt.commit(consume, ({ isNew }) => ({ isNew }));
   }
 
-  async #issue(node: NodeName, keys: Record<CertificatePurpose, VerifiedCsr>, nowMs: number): Promise<Certificates> {
+  async #issue(node: NodeName, { channel, ike }: Proven, nowMs: number): Promise<Certificates> {
     const { ca, policy } = this.#deps;
-    const issuance = (purpose: CertificatePurpose): NodeIssuance => {
-      return { node, publicKey: keys[purpose].publicKey, nowMs, validityDays: lifeInDays(policy, purpose) };
+    const issuance = (purpose: CertificatePurpose, { publicKey }: VerifiedCsr): NodeIssuance => {
+      return { node, publicKey, nowMs, validityDays: lifeInDays(policy, purpose) };
     };
     const [channelCertificate, ikeCertificate] = await Promise.all([
-      issueChannelCertificate(ca, issuance('channel')),
-      issueIkeCertificate(ca, issuance('ike')),
+      issueChannelCertificate(ca, issuance('channel', channel)),
+      ike && issueIkeCertificate(ca, issuance('ike', ike)),
     ]);
     return { channelCertificate, ikeCertificate };
   }
@@ -122,8 +123,8 @@ export class Admission {
 
   #reply({ name, channelCertificate, ikeCertificate }: Enrolled): EnrolmentReply {
     const { ca, delivery } = this.#deps;
-    const certificates = { ...authorityOf(ca), channelCertificate, ikeCertificate };
-    return { node: name, mesh: ca.mesh, ...certificates, signingKeys: delivery.keysFor(name) };
+    const certificates = { channelCertificate, ...(ikeCertificate !== undefined && { ikeCertificate }) };
+    return { node: name, mesh: ca.mesh, ...authorityOf(ca), ...certificates, signingKeys: delivery.keysFor(name) };
   }
 }
 
@@ -140,6 +141,12 @@ function enrolmentOf(check: TokenCheck, certificates: Certificates): Enrolment {
     case 'fresh':
       return { record: { name: check.node, ...certificates }, isNew: true };
   }
+}
+
+/** What each certificate is to be for; no IKE certificate where the operator places one. */
+interface Proven {
+  readonly channel: VerifiedCsr;
+  readonly ike: VerifiedCsr | undefined;
 }
 
 async function proven(csr: string): Promise<VerifiedCsr> {

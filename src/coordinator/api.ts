@@ -205,7 +205,11 @@ export const nodeViewSchema = z.object({
   inSpec: z.boolean(),
   enrolledAtMs: count.nullable(),
   certificates: z
-    .object({ channelNotAfterMs: count, ikeNotAfterMs: count })
+    .object({
+      channelNotAfterMs: count,
+      ikeNotAfterMs: count.nullable().describe('null: it is placed, and the node has not said when it ends'),
+      ikeIsPlaced: z.boolean().describe('by the operator, on the node'),
+    })
     .nullable()
     .describe('ends of those that it was given last: ms since the epoch; null before enrolment'),
   revoked: z

@@ -177,4 +177,40 @@ export const MIGRATIONS: readonly string[] = [
   -- What a certificate that a node has renewed is for; null for those of enrolments, and for all that came before this column.
   ALTER TABLE certificates ADD COLUMN renewed TEXT;
   `,
+  `
+  -- A node whose IKE certificate the operator places has none of the mesh's: the two columns may be null. SQLite changes no
+  -- column, and what refers to a table follows it when that is renamed, so both of those are made anew as well.
+  ALTER TABLE nodes RENAME TO nodes_with_ike;
+  CREATE TABLE nodes (
+    name TEXT PRIMARY KEY,
+    channel_key TEXT NOT NULL UNIQUE,
+    ike_key TEXT UNIQUE,
+    channel_certificate TEXT NOT NULL,
+    ike_certificate TEXT,
+    enrolled_at_ms INTEGER NOT NULL,
+    token_hash TEXT NOT NULL,
+    CHECK ((ike_key IS NULL) = (ike_certificate IS NULL))
+  ) STRICT;
+  INSERT INTO nodes SELECT * FROM nodes_with_ike;
+
+  ALTER TABLE node_statuses RENAME TO former_statuses;
+  CREATE TABLE node_statuses (
+    node TEXT PRIMARY KEY REFERENCES nodes (name) ON DELETE CASCADE,
+    last_seen_ms INTEGER NOT NULL,
+    report TEXT,
+    outcome TEXT
+  ) STRICT;
+  INSERT INTO node_statuses SELECT * FROM former_statuses;
+  DROP TABLE former_statuses;
+
+  ALTER TABLE next_channel_certificates RENAME TO former_next_certificates;
+  CREATE TABLE next_channel_certificates (
+    node TEXT PRIMARY KEY REFERENCES nodes (name) ON DELETE CASCADE,
+    key TEXT NOT NULL UNIQUE,
+    certificate TEXT NOT NULL
+  ) STRICT;
+  INSERT INTO next_channel_certificates SELECT * FROM former_next_certificates;
+  DROP TABLE former_next_certificates;
+  DROP TABLE nodes_with_ike;
+  `,
 ];

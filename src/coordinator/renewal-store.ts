@@ -5,12 +5,13 @@ import type { Database } from './database.ts';
 
 const certifiedRow = z.object({ key: z.string(), certificate: z.string() });
 const nodeRow = z.object({ node: z.string() });
-const endsRow = z.object({ node: z.string(), channel: z.number(), ike: z.number() });
+const endsRow = z.object({ node: z.string(), channel: z.number(), ike: z.number().nullable() });
 
 /** A key (hex SHA-256 of its SPKI) and the certificate (PEM) that it was given. */
 export type CertifiedKey = Readonly<z.output<typeof certifiedRow>>;
 
-export type CertificateEnds = Readonly<Record<CertificatePurpose, number>>;
+/** Ms since the epoch; null for what the node was not given. */
+export type CertificateEnds = Readonly<Pick<z.output<typeof endsRow>, CertificatePurpose>>;
 
 /**
  * The certificates of nodes as they follow each other. A node's next channel certificate stands beside the one that it has
@@ -24,12 +25,12 @@ export class RenewalStore {
     this.#database = database;
   }
 
-  /** The node's keys for a purpose, the one in use first; none when there is no such node. */
+  /** The node's keys for a purpose, the one in use first; none when there is no such node, or it was given none. */
   certified(node: NodeName, purpose: CertificatePurpose): readonly CertifiedKey[] {
     if (purpose === 'ike') {
       return this.#database.all(
         certifiedRow,
-        'SELECT ike_key AS key, ike_certificate AS certificate FROM nodes WHERE name = ?',
+        'SELECT ike_key AS key, ike_certificate AS certificate FROM nodes WHERE name = ? AND ike_key IS NOT NULL',
         node,
       );
     }
@@ -38,12 +39,12 @@ export class RenewalStore {
     return this.#database.all(certifiedRow, sql, node, node);
   }
 
-  /** The end of each node's newest certificates, by node: ms since the epoch. */
+  /** The end of each node's newest certificates, by node. */
   ends(): ReadonlyMap<NodeName, CertificateEnds> {
     const sql = `SELECT nodes.name AS node, max(channel.not_after_ms) AS channel, max(ike.not_after_ms) AS ike FROM nodes
        LEFT JOIN next_channel_certificates AS next ON next.node = nodes.name
        JOIN certificates AS channel ON channel.key IN (nodes.channel_key, next.key)
-       JOIN certificates AS ike ON ike.key = nodes.ike_key
+       LEFT JOIN certificates AS ike ON ike.key = nodes.ike_key
        GROUP BY nodes.name`;
     return new Map(this.#database.all(endsRow, sql).map(({ node, ...ends }) => [node as NodeName, ends]));
   }
@@ -57,7 +58,7 @@ export class RenewalStore {
 
   /** Gives a node its next certificate. False when there is no such node any more. Inside a transaction. */
   put(node: NodeName, purpose: CertificatePurpose, { key, certificate }: CertifiedKey): boolean {
-    if (this.certified(node, purpose).length === 0) return false;
+    if (this.certified(node, 'channel').length === 0) return false;
     if (purpose === 'ike') {
       this.#database.run('UPDATE nodes SET ike_key = ?, ike_certificate = ? WHERE name = ?', key, certificate, node);
     } else {

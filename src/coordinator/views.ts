@@ -1,4 +1,4 @@
-import type { LinkReport } from '../control/report.ts';
+import type { LinkReport, NodeReport } from '../control/report.ts';
 import type { StateStatement } from '../control/statement.ts';
 import type { NodeName } from '../ike/connection.ts';
 import type { NodeRecord } from './admission-store.ts';
@@ -35,8 +35,7 @@ export function nodeView(knowledge: NodeKnowledge, nowMs: number): NodeView {
     name,
     inSpec,
     enrolledAtMs: record?.enrolledAtMs ?? null,
-    certificates:
-      certificates === undefined ? null : { channelNotAfterMs: certificates.channel, ikeNotAfterMs: certificates.ike },
+    certificates: certificates === undefined ? null : certificatesOf(certificates, status?.report?.placedIke),
     revoked: revocation === undefined ? null : { atMs: revocation.revokedAtMs, reason: revocation.reason },
     online: channel !== undefined,
     remote: channel?.remote ?? null,
@@ -47,6 +46,12 @@ export function nodeView(knowledge: NodeKnowledge, nowMs: number): NodeView {
     problems: failed.map(({ resource, message }) => ({ resource, message: message ?? 'refused without a reason' })),
     report: status?.report ?? null,
   };
+}
+
+/** A node that was given an IKE certificate may have got another one from the operator since. */
+function certificatesOf({ channel, ike }: CertificateEnds, placed: NodeReport['placedIke']): NodeView['certificates'] {
+  const ikeIsPlaced = placed !== undefined || ike === null;
+  return { channelNotAfterMs: channel, ikeNotAfterMs: ikeIsPlaced ? (placed?.notAfterMs ?? null) : ike, ikeIsPlaced };
 }
 
 function appliedGeneration(status: NodeStatus | undefined): number | null {

@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto';
 import {
   checkChain,
   checkCurrent,
@@ -25,9 +26,10 @@ export interface EnrollOptions {
   readonly token: string;
   /** What this node is called in the mesh spec; a token that is for a group needs it. */
   readonly node?: string;
-  /** PEM, of `createCsr`. A retry after a lost reply must come with the same two keys. */
+  /** PEM, of `createCsr`. A retry after a lost reply must come with the same keys. */
   readonly channelCsr: string;
-  readonly ikeCsr: string;
+  /** Left out where the operator places the node's IKE certificate. */
+  readonly ikeCsr?: string;
   /** This machine's wall-clock time, ms since the epoch. */
   readonly nowMs: number;
   readonly signal: AbortSignal;
@@ -37,20 +39,21 @@ export interface EnrollOptions {
 
 /**
  * Exchanges a token for the node's certificates. The token's secret is sent only to a server that the token's pin
- * vouches for, and the reply is checked before it is returned: the CA is the pinned one, and both certificates are
- * issued by it for the keys of the two CSRs and valid now by this machine's clock. Nothing is stored here.
+ * vouches for, and the reply is checked before it is returned: the CA is the pinned one, and there is a certificate for each
+ * CSR, issued by it for the CSR's key and valid now by this machine's clock. Nothing is stored here.
  * @throws IdentityError
  */
 export async function enroll(options: EnrollOptions): Promise<EnrolmentReply> {
   const { host, port } = parseCoordinatorUrl(options.coordinatorUrl);
   const { secret, caPin } = parseToken(options.token);
   const { channelCsr, ikeCsr } = options;
-  const keys = { channel: (await verifyCsr(channelCsr)).spkiSha256, ike: (await verifyCsr(ikeCsr)).spkiSha256 };
+  const csrs = { channelCsr, ...(ikeCsr !== undefined && { ikeCsr }) };
+  const keys = { channel: await keyOf(channelCsr), ike: ikeCsr === undefined ? undefined : await keyOf(ikeCsr) };
   const { signal, timeoutMs = TIMEOUT_MS_DEFAULT } = options;
   return withinTime({ where: `${host}:${port}`, signal, timeoutMs }, async (within) => {
     const socket = await connectPinned({ host, port, caPin }, within);
     const name = options.node === undefined ? {} : { node: options.node };
-    const request: EnrolmentRequest = { secret, ...name, channelCsr, ikeCsr };
+    const request: EnrolmentRequest = { secret, ...name, ...csrs };
     const answer = await post(socket, { host, path: '/v1/enroll' }, request, within);
     return readReply(answer, { caPin, keys, nowMs: options.nowMs });
   });
@@ -58,8 +61,8 @@ export async function enroll(options: EnrollOptions): Promise<EnrolmentReply> {
 
 interface Expected {
   readonly caPin: string;
-  /** Hex SHA-256 of the public keys that the certificates must be for. */
-  readonly keys: { readonly channel: string; readonly ike: string };
+  /** Hex SHA-256 of the public keys that the certificates must be for; undefined where none was asked for. */
+  readonly keys: { readonly channel: string; readonly ike: string | undefined };
   readonly nowMs: number;
 }
 
@@ -74,11 +77,24 @@ function readReply(answer: Answer, { caPin, keys, nowMs }: Expected): EnrolmentR
     throw new IdentityError('wrong-ca', 'the reply brings another CA than the one that the token names');
   }
   checkChain(issuer, chain);
-  const [channel, ike] = [readCertificate(channelCertificate), readCertificate(ikeCertificate)];
-  checkIssued(channel, issuer, keys.channel);
-  checkIssued(ike, issuer, keys.ike);
-  for (const certificate of [channel, ike]) checkCurrent(certificate, nowMs);
+  checkGiven(channelCertificate, keys.channel, issuer, nowMs);
+  checkGiven(ikeCertificate, keys.ike, issuer, nowMs);
   return parsed.data;
+}
+
+/** Checks the certificate for a key that one was asked for; none is right where none was. */
+function checkGiven(pem: string | undefined, key: string | undefined, issuer: X509Certificate, nowMs: number): void {
+  if (pem === undefined && key === undefined) return;
+  if (pem === undefined || key === undefined) {
+    throw new IdentityError('bad-reply', 'the reply brings other certificates than were asked for');
+  }
+  const certificate = readCertificate(pem);
+  checkIssued(certificate, issuer, key);
+  checkCurrent(certificate, nowMs);
+}
+
+async function keyOf(csr: string): Promise<string> {
+  return (await verifyCsr(csr)).spkiSha256;
 }
 
 function refusalOf(answer: Answer): IdentityError {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** The exchange at `POST /v1/enroll` of the coordinator's TLS port: a token and two CSRs for two certificates. */
+/** The exchange at `POST /v1/enroll` of the coordinator's TLS port: a token and a CSR for each certificate that the node needs. */
 
 const pem = z.string().max(16_384);
 const signingKey = z.string().regex(/^[A-Za-z0-9_-]{43}$/);
@@ -12,7 +12,8 @@ export const enrolmentRequestSchema = z.strictObject({
   node: z.string().max(63).exactOptional(),
   /** PEM CSRs: their key and proof of possession count, their names do not (the coordinator's record decides). */
   channelCsr: pem,
-  ikeCsr: pem,
+  /** Absent where the operator places the node's IKE certificate. */
+  ikeCsr: pem.exactOptional(),
 });
 export type EnrolmentRequest = Readonly<z.output<typeof enrolmentRequestSchema>>;
 
@@ -24,7 +25,8 @@ export const enrolmentReplySchema = z.object({
   /** PEM of the CAs above it, up to the root; absent when it is a root. */
   chain: pem.exactOptional(),
   channelCertificate: pem,
-  ikeCertificate: pem,
+  /** Absent when none was asked for. */
+  ikeCertificate: pem.exactOptional(),
   /** Ed25519 public keys (32 bytes in base64url) that sign this mesh's desired states, the newest first. */
   signingKeys: z.array(signingKey).min(1).max(2),
 });

@@ -188,10 +188,22 @@ describe('an agent that is enrolled', () => {
     expect(after.channel.key).not.toBe(before.channel.key);
     expect(after.channel.former).toBeUndefined();
     // There is no charon that could have taken it.
-    expect(after.ike.former).toEqual(before.ike);
+    expect(after.ike?.former).toEqual(before.ike);
     const { problems, certificates } = await local.get('/v1/status', statusSchema);
     expect(problems.filter((problem) => problem.includes('certificate'))).toEqual([]);
     expect(certificates.map(({ purpose }) => purpose)).toEqual(['channel', 'ike']);
+  });
+
+  it('asks for no certificate for IKE where the operator places one', async () => {
+    const at = (name: string): string => join(folder, name);
+    config = { ...config, ike: { ca: at('ca.pem'), certificate: at('own.pem'), key: at('own.key') } };
+    const { host, enroll } = await enrolling();
+    expect(await enroll()).toMatchObject({ status: 200 });
+    expect(storedIn(config.stateDir).identity.read()).not.toHaveProperty('ike');
+    await eventually(() => expect(opened(host)).toBe(1));
+    const local = new LocalApi({ socketPath: config.socket, service: 'cygnet-agent' });
+    const { certificates } = await local.send('POST', '/v1/renew', renewResultSchema);
+    expect(certificates).toMatchObject([{ purpose: 'channel', problem: null }]);
   });
 
   it('renews nothing before it is enrolled', async () => {
@@ -230,7 +242,7 @@ describe('an agent that is enrolled', () => {
     expect(await enroll({ again: true })).toMatchObject({ status: 200 });
     const after = storedIn(config.stateDir).identity.read()!;
     expect(after.channel.key).not.toBe(before.channel.key);
-    expect(after.ike.key).not.toBe(before.ike.key);
+    expect(after.ike?.key).not.toBe(before.ike?.key);
     expect(existsSync(join(config.stateDir, 'enrolment.json'))).toBe(false);
     await eventually(() => expect(opened(host)).toBe(2));
   });

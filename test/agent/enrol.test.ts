@@ -11,6 +11,7 @@ import { systemClock } from '../../src/clock.ts';
 import type { ChannelServer } from '../../src/coordinator/channel-server.ts';
 import { EnrolmentRefused } from '../../src/coordinator/enrol-refused.ts';
 import { verifyCsr } from '../../src/identity/csr.ts';
+import type { EnrolmentRequest } from '../../src/identity/enrolment.ts';
 import { caPinOf, type MeshCa } from '../../src/identity/mesh-ca.ts';
 import { createToken } from '../../src/identity/token.ts';
 import { FakeHost, openTestServer } from '../coordinator/channel-fixture.ts';
@@ -49,7 +50,7 @@ function enrolIn(
 ): Promise<Enrolled> {
   const pinned: EnrolDeps['pinned'] = (keys) => pinnedTrust(keys, undefined, undefined);
   return enrolNode(
-    { stored, keyType, clock: systemClock, pinned, onUnusable: () => undefined, ...change },
+    { stored, keyType, isIkePlaced: false, clock: systemClock, pinned, onUnusable: () => undefined, ...change },
     request,
     never,
   );
@@ -66,14 +67,14 @@ describe('an enrolment', () => {
     const fits = (certificate: string, key: string): boolean =>
       new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key));
     expect(fits(identity.channel.certificate, identity.channel.key)).toBe(true);
-    expect(fits(identity.ike.certificate, identity.ike.key)).toBe(true);
+    expect(fits(identity.ike!.certificate, identity.ike!.key)).toBe(true);
   });
 
   it('comes with the same keys again when its reply was lost', async () => {
     const stored = storedIn(temporaryFolder());
     const asked: string[] = [];
     host.enrolment = async (request) => {
-      asked.push((await verifyCsr(request.channelCsr)).spkiSha256, (await verifyCsr(request.ikeCsr)).spkiSha256);
+      asked.push((await verifyCsr(request.channelCsr)).spkiSha256, (await verifyCsr(request.ikeCsr!)).spkiSha256);
       if (asked.length <= 2) throw new Error('the connection broke');
       return await certify(ca, request);
     };
@@ -97,16 +98,16 @@ describe('an enrolment', () => {
   it('makes new keys when a crash has left those behind that the identity has', async () => {
     const stored = storedIn(temporaryFolder());
     const before = (await enrolIn(stored, 'ecdsa-p256', command)).identity;
-    const left = { keyType: 'ecdsa-p256', channelKey: before.channel.key, ikeKey: before.ike.key } as const;
+    const left = { keyType: 'ecdsa-p256', channelKey: before.channel.key, ikeKey: before.ike!.key } as const;
     for (const former of [undefined, { key: before.channel.key, certificate: before.channel.certificate }]) {
       stored.pendingKeys.write(left);
       if (former !== undefined) {
         const channel = { ...before.channel, key: 'next', former };
-        stored.identity.write({ ...before, channel, ike: { ...before.ike, key: 'next' } });
+        stored.identity.write({ ...before, channel, ike: { ...before.ike!, key: 'next' } });
       }
       const { identity } = await enrolIn(stored, 'ecdsa-p256', command);
       expect(identity.channel.key).not.toBe(before.channel.key);
-      expect(identity.ike.key).not.toBe(before.ike.key);
+      expect(identity.ike?.key).not.toBe(before.ike?.key);
     }
   });
 
@@ -130,6 +131,40 @@ describe('an enrolment', () => {
     },
   );
 
+  it('of a node whose IKE certificate is placed asks for none, and makes no key for one', async () => {
+    const stored = storedIn(temporaryFolder());
+    const asked: EnrolmentRequest[] = [];
+    host.enrolment = (request) => {
+      asked.push(request);
+      return Promise.reject(new Error('the connection broke'));
+    };
+    const isIkePlaced = true;
+    await expect(enrolIn(stored, 'ecdsa-p256', command, { isIkePlaced })).rejects.toMatchObject({ status: 502 });
+    const kept = stored.pendingKeys.read();
+    expect([asked[0], kept]).toEqual([
+      expect.not.objectContaining({ ikeCsr: expect.anything() as unknown }),
+      expect.not.objectContaining({ ikeKey: expect.anything() as unknown }),
+    ]);
+    host.enrolment = (request) => certify(ca, request);
+    const { identity } = await enrolIn(stored, 'ecdsa-p256', command, { isIkePlaced });
+    expect(identity.channel.key).toBe(kept?.channelKey);
+    expect(identity).not.toHaveProperty('ike');
+    expect(stored.identity.read()).toEqual(identity);
+  });
+
+  it('comes with new keys when an IKE certificate is placed since, or no longer', async () => {
+    const stored = storedIn(temporaryFolder());
+    const channelKeys = new Set<string | undefined>();
+    for (const isIkePlaced of [false, true, false]) {
+      host.enrolment = () => Promise.reject(new Error('the connection broke'));
+      await expect(enrolIn(stored, 'ecdsa-p256', command, { isIkePlaced })).rejects.toMatchObject({ status: 502 });
+      channelKeys.add(stored.pendingKeys.read()?.channelKey);
+    }
+    expect(channelKeys.size).toBe(3);
+    host.enrolment = (request) => certify(ca, request);
+    expect((await enrolIn(stored, 'ecdsa-p256', command)).identity).toHaveProperty('ike');
+  });
+
   it('comes with new keys when they are to be of another kind', async () => {
     const stored = storedIn(temporaryFolder());
     host.enrolment = () => Promise.reject(new Error('the connection broke'));
@@ -137,7 +172,7 @@ describe('an enrolment', () => {
     const before = stored.pendingKeys.read();
     host.enrolment = (request) => certify(ca, request);
     const { identity } = await enrolIn(stored, 'ecdsa-p384', command);
-    expect(createPrivateKey(identity.ike.key).asymmetricKeyDetails).toMatchObject({ namedCurve: 'secp384r1' });
+    expect(createPrivateKey(identity.ike!.key).asymmetricKeyDetails).toMatchObject({ namedCurve: 'secp384r1' });
     expect(identity.channel.key).not.toBe(before?.channelKey);
   });
 

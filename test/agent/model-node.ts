@@ -251,6 +251,7 @@ export class ModelNode {
       logged: () => undefined,
       crl: { take: () => undefined },
       ikeCertificate: () => undefined,
+      placedIke: () => undefined,
       channelDownMs: () => this.channelDownMs,
       send: () => true,
       onEvent: () => undefined,

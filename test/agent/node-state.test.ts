@@ -12,7 +12,7 @@ import { storedIn, type Stored, type StoredState } from '../../src/agent/stored.
 import { encodeFrame } from '../../src/control/codec.ts';
 import { PROTOCOL_VERSION, type AgentFrame } from '../../src/control/frames.ts';
 import type { StateStatement } from '../../src/control/statement.ts';
-import { nodeReportSchema, type NodeEvent } from '../../src/control/report.ts';
+import { nodeReportSchema, type NodeEvent, type NodeReport } from '../../src/control/report.ts';
 import type { DesiredLink, DesiredState } from '../../src/ike/desired-state.ts';
 import type { IkeSa } from '../../src/ike/sa.ts';
 import { diffStates } from '../../src/ike/state-delta.ts';
@@ -93,6 +93,7 @@ class Node {
   readonly keeper: StateKeeper;
   readonly stored: Stored;
   readonly unusable: string[] = [];
+  placedIke: NodeReport['placedIke'];
   isChannelOpen = true;
   channelDownMs = 0;
   changes = 0;
@@ -120,6 +121,7 @@ class Node {
       logged: () => undefined,
       crl: this.crls,
       ikeCertificate: () => 'PEM',
+      placedIke: () => this.placedIke,
       channelDownMs: () => this.channelDownMs,
       send: (frame) => {
         if (this.isChannelOpen) this.sent.push(frame);
@@ -470,6 +472,13 @@ describe('a report', () => {
     node.links.readings.set('edge1--remote relay', { ...alive, health: 'dead' });
     node.round({ observed: up });
     expect(node.take('report')).toMatchObject([{ report: { links: [{ path: 'none', relay: { health: 'dead' } }] } }]);
+  });
+
+  it('says whether the operator places the IKE certificate, and when that ends', () => {
+    const node = new Node();
+    expect(node.state.report()).not.toHaveProperty('placedIke');
+    node.placedIke = { notAfterMs: 7 };
+    expect(nodeReportSchema.parse(node.state.report())).toMatchObject({ placedIke: { notAfterMs: 7 } });
   });
 
   it('says what kind of NAT this node has', () => expect(new Node().state.report()).toMatchObject({ nat: 'cone' }));

@@ -52,6 +52,7 @@ async function enrol(): Promise<NodeIdentity> {
   const deps = {
     stored: storedIn(temporaryFolder()),
     keyType: 'ecdsa-p256',
+    isIkePlaced: false,
     clock: systemClock,
     pinned: (keys: PinnedKeys) => pinnedTrust(keys, undefined, undefined),
     onUnusable: () => undefined,

@@ -25,10 +25,11 @@ import { temporaryFolder } from './temporary-folder.ts';
 
 const bytesOf = (value: unknown): Buffer => Buffer.from(itemBytes(value as ViciItem));
 
-/** An agent with a desired state and a charon, whose coordinator is away. */
+/** An agent with a desired state and a charon, whose coordinator is away; with an IKE certificate of the mesh, or without. */
 async function running(
   change: Partial<AgentConfig>,
   ca: MeshCa,
+  { hasIke }: { readonly hasIke: boolean },
 ): Promise<{ charon: FakeCharon; local: LocalApi; loaded: Buffer[] }> {
   const folder = temporaryFolder();
   const charon = await FakeCharon.start({ version: '5.9.8' });
@@ -58,7 +59,7 @@ async function running(
     coordinatorUrl: 'https://127.0.0.1:1',
     ca: ca.certificatePem,
     channel: { key, certificate: await issueChannelCertificate(ca, issuance) },
-    ike: { key, certificate: await issueIkeCertificate(ca, issuance) },
+    ...(hasIke && { ike: { key, certificate: await issueIkeCertificate(ca, issuance) } }),
   });
   const state = canonicalJson(desired(spoke()));
   stored.trust.write(pinnedTrust({ mesh: 'mesh', node: 'edge1', keys: [MESH_KEY.publicKey] }, undefined, undefined));
@@ -91,7 +92,7 @@ it('charon gets the certificate that the operator has placed, when it is right, 
   writeFileSync(ike.ca, theirs.certificate);
   writeFileSync(ike.certificate, placed);
 
-  const { charon, local, loaded } = await running({ ike }, ca);
+  const { charon, local, loaded } = await running({ ike }, ca, { hasIke: true });
   const isMissing = /ike\.key: .*own\.key: there is no such file; nothing is loaded into charon/;
   await vi.waitFor(
     async () => expect((await local.get('/v1/status', statusSchema)).problems.join()).toMatch(isMissing),
@@ -114,4 +115,15 @@ it('charon gets the certificate that the operator has placed, when it is right, 
   const notAfterMs = Date.parse(new X509Certificate(placed).validTo);
   expect(certificates).toMatchObject([{ purpose: 'channel' }, { purpose: 'ike', notAfterMs, problem: null }]);
   await expect(local.send('POST', '/v1/renew', renewResultSchema)).rejects.toThrow(/channel certificate/);
+});
+
+it('charon gets nothing while a node that was enrolled without an IKE certificate of the mesh has no other, and it says so', async () => {
+  const ca = await createMeshCa({ mesh: 'mesh', subject: 'O=mesh', nowMs: Date.now() });
+  const { charon, local, loaded } = await running({}, ca, { hasIke: false });
+  charon.load({ 'cygnet-gone': {} });
+  await eventually(() => expect(charon.conns.has('cygnet-gone')).toBe(false));
+  expect([loaded, charon.commands.includes('load-conn')]).toEqual([[], false]);
+  const { problems, certificates } = await local.get('/v1/status', statusSchema);
+  expect(problems).toContainEqual(expect.stringMatching(/no certificate for IKE.*agentctl enroll --again/));
+  expect(certificates).toMatchObject([{ purpose: 'channel' }]);
 });

@@ -67,7 +67,9 @@ const opened = (named: PlacedFiles = files): PlacedIkeFiles =>
 describe('certificates that the operator has placed', () => {
   it('are used when they are this node’s', () => {
     const placed = opened();
+    expect(placed.own).toEqual({ notAfterMs: null });
     expect(placed.look()).toBe(true);
+    expect(placed.own).toEqual({ notAfterMs: placed.current?.own?.notAfterMs });
     expect(placed.current).toEqual({
       issuer: new X509Certificate(issuing.certificate).raw,
       above: [new X509Certificate(root.certificate).raw],
@@ -82,7 +84,7 @@ describe('certificates that the operator has placed', () => {
   it('may be those of others only', () => {
     const placed = opened({ ca: files.ca });
     expect(placed.look()).toBe(true);
-    expect(placed.hasOwn).toBe(false);
+    expect(placed.own).toBeUndefined();
     expect(placed.current?.own).toBeUndefined();
   });
 

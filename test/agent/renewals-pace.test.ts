@@ -102,7 +102,7 @@ class Node {
 
   async #renew(purpose: CertificatePurpose): Promise<string> {
     this.asked.push({ atMs: this.monotonicMs, purpose });
-    const nextKey = this.#identity![purpose].nextKey!;
+    const nextKey = this.#identity![purpose]!.nextKey!;
     if (this.refuses !== undefined) throw this.refuses;
     const issuance = { node: 'edge1', publicKey: publicKeyOf(nextKey), nowMs: this.nowMs + this.coordinatorAheadMs };
     return purpose === 'channel' ? issueChannelCertificate(ca, issuance) : issueIkeCertificate(ca, issuance);

@@ -5,8 +5,9 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { meshctl } from '../../src/cli/meshctl.ts';
 import { openApiServer, type ApiServer } from '../../src/coordinator/api-server.ts';
 import type { MeshCa } from '../../src/identity/mesh-ca.ts';
+import type { NodeName } from '../../src/ike/connection.ts';
 import { createLogger } from '../../src/log.ts';
-import { CoreFixture } from '../coordinator/core-fixture.ts';
+import { CoreFixture, enrolmentRequest } from '../coordinator/core-fixture.ts';
 import { edgeReport, reportOf } from '../coordinator/report-builders.ts';
 import { SEED_SPEC } from '../coordinator/spec-builders.ts';
 import { meshCa } from '../identity/mesh.ts';
@@ -213,6 +214,22 @@ remote   no      -       -/1         not enrolled  -                -
     expect((await run(['nodes'])).stdout).not.toContain('the mesh CA');
     mesh.nowMs = Date.now() + 3_600 * 86_400_000;
     expect((await run(['nodes'])).stdout).toMatch(/^the mesh CA is valid until .*, and no certificate beyond that/m);
+  });
+
+  it('shows whose IKE certificate is placed, and when that ends as far as the node says so', async () => {
+    mesh.core.rollout.apply(SEED_SPEC, { dryRun: false });
+    const { token } = mesh.core.tokens.issue('edge1' as NodeName, 3600);
+    const { ikeCsr: _none, ...request } = await enrolmentRequest(token);
+    await mesh.core.channels.enroll(request, '192.0.2.7');
+    await mesh.enrol('remote');
+    expect((await run(['nodes'])).stdout).toMatch(/^edge1 .* 7 days, placed +-$/m);
+    for (const [node, days] of [['edge1', 365] as const, ['remote', 0] as const]) {
+      const placedIke = { notAfterMs: mesh.nowMs + days * 86_400_000 };
+      mesh.core.channels.received(mesh.connect(node), { type: 'report', report: { ...reportOf(), placedIke } });
+    }
+    expect((await run(['nodes'])).stdout).toMatch(/^edge1 .* 7 days, placed 365 days +now$/m);
+    // It was given one of the mesh's before, which nothing uses.
+    expect((await run(['nodes'])).stdout).toMatch(/^remote .* 7 days, placed expired +now$/m);
   });
 
   it('says how to begin', async () => {

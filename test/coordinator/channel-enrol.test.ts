@@ -54,7 +54,7 @@ async function certify(request: EnrolmentRequest): Promise<EnrolmentReply> {
   requests.push(request);
   const issuance = { node: 'edge1', nowMs: Date.now() };
   const channel = await verifyCsr(request.channelCsr);
-  const ike = await verifyCsr(request.ikeCsr);
+  const ike = await verifyCsr(request.ikeCsr!);
   return {
     node: 'edge1',
     mesh: MESH,
@@ -190,12 +190,28 @@ describe('a reply is not trusted when', () => {
       async (reply) => ({ ...reply, ikeCertificate: (await nodeKeys(await meshCa())).cert }),
     ],
     'a certificate cannot be read': ['bad-reply', /cannot be read/, (reply) => ({ ...reply, ikeCertificate: 'hello' })],
-    'it lacks a certificate': ['bad-reply', /not one to an enrolment/, ({ node, mesh }) => ({ node, mesh })],
+    'it lacks its certificates': ['bad-reply', /not one to an enrolment/, ({ node, mesh }) => ({ node, mesh })],
+    'it lacks one that was asked for': [
+      'bad-reply',
+      /other certificates than were asked for/,
+      ({ ikeCertificate: _lost, ...reply }) => reply,
+    ],
     'it is too large': ['bad-reply', /larger than/, (reply) => ({ ...reply, more: 'x'.repeat(100_000) })],
   };
   it.each(Object.entries(cases))('%s', async (_what, [code, message, forge]) => {
     host.enrolment = async (request) => (await forge(await certify(request))) as EnrolmentReply;
     await expectRefusal(code, message);
+  });
+
+  it('brings a certificate that was not asked for', async () => {
+    host.enrolment = (request) => certify({ ...request, ...csrs });
+    const coordinatorUrl = `https://127.0.0.1:${server.port}`;
+    const { channelCsr } = csrs;
+    const asked = { coordinatorUrl, token, channelCsr, nowMs: Date.now(), signal: AbortSignal.timeout(10_000) };
+    await expect(enroll(asked)).rejects.toMatchObject({
+      code: 'bad-reply',
+      message: expect.stringContaining('other certificates than were asked for') as string,
+    });
   });
 });
 

@@ -363,6 +363,14 @@ describe('enrolment', () => {
     await expect(mesh.core.channels.enroll(await enrolmentRequest(token), 'd')).rejects.toThrow(refusal('token-used'));
   });
 
+  it('issues nothing for IKE to a node that asks for none', async () => {
+    const { ikeCsr: _none, ...request } = await enrolmentRequest(mesh.core.tokens.issue('third' as NodeName, 60).token);
+    const reply = await mesh.core.channels.enroll(request, 'a');
+    expect(reply).toMatchObject({ node: 'third' });
+    expect(reply).not.toHaveProperty('ikeCertificate');
+    expect(await mesh.core.channels.enroll(request, 'b')).toEqual(reply);
+  });
+
   it('lets one of two thieves of a token in, not both', async () => {
     const { token } = mesh.core.tokens.issue('third' as NodeName, 60);
     const [one, other] = [await enrolmentRequest(token), await enrolmentRequest(token)];

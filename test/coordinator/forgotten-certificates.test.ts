@@ -73,7 +73,7 @@ async function enrolled(node: string): Promise<Holding> {
   const reply = await atBackup.core.channels.enroll({ secret: parseToken(token).secret, ...csrs }, '192.0.2.7');
   return {
     channel: { key: keys.channel, certificate: reply.channelCertificate },
-    ike: { key: keys.ike, certificate: reply.ikeCertificate },
+    ike: { key: keys.ike, certificate: reply.ikeCertificate! },
   };
 }
 

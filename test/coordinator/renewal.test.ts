@@ -74,7 +74,7 @@ async function enrolled(node = 'edge1', agoMs = 0): Promise<Holding> {
   fixture.nowMs = Date.now();
   return {
     channel: { key: keys.channel, certificate: reply.channelCertificate },
-    ike: { key: keys.ike, certificate: reply.ikeCertificate },
+    ike: { key: keys.ike, certificate: reply.ikeCertificate! },
   };
 }
 

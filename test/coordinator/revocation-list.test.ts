@@ -53,7 +53,7 @@ describe('the CRL of a mesh', () => {
     const list = listOf();
     expect(list.renew()).toBe(true);
     const serials = new X509Crl(derIn(list.frame)).entries.map(({ serialNumber }) => serialNumber);
-    for (const pem of [record.channelCertificate, record.ikeCertificate]) {
+    for (const pem of [record.channelCertificate, record.ikeCertificate!]) {
       expect(serials).toContain(new X509Certificate(pem).serialNumber.toLowerCase());
     }
   });

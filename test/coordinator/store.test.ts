@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import LibsqlDatabase from 'libsql';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Applicant, NodeKeys, NodeRecord, TokenCheck } from '../../src/coordinator/admission-store.ts';
+import { MIGRATIONS } from '../../src/coordinator/migrations.ts';
 import { EVENTS_MAX } from '../../src/coordinator/observation-store.ts';
 import { emptyState } from '../../src/coordinator/compile-mesh.ts';
 import type { ApplyOptions, Compiled } from '../../src/coordinator/mesh-store.ts';
@@ -88,6 +89,28 @@ describe('the store', () => {
     database.exec('PRAGMA user_version = 1000');
     database.close();
     expect(() => openStore(later)).toThrow(expect.objectContaining({ code: 'newer' }));
+  });
+
+  it('of the form in which each node had an IKE certificate of the mesh keeps all that it holds of a node', () => {
+    const earlier = join(folder, 'earlier.db');
+    const database = new LibsqlDatabase(earlier);
+    for (const migration of MIGRATIONS.slice(0, 10)) database.exec(migration);
+    database.exec(`PRAGMA user_version = 10;
+      INSERT INTO nodes VALUES ('a', 'channel', 'ike', 'channel PEM', 'ike PEM', ${NOW}, 'hash');
+      INSERT INTO next_channel_certificates VALUES ('a', 'next', 'next PEM');
+      INSERT INTO node_statuses VALUES ('a', ${NOW}, NULL, NULL);`);
+    database.close();
+    const opened = openStore(earlier);
+    const certificates = { channelCertificate: 'channel PEM', ikeCertificate: 'ike PEM' };
+    const keys = { channelKey: 'channel', ikeKey: 'ike' };
+    expect(opened.admission.nodes()).toEqual([{ name: A, ...keys, ...certificates, enrolledAtMs: NOW }]);
+    expect(opened.renewals.certified(A, 'channel').map(({ key }) => key)).toEqual(['channel', 'next']);
+    expect(opened.observations.statuses().get(A)?.lastSeenMs).toBe(NOW);
+    // What refers to a node still goes with it.
+    opened.admission.revoke(A, null, NOW);
+    opened.admission.readmit(A, NOW);
+    expect(opened.observations.statuses().size).toBe(0);
+    opened.close();
   });
 });
 
@@ -205,7 +228,7 @@ describe('a token', () => {
   it('refuses a key that another node has, in either role', () => {
     enroll('first', one);
     addToken('b', { node: B });
-    const swapped = { ...two, keys: { channelKey: one.keys.ikeKey, ikeKey: two.keys.ikeKey } };
+    const swapped = { ...two, keys: { channelKey: one.keys.ikeKey!, ikeKey: two.keys.ikeKey } };
     expect(enroll('b', swapped)).toEqual({ kind: 'refused', reason: 'key-in-use' });
     expect(store.admission.nodes().map(({ name }) => name)).toEqual([A]);
   });
@@ -236,6 +259,38 @@ describe('a token', () => {
     const newer = addToken('b', { group: 'edges' }, 3);
     expect(store.admission.tokens.list(NOW).map(({ id }) => id)).toEqual([newer, hashOf('first').slice(0, 12)]);
     expect(store.admission.tokens.list(NOW + 60_000)).toEqual([]);
+  });
+});
+
+describe('a node whose IKE certificate the operator places', () => {
+  const placed = ({ keys, record }: Issued): Issued => ({
+    keys: { ...keys, ikeKey: undefined },
+    record: { ...record, ikeCertificate: undefined },
+  });
+
+  beforeEach(() => {
+    addToken('edges', { group: 'edges' }, 3);
+    enroll('edges', placed(one), A, ['edges']);
+  });
+
+  it('enrols beside others without a key for IKE, and again with the same', () => {
+    expect(enroll('edges', placed(two), B, ['edges'])).toEqual({ kind: 'fresh', node: B });
+    reopen();
+    expect(store.admission.node(A)).toEqual({ name: A, ...placed(one).keys, ...placed(one).record });
+    expect(enroll('edges', placed(one), A, ['edges'])).toMatchObject({ kind: 'repeated', record: { name: A } });
+    expect(enroll('edges', one, A, ['edges'])).toEqual({ kind: 'refused', reason: 'not-in-group' });
+  });
+
+  it('has an end of its channel certificate, and none for IKE', () => {
+    const channel = Date.parse(new X509Certificate(one.record.channelCertificate).validTo);
+    expect(store.renewals.ends().get(A)).toEqual({ channel, ike: null });
+    expect(store.renewals.certified(A, 'ike')).toEqual([]);
+  });
+
+  it('is revoked by its channel key, and barred with it', () => {
+    store.admission.revoke(A, null, NOW);
+    expect(store.admission.revocations.revokedCount()).toBe(1);
+    expect(enroll('edges', placed(one), A, ['edges'])).toEqual({ kind: 'refused', reason: 'key-barred' });
   });
 });
 
@@ -276,7 +331,7 @@ describe('a revoked node', () => {
     reopen();
     expect(store.admission.nodeOfChannelKey(one.keys.channelKey)).toBeUndefined();
     expect(store.admission.revocations.formerOwnerOf(one.keys.channelKey)).toBe(A);
-    expect(store.admission.revocations.formerOwnerOf(one.keys.ikeKey)).toBe(A);
+    expect(store.admission.revocations.formerOwnerOf(one.keys.ikeKey!)).toBe(A);
     expect(store.admission.revocations.of(A)).toEqual({ node: A, reason: 'stolen', revokedAtMs: NOW + 1 });
   });
 
@@ -293,7 +348,7 @@ describe('a revoked node', () => {
   });
 
   it('has its certificates on the list until they expire', () => {
-    const serials = [one.record.channelCertificate, one.record.ikeCertificate].map((pem) =>
+    const serials = [one.record.channelCertificate, one.record.ikeCertificate!].map((pem) =>
       new X509Certificate(pem).serialNumber.toLowerCase(),
     );
     const listed = store.admission.revocations.revokedCertificates(NOW, 10);

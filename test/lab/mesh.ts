@@ -54,7 +54,7 @@ export class Mesh {
    * Starts a node's agent, or starts it again, and waits until its own socket answers. `settings` go into its
    * agent.yaml beside what the lab needs.
    */
-  async startAgent(node: NodeName, settings: Readonly<Record<string, string | number>> = {}): Promise<void> {
+  async startAgent(node: NodeName, settings: Readonly<Record<string, string | number | object>> = {}): Promise<void> {
     const config = `${this.#lab.folderOf(node)}/agent.yaml`;
     await writeFile(config, this.#agentConfig(node, settings));
     const agent = await this.#start(node, `agent-${node}`, ['cygnet-agent', '--config', config]);
@@ -142,7 +142,7 @@ export class Mesh {
     });
   }
 
-  #agentConfig(node: NodeName, settings: Readonly<Record<string, string | number>>): string {
+  #agentConfig(node: NodeName, settings: Readonly<Record<string, string | number | object>>): string {
     return stringify({
       ...settings,
       viciSocket: this.#lab.viciSocketOf(node),

@@ -80,8 +80,8 @@ function keysOf(lab: Lab, node: NodeName): (readonly [string, string])[] {
   const keys = {
     channel: channel.key,
     'former channel': channel.former?.key,
-    IKE: ike.key,
-    'former IKE': ike.former?.key,
+    IKE: ike?.key,
+    'former IKE': ike?.former?.key,
   };
   return Object.entries(keys).flatMap(([name, key]) => {
     if (key === undefined) return [];

@@ -38,6 +38,7 @@ async function enrolled({ api, url }: Coordinator, node: string): Promise<NodeId
     const deps = {
       stored: storedIn(folder),
       keyType: 'ecdsa-p256',
+      isIkePlaced: false,
       clock: systemClock,
       pinned: (keys: PinnedKeys) => pinnedTrust(keys, undefined, undefined),
       onUnusable: () => undefined,

@@ -114,7 +114,7 @@ function secretsOf(folder: string, token: string): Map<string, readonly Buffer[]
   const keys = [
     ...keyFiles.map((name) => [name, readFileSync(join(state, name), 'utf8')] as const),
     ['channel key', identity?.channel.key ?? ''] as const,
-    ['IKE key', identity?.ike.key ?? ''] as const,
+    ['IKE key', identity?.ike?.key ?? ''] as const,
   ];
   return new Map([['token', formsOfToken(token)], ...keys.map(([name, pem]) => [name, formsOfKey(pem)] as const)]);
 }
