@@ -1,15 +1,8 @@
 import type { Clock } from '../clock.ts';
-import {
-  PROTOCOL_VERSION,
-  type AgentFrame,
-  type CoordinatorFrame,
-  type LinkHint,
-  type ResourceOutcome,
-} from '../control/frames.ts';
+import { PROTOCOL_VERSION, type AgentFrame, type CoordinatorFrame, type LinkHint } from '../control/frames.ts';
 import { messageOf } from '../errors.ts';
 import type { LinkReport, NodeEvent, NodeReport } from '../control/report.ts';
 import type { DesiredState } from '../ike/desired-state.ts';
-import { canonicalJson, digestOf } from '../json.ts';
 import type { ObservedState, Step } from '../reconcile/charon.ts';
 import type { DatedEvidence } from '../paths/evidence-board.ts';
 import type { NatKind } from '../paths/path-cause.ts';
@@ -20,8 +13,10 @@ import type { HeldCrl } from './held-crl.ts';
 import type { LinkWatch } from './link-watch.ts';
 import type { Repairs } from './repairs.ts';
 import { connectionReports, linkReports, type ReportInput } from './report.ts';
+import { ReportSender } from './report-sender.ts';
 import { claimOf, type StateFrame } from './state-acceptance.ts';
 import type { StateKeeper } from './state-keeper.ts';
+import { StateOutcomes } from './state-outcomes.ts';
 
 /** Before there is a desired state. */
 const NO_WISHES: PathWishes = { allows: () => false, abandon: new Set(), rekey: new Set(), lookInMs: Infinity };
@@ -33,13 +28,6 @@ const UNREPORTED_RESOURCES: ReadonlyMap<string, string> = new Map([
   ['credentials', "this node's key and certificates"],
   ['crl', 'the list of revoked certificates'],
 ]);
-
-/** After a large report the next one waits: the coordinator takes its time with them, and reads a node no faster. */
-const LARGE_REPORT_CHARACTERS = 50_000;
-const LARGE_REPORT_CHARACTERS_PER_MS = 100;
-
-/** A report without news is sent this often all the same, for the byte counts. */
-const REPORT_EVERY_MS = 30_000;
 
 export interface NodeDeps {
   readonly clock: Clock;
@@ -74,16 +62,17 @@ export interface NodeDeps {
 /** What this node knows: the desired state it holds, what charon showed last, and what it tells the coordinator. */
 export class NodeState {
   readonly #deps: NodeDeps;
+  readonly #outcomes: StateOutcomes;
+  readonly #reports: ReportSender;
   #hints: readonly LinkHint[] | undefined;
   #round: RoundResult | undefined;
   #charonProblem: string | null = 'not connected to charon yet';
   #paths = new Map<string, Pick<LinkReport, 'path' | 'sinceMs'>>();
-  #appliedGeneration: number | null = null;
-  #sentOutcome = '';
-  #sentReport = { digest: '', atMs: Number.NEGATIVE_INFINITY, characters: 0 };
 
   constructor(deps: NodeDeps) {
     this.#deps = deps;
+    this.#outcomes = new StateOutcomes(deps);
+    this.#reports = new ReportSender(deps);
   }
 
   get desired(): DesiredState | undefined {
@@ -96,7 +85,7 @@ export class NodeState {
   }
 
   get generations(): { readonly generation: number | null; readonly applied: number | null } {
-    return { generation: this.#deps.keeper.held?.statement.generation ?? null, applied: this.#appliedGeneration };
+    return { generation: this.#deps.keeper.held?.statement.generation ?? null, applied: this.#outcomes.applied };
   }
 
   /** What charon refuses that no connection's report can tell, in words. */
@@ -153,8 +142,8 @@ export class NodeState {
     for (const step of round.done) this.#noteStep(step);
     const links = this.#linkReports();
     this.#notePaths(links);
-    this.#sendOutcomes(round);
-    this.#sendReport(links);
+    this.#outcomes.take(round);
+    this.#reports.send(this.#report(links));
     this.#takePostponed();
   }
 
@@ -162,7 +151,7 @@ export class NodeState {
     if (this.#charonProblem !== problem) this.#event('charon', problem);
     this.#charonProblem = problem;
     this.#round = undefined;
-    this.#sendReport();
+    this.#reports.send(this.report());
     this.#takePostponed();
   }
 
@@ -185,10 +174,10 @@ export class NodeState {
   /** After each hello: the coordinator starts from nothing. */
   channelOpened(): void {
     this.#hints = undefined;
-    this.#sentOutcome = '';
-    this.#sentReport = { digest: '', atMs: Number.NEGATIVE_INFINITY, characters: 0 };
-    if (this.#round !== undefined) this.#sendOutcomes(this.#round);
-    this.#sendReport();
+    this.#outcomes.forget();
+    this.#reports.forget();
+    if (this.#round !== undefined) this.#outcomes.take(this.#round);
+    this.#reports.send(this.report());
   }
 
   received(frame: CoordinatorFrame): void {
@@ -226,27 +215,12 @@ export class NodeState {
         idleWorkers: observed?.idleWorkers ?? null,
         problem: this.#charonProblem,
       },
-      generation: this.#appliedGeneration,
+      generation: this.#outcomes.applied,
       nat: this.#deps.ownNat(),
       ...(placedIke !== undefined && { placedIke }),
       connections: input === undefined ? [] : connectionReports(input),
       links: links.map((link) => ({ ...link, sinceMs: this.#paths.get(link.id)?.sinceMs ?? null })),
     };
-  }
-
-  /** Sends a report when it says something new, or when the last one is old. */
-  #sendReport(links = this.#linkReports()): void {
-    const report = this.#report(links);
-    const digest = digestOf(withoutCounters(report));
-    const nowMs = this.#deps.clock.monotonicMs();
-    const last = this.#sentReport;
-    const isLarge = last.characters > LARGE_REPORT_CHARACTERS;
-    const restMs =
-      digest === last.digest ? REPORT_EVERY_MS : isLarge ? last.characters / LARGE_REPORT_CHARACTERS_PER_MS : 0;
-    if (nowMs - last.atMs < restMs) return;
-    const characters = JSON.stringify(report).length;
-    const sent = this.#deps.send({ type: 'report', report: fitted(report, characters) });
-    if (sent) this.#sentReport = { digest, atMs: nowMs, characters };
   }
 
   #takeCrl(der: string): void {
@@ -269,7 +243,7 @@ export class NodeState {
         return this.#taken(frame);
       case 'confirmed':
         // Under another generation it is another one to be confirmed, too.
-        if (this.#round !== undefined) this.#sendOutcomes(this.#round);
+        if (this.#round !== undefined) this.#outcomes.take(this.#round);
         return;
       case 'resend':
         this.#deps.send({ type: 'resend', reason: receipt.message });
@@ -285,7 +259,7 @@ export class NodeState {
   }
 
   #taken(frame: StateFrame): void {
-    this.#appliedGeneration = null;
+    this.#outcomes.begin();
     this.#event('channel', `desired state ${claimOf(frame.signed).generation} received`);
     this.#deps.changed();
   }
@@ -301,27 +275,6 @@ export class NodeState {
     const problem = this.#deps.keeper.introduce(frame);
     if (problem !== undefined) this.#event('channel', `new signing key refused: ${problem}`);
     else if (this.#deps.keeper.keys[0] !== before) this.#event('channel', 'the mesh has a new signing key');
-  }
-
-  #sendOutcomes(round: RoundResult): void {
-    const { held } = this.#deps.keeper;
-    // A round that began before this state was received says nothing about it.
-    if (held === undefined || round.target?.desired !== held.state) return;
-    const refused = new Map(
-      round.refusals.filter(({ step }) => step === 'load').map(({ resource, message }) => [resource, message]),
-    );
-    if (round.notLoaded.length > 0 && refused.size === 0) return;
-    const isListed = round.target.crlDigest !== undefined;
-    const names = ['credentials', ...(isListed ? ['crl'] : []), ...held.state.connections.map(({ name }) => name)];
-    const outcomes: ResourceOutcome[] = names.map((resource) => {
-      const message = refused.get(resource) ?? (round.notLoaded.includes(resource) ? 'not loaded yet' : null);
-      return { resource, ok: message === null, message };
-    });
-    const { epoch, generation } = held.statement;
-    this.#appliedGeneration = round.notLoaded.length === 0 ? generation : null;
-    const frame: AgentFrame = { type: refused.size === 0 ? 'ack' : 'nack', epoch, generation, outcomes };
-    const digest = canonicalJson(frame);
-    if (digest !== this.#sentOutcome && this.#deps.send(frame)) this.#sentOutcome = digest;
   }
 
   #noteStep(step: Step): void {
@@ -370,45 +323,4 @@ export class NodeState {
   #event(kind: string, message: string): void {
     this.#deps.onEvent({ atMs: this.#deps.clock.nowMs(), kind, connection: null, child: null, message });
   }
-}
-
-/** JSON of a report that surely fits into a frame, which is MessagePack and smaller. */
-const REPORT_CHARACTERS_MAX = 1_000_000;
-
-/** A report that is too large for a frame goes without its CHILD SAs, and says so: paths and registrations matter more. */
-function fitted(report: NodeReport, characters: number): NodeReport {
-  if (characters <= REPORT_CHARACTERS_MAX) return report;
-  const connections = report.connections.map((connection) => ({
-    ...connection,
-    ikeSas: connection.ikeSas.map((ikeSa) => ({ ...ikeSa, childSas: [] })),
-  }));
-  const problem = report.charon.problem ?? 'too many CHILD SAs for one report: they are left out';
-  return { ...report, charon: { ...report.charon, problem }, connections };
-}
-
-/** The report without what changes by itself: two that are equal so have no news. */
-function withoutCounters(report: NodeReport): unknown {
-  const connections = report.connections.map((connection) => ({
-    ...connection,
-    ikeSas: connection.ikeSas.map((ikeSa) => ({
-      ...ikeSa,
-      establishedSeconds: null,
-      rekeyInSeconds: null,
-      childSas: ikeSa.childSas.map(({ name, uniqueId, state, spiIn, spiOut, localTs, remoteTs }) => ({
-        name,
-        uniqueId,
-        state,
-        spiIn,
-        spiOut,
-        localTs,
-        remoteTs,
-      })),
-    })),
-  }));
-  const links = report.links.map(({ direct, relay, ...link }) => ({
-    ...link,
-    direct: direct?.health ?? null,
-    relay: relay?.health ?? null,
-  }));
-  return { ...report, links, atMs: 0, charon: { ...report.charon, idleWorkers: null, sinceMs: null }, connections };
 }
