@@ -7,6 +7,7 @@ import type { LinkHint } from '../../src/control/frames.ts';
 import { connectionNameSchema, nodeNameSchema } from '../../src/ike/connection.ts';
 import type { DesiredState } from '../../src/ike/desired-state.ts';
 import type { IkeSa } from '../../src/ike/sa.ts';
+import { evidence } from '../paths/evidence-builder.ts';
 import { child, childSa, ikeSa, mediatedPeer, medsrv, names } from '../reconcile/builders.ts';
 import { ManualClock } from '../reconcile/memory-charon.ts';
 import { hint, linkedTo } from './links.ts';
@@ -151,19 +152,7 @@ describe('a direct path of several mediators', () => {
 /** charon's log has shown this, at this time. */
 const says =
   (code: EvidenceCode, atMs = 0) =>
-  (): DatedEvidence => ({
-    evidence: {
-      code,
-      source: 'own',
-      subject: { kind: 'none' },
-      ikeSaId: undefined,
-      isHint: false,
-      advice: '',
-      quote: 'a line of its log',
-    },
-    sinceMs: atMs,
-    atMs,
-  });
+  (): DatedEvidence => ({ evidence: evidence(code), sinceMs: atMs, atMs });
 
 describe('a try that charon is stuck in', () => {
   function tried(): ReturnType<typeof start> {

@@ -7,7 +7,7 @@ import type { IkeSa } from '../../src/ike/sa.ts';
 import { childSa, desired, ikeSa, mediatedPeer, medsrv, names, spoke } from '../reconcile/builders.ts';
 import { ManualClock } from '../reconcile/memory-charon.ts';
 import { eventually } from '../vici/eventually.ts';
-import { loopbackAddress, openSockets, UdpPeer } from './udp-peer.ts';
+import { loopbackAddress, openSockets, peerAt, UdpPeer } from './udp-peer.ts';
 
 const OWN: MeshAddressPair = { mesh: loopbackAddress(2), relay: loopbackAddress(3) };
 const PEER: MeshAddressPair = { mesh: loopbackAddress(4), relay: loopbackAddress(5) };
@@ -43,12 +43,6 @@ class Watching {
   healthOf(path: 'direct' | 'relay'): string | undefined {
     return this.watch.reading(LINK, path)?.health;
   }
-}
-
-async function peerAt(address: string): Promise<UdpPeer> {
-  const peer = await UdpPeer.open(address);
-  onTestFinished(() => peer[Symbol.asyncDispose]());
-  return peer;
 }
 
 describe('a link is probed', () => {

@@ -1,16 +1,10 @@
-import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { pingOnce, type PingAnswer } from '../../src/agent/path-ping.ts';
 import { eventually } from '../vici/eventually.ts';
-import { loopbackAddress, openSockets, UdpPeer } from './udp-peer.ts';
+import { loopbackAddress, openSockets, peerAt } from './udp-peer.ts';
 
 const OWN = loopbackAddress(12);
 const PEER = loopbackAddress(14);
-
-async function peer(): Promise<UdpPeer> {
-  const open = await UdpPeer.open(PEER);
-  onTestFinished(() => open[Symbol.asyncDispose]());
-  return open;
-}
 
 const ping = (): Promise<PingAnswer> => pingOnce(OWN, PEER, () => 0.5);
 
@@ -18,14 +12,14 @@ afterEach(() => void vi.useRealTimers());
 
 describe('one packet through a path', () => {
   it('is answered, and the time it took is told', async () => {
-    (await peer()).answerWhen();
+    (await peerAt(PEER)).answerWhen();
     expect(await ping()).toEqual({ outcome: 'answered', rttMs: expect.any(Number) });
   });
 
   it('is refused where no agent listens', async () => expect(await ping()).toEqual({ outcome: 'refused' }));
 
   it('is lost when nothing has come back after two seconds, not before, and its socket is closed then', async () => {
-    const silent = await peer();
+    const silent = await peerAt(PEER);
     const before = openSockets();
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     let answer: PingAnswer | undefined;
@@ -42,7 +36,7 @@ describe('one packet through a path', () => {
 
   it('leaves no timer behind when it was answered', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-    (await peer()).answerWhen();
+    (await peerAt(PEER)).answerWhen();
     expect(await ping()).toMatchObject({ outcome: 'answered' });
     expect(vi.getTimerCount()).toBe(0);
   });

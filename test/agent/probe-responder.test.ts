@@ -1,7 +1,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { ProbeResponder } from '../../src/agent/probe-responder.ts';
 import { eventually } from '../vici/eventually.ts';
-import { loopbackAddress, openSockets, UdpPeer } from './udp-peer.ts';
+import { loopbackAddress, openSockets, peerAt, UdpPeer } from './udp-peer.ts';
 
 const MESH = loopbackAddress(2);
 const RELAY = loopbackAddress(3);
@@ -22,12 +22,6 @@ function respond(): { readonly responder: ProbeResponder; readonly lost: string[
   const responder = new ProbeResponder((to, from, initiatorSpi) => lost.push(`${from} to ${to}: ${initiatorSpi}`));
   onTestFinished(() => responder[Symbol.asyncDispose]());
   return { responder, lost };
-}
-
-async function peerAt(address: string, port?: number): Promise<UdpPeer> {
-  const peer = await UdpPeer.open(address, port);
-  onTestFinished(() => peer[Symbol.asyncDispose]());
-  return peer;
 }
 
 let sequence = 0;

@@ -1,7 +1,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { ProbeSocket } from '../../src/agent/probe-socket.ts';
 import { eventually } from '../vici/eventually.ts';
-import { loopbackAddress, openSockets, UdpPeer } from './udp-peer.ts';
+import { loopbackAddress, openSockets, peerAt } from './udp-peer.ts';
 
 const OWN = loopbackAddress(2);
 const PEER = loopbackAddress(4);
@@ -25,12 +25,6 @@ class Asking {
     });
     onTestFinished(() => this.socket[Symbol.dispose]());
   }
-}
-
-async function peerAt(address: string): Promise<UdpPeer> {
-  const peer = await UdpPeer.open(address);
-  onTestFinished(() => peer[Symbol.asyncDispose]());
-  return peer;
 }
 
 describe('a probe socket', () => {

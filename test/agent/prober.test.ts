@@ -3,7 +3,7 @@ import { Prober, type ProbeReading, type ProbeTarget } from '../../src/agent/pro
 import { systemClock } from '../../src/clock.ts';
 import { ManualClock } from '../reconcile/memory-charon.ts';
 import { eventually } from '../vici/eventually.ts';
-import { loopbackAddress, openSockets, UdpPeer } from './udp-peer.ts';
+import { loopbackAddress, openSockets, peerAt } from './udp-peer.ts';
 
 const OWN = loopbackAddress(2);
 const PEER = loopbackAddress(4);
@@ -38,12 +38,6 @@ class Probing {
   get direct(): ProbeReading | undefined {
     return this.prober.reading(LINK, 'direct');
   }
-}
-
-async function peerAt(address: string): Promise<UdpPeer> {
-  const peer = await UdpPeer.open(address);
-  onTestFinished(() => peer[Symbol.asyncDispose]());
-  return peer;
 }
 
 describe('a path that is watched', () => {

@@ -1,5 +1,6 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
+import { onTestFinished } from 'vitest';
 import { decodeProbe, encodeProbe, PROBE_PORT, type ProbePacket } from '../../src/agent/probe-packet.ts';
 
 interface Datagram {
@@ -62,4 +63,11 @@ export class UdpPeer implements AsyncDisposable {
 /** UDP sockets that this process has open. */
 export function openSockets(): number {
   return process.getActiveResourcesInfo().filter((resource) => resource === 'UDPWrap').length;
+}
+
+/** A peer that is closed with the test. */
+export async function peerAt(address: string, port?: number): Promise<UdpPeer> {
+  const peer = await UdpPeer.open(address, port);
+  onTestFinished(() => peer[Symbol.asyncDispose]());
+  return peer;
 }

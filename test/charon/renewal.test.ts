@@ -10,16 +10,16 @@ import { systemClock } from '../../src/clock.ts';
 import { issueIkeCertificate } from '../../src/identity/certificates.ts';
 import { generatePrivateKey } from '../../src/identity/keys.ts';
 import { renewMeshCa, type MeshCa } from '../../src/identity/mesh-ca.ts';
-import { tunnelIdentity } from '../../src/identity/names.ts';
-import { connectionNameSchema, nodeNameSchema, type Connection } from '../../src/ike/connection.ts';
+import type { Connection } from '../../src/ike/connection.ts';
 import type { IkeSa } from '../../src/ike/sa.ts';
 import type { ObservedState } from '../../src/reconcile/charon.ts';
 import { Reconciler } from '../../src/reconcile/loop.ts';
 import { ViciClient, type ViciSession } from '../../src/vici/index.ts';
-import { MESH, meshCa, publicKeyOf } from '../identity/mesh.ts';
-import { child, desired, spoke, wishes } from '../reconcile/builders.ts';
+import { meshCa, publicKeyOf } from '../identity/mesh.ts';
+import { desired, wishes } from '../reconcile/builders.ts';
 import { canRunCharon } from './charon-daemon.ts';
-import { CharonPair, LEFT, RIGHT } from './charon-pair.ts';
+import { CharonPair } from './charon-pair.ts';
+import { toEdge, toHub } from './hub-tunnel.ts';
 
 const signal = AbortSignal.timeout(60_000);
 
@@ -115,23 +115,6 @@ describe.runIf(canRunCharon).each(['5.9', '6.0'] as const)('a renewed certificat
   beforeAll(async () => {
     ca = await meshCa();
     pair = await CharonPair.start({ strongswan });
-    const ids = { edge: tunnelIdentity(MESH, 'edge1'), hub: tunnelIdentity(MESH, 'master1') };
-    const link = { localSubnets: [LEFT.subnet], remoteSubnets: [RIGHT.subnet] };
-    const toHub: Connection = {
-      ...spoke([child('edge1--remote', link)]),
-      localId: ids.edge,
-      remoteId: ids.hub,
-      remoteAddresses: [RIGHT.address],
-    };
-    const toEdge: Connection = {
-      kind: 'hub',
-      name: connectionNameSchema.parse('cygnet-spoke-edge1'),
-      localId: ids.hub,
-      remoteId: ids.edge,
-      ike: toHub.ike,
-      peer: nodeNameSchema.parse('edge1'),
-      children: [child('edge1--remote', { localSubnets: [RIGHT.subnet], remoteSubnets: [LEFT.subnet], start: 'add' })],
-    };
     const start = async (name: string, socketPath: string, connection: Connection): Promise<Node> => {
       const client = new ViciClient({ socketPath });
       clients.push(client);

@@ -7,35 +7,17 @@ import { issueCrl, type CrlContent } from '../../src/identity/crl.ts';
 import { generatePrivateKey } from '../../src/identity/keys.ts';
 import type { MeshCa } from '../../src/identity/mesh-ca.ts';
 import { certificatesIn, checkOperatorCa } from '../../src/identity/operator-ca.ts';
-import { tunnelIdentity } from '../../src/identity/names.ts';
-import { connectionNameSchema, nodeNameSchema, type Connection } from '../../src/ike/connection.ts';
+import type { Connection } from '../../src/ike/connection.ts';
 import { loadConnRequest } from '../../src/ike/sections.ts';
 import { ViciClient, type ViciSession } from '../../src/vici/index.ts';
-import { MESH, meshCa, publicKeyOf } from '../identity/mesh.ts';
+import { meshCa, publicKeyOf } from '../identity/mesh.ts';
 import { authority, handedOver } from '../identity/operator-pki.ts';
-import { child, spoke } from '../reconcile/builders.ts';
 import { canRunCharon } from './charon-daemon.ts';
-import { CharonPair, LEFT, RIGHT } from './charon-pair.ts';
+import { CharonPair } from './charon-pair.ts';
+import { toEdge, toHub } from './hub-tunnel.ts';
 
 const INITIATE_MS_MAX = 5000;
 const HOUR_MS = 3_600_000;
-const link = { localSubnets: [LEFT.subnet], remoteSubnets: [RIGHT.subnet] };
-
-const toHub: Connection = {
-  ...spoke([child('edge1--remote', link)]),
-  localId: tunnelIdentity(MESH, 'edge1'),
-  remoteId: tunnelIdentity(MESH, 'master1'),
-  remoteAddresses: [RIGHT.address],
-};
-const toEdge: Connection = {
-  kind: 'hub',
-  name: connectionNameSchema.parse('cygnet-spoke-edge1'),
-  localId: toHub.remoteId,
-  remoteId: toHub.localId,
-  ike: toHub.ike,
-  peer: nodeNameSchema.parse('edge1'),
-  children: [child('edge1--remote', { localSubnets: [RIGHT.subnet], remoteSubnets: [LEFT.subnet], start: 'add' })],
-};
 
 const derOf = (pem: string): Uint8Array => new X509Certificate(pem).raw;
 

@@ -1,19 +1,16 @@
 import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
 import LibsqlDatabase from 'libsql';
 import { afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { meshctl } from '../../src/cli/meshctl.ts';
 import { auditRecordSchema, type AuditRecord } from '../../src/coordinator/api.ts';
-import { openApiServer, type ApiServer } from '../../src/coordinator/api-server.ts';
+import type { ApiServer } from '../../src/coordinator/api-server.ts';
 import type { MeshCa } from '../../src/identity/mesh-ca.ts';
 import { createToken } from '../../src/identity/token.ts';
-import { createLogger } from '../../src/log.ts';
 import { RemoteApiFixture } from '../coordinator/api-fixture.ts';
 import { CoreFixture } from '../coordinator/core-fixture.ts';
 import { SEED_SPEC } from '../coordinator/spec-builders.ts';
 import { meshCa } from '../identity/mesh.ts';
-import { FakeTerminal } from './fake-terminal.ts';
+import { runMeshctl, type Outcome } from './run-meshctl.ts';
 
 let ca: MeshCa;
 let mesh: CoreFixture;
@@ -25,7 +22,7 @@ beforeAll(async () => {
 
 beforeEach(async () => {
   mesh = new CoreFixture(ca);
-  server = await serve();
+  server = await mesh.serveApi();
 });
 
 afterEach(async () => {
@@ -33,24 +30,8 @@ afterEach(async () => {
   mesh[Symbol.dispose]();
 });
 
-function serve(): Promise<ApiServer> {
-  const socketPath = join(mesh.folder, 'api.sock');
-  return openApiServer({ socketPath, coordinator: mesh.core, logger: createLogger('test', 'silent') });
-}
-
-interface Outcome {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-async function runAnywhere(args: readonly string[]): Promise<Outcome> {
-  const terminal = new FakeTerminal();
-  const clock = { nowMs: () => mesh.nowMs, monotonicMs: () => mesh.nowMs };
-  const code = await meshctl(args, { terminal, clock, stdin: Readable.from([SEED_SPEC]) });
-  return { code, stdout: terminal.stdout, stderr: terminal.stderr };
-}
-
+const runAnywhere = (args: readonly string[]): Promise<Outcome> =>
+  runMeshctl(args, { nowMs: mesh.nowMs, stdin: SEED_SPEC });
 const run = (...args: readonly string[]): Promise<Outcome> => runAnywhere(['--socket', server.socketPath, ...args]);
 
 describe('meshctl api-token', () => {
@@ -275,7 +256,7 @@ describe('meshctl audit', () => {
       UPDATE audit SET record = replace(record, '"edge1"', '"edge2"') WHERE id = 2`);
     raw.close();
     mesh.restart();
-    server = await serve();
+    server = await mesh.serveApi();
     expect(await run('audit', 'verify')).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('record 2 was changed') as string,
@@ -306,11 +287,7 @@ describe('meshctl audit', () => {
     const other = new CoreFixture(ca);
     onTestFinished(() => other[Symbol.dispose]());
     other.nowMs = mesh.nowMs;
-    const elsewhere = await openApiServer({
-      socketPath: join(other.folder, 'api.sock'),
-      coordinator: other.core,
-      logger: createLogger('test', 'silent'),
-    });
+    const elsewhere = await other.serveApi();
     onTestFinished(() => elsewhere[Symbol.asyncDispose]());
     for (let index = 0; index < 4; index += 1)
       await runAnywhere(['--socket', elsewhere.socketPath, 'token', 'create', 'x']);

@@ -1,17 +1,14 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { meshctl } from '../../src/cli/meshctl.ts';
-import { openApiServer, type ApiServer } from '../../src/coordinator/api-server.ts';
+import type { ApiServer } from '../../src/coordinator/api-server.ts';
 import type { MeshCa } from '../../src/identity/mesh-ca.ts';
-import { createLogger } from '../../src/log.ts';
 import { claimIn } from '../control/statements.ts';
 import { CoreFixture } from '../coordinator/core-fixture.ts';
 import { SEED_SPEC } from '../coordinator/spec-builders.ts';
 import { temporaryFolder } from '../agent/temporary-folder.ts';
 import { meshCa } from '../identity/mesh.ts';
-import { FakeTerminal } from './fake-terminal.ts';
+import { runMeshctl, type Outcome } from './run-meshctl.ts';
 
 let ca: MeshCa;
 let folder: string;
@@ -33,16 +30,11 @@ afterEach(async () => {
 
 async function serve(offlineKey?: string): Promise<void> {
   mesh = new CoreFixture(ca, offlineKey);
-  const socketPath = join(mesh.folder, 'api.sock');
-  server = await openApiServer({ socketPath, coordinator: mesh.core, logger: createLogger('test', 'silent') });
+  server = await mesh.serveApi();
 }
 
-async function run(args: readonly string[], stdin = ''): Promise<FakeTerminal & { readonly code: number }> {
-  const terminal = new FakeTerminal();
-  const clock = { nowMs: () => mesh.nowMs, monotonicMs: () => mesh.nowMs };
-  const socket = server === undefined ? '/nowhere' : server.socketPath;
-  const code = await meshctl(['--socket', socket, ...args], { terminal, clock, stdin: Readable.from([stdin]) });
-  return Object.assign(terminal, { code });
+function run(args: readonly string[], stdin = ''): Promise<Outcome> {
+  return runMeshctl(['--socket', server.socketPath, ...args], { nowMs: mesh.nowMs, stdin });
 }
 
 const key = (): string => join(folder, 'mesh.key');

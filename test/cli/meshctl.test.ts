@@ -1,17 +1,14 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { meshctl } from '../../src/cli/meshctl.ts';
-import { openApiServer, type ApiServer } from '../../src/coordinator/api-server.ts';
+import type { ApiServer } from '../../src/coordinator/api-server.ts';
 import type { MeshCa } from '../../src/identity/mesh-ca.ts';
 import type { NodeName } from '../../src/ike/connection.ts';
-import { createLogger } from '../../src/log.ts';
 import { CoreFixture, enrolmentRequest } from '../coordinator/core-fixture.ts';
 import { edgeReport, reportOf } from '../coordinator/report-builders.ts';
 import { SEED_SPEC } from '../coordinator/spec-builders.ts';
 import { meshCa } from '../identity/mesh.ts';
-import { FakeTerminal } from './fake-terminal.ts';
+import { runMeshctl, type Outcome } from './run-meshctl.ts';
 
 let ca: MeshCa;
 let mesh: CoreFixture;
@@ -23,8 +20,7 @@ beforeAll(async () => {
 
 beforeEach(async () => {
   mesh = new CoreFixture(ca);
-  const socketPath = join(mesh.folder, 'api.sock');
-  server = await openApiServer({ socketPath, coordinator: mesh.core, logger: createLogger('test', 'silent') });
+  server = await mesh.serveApi();
 });
 
 afterEach(async () => {
@@ -32,18 +28,8 @@ afterEach(async () => {
   mesh[Symbol.dispose]();
 });
 
-interface Outcome {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-async function run(args: readonly string[], stdin = ''): Promise<Outcome> {
-  const terminal = new FakeTerminal();
-  const clock = { nowMs: () => mesh.nowMs, monotonicMs: () => mesh.nowMs };
-  const deps = { terminal, clock, stdin: Readable.from([stdin]) };
-  const code = await meshctl(['--socket', server.socketPath, ...args], deps);
-  return { code, stdout: terminal.stdout, stderr: terminal.stderr };
+function run(args: readonly string[], stdin = ''): Promise<Outcome> {
+  return runMeshctl(['--socket', server.socketPath, ...args], { nowMs: mesh.nowMs, stdin });
 }
 
 describe('meshctl apply', () => {
@@ -277,11 +263,9 @@ describe('meshctl', () => {
   });
 
   it('says that the coordinator is not running, at which socket, and how to look at it', async () => {
-    const terminal = new FakeTerminal();
-    const clock = { nowMs: () => 0, monotonicMs: () => 0 };
     const socket = join(mesh.folder, 'other.sock');
-    const code = await meshctl(['--socket', socket, 'nodes'], { terminal, clock, stdin: Readable.from([]) });
-    expect([code, terminal.stderr]).toEqual([
+    const { code, stderr } = await runMeshctl(['--socket', socket, 'nodes'], { nowMs: 0 });
+    expect([code, stderr]).toEqual([
       1,
       `meshctl: cygnet-coordinator is not running: nothing listens on ${socket}\n  see: systemctl status cygnet-coordinator\n`,
     ]);

@@ -1,14 +1,12 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { request, type IncomingMessage } from 'node:http';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { API_ROUTES } from '../../src/coordinator/api-routes.ts';
-import { openApiServer, type ApiServer } from '../../src/coordinator/api-server.ts';
+import type { ApiServer } from '../../src/coordinator/api-server.ts';
 import { ROLES, suffices, type Role } from '../../src/coordinator/role.ts';
 import type { MeshCa } from '../../src/identity/mesh-ca.ts';
 import { createToken } from '../../src/identity/token.ts';
-import { createLogger } from '../../src/log.ts';
 import { meshCa } from '../identity/mesh.ts';
 import { bearer, RemoteApiFixture } from './api-fixture.ts';
 import { CoreFixture } from './core-fixture.ts';
@@ -35,8 +33,7 @@ beforeAll(async () => {
   let clockMs = 0;
   // Nobody waits here for having failed.
   api = await RemoteApiFixture.open(mesh, ca, () => (clockMs += 3_600_000));
-  const socketPath = join(mesh.folder, 'api.sock');
-  socket = await openApiServer({ socketPath, coordinator: mesh.core, logger: createLogger('test', 'silent') });
+  socket = await mesh.serveApi();
   const pin = '0'.repeat(64);
   const expired = api.token('expired', 'admin', 60);
   mesh.nowMs += 60_000;

@@ -6,9 +6,8 @@ import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { meshEventSchema, SPEC_CONTENT_TYPE, specReplySchema } from '../../src/coordinator/api.ts';
-import { openApiServer, type ApiServer } from '../../src/coordinator/api-server.ts';
+import type { ApiServer } from '../../src/coordinator/api-server.ts';
 import type { MeshCa } from '../../src/identity/mesh-ca.ts';
-import { createLogger } from '../../src/log.ts';
 import { CliError } from '../../src/cli/cli-error.ts';
 import { LocalApi } from '../../src/cli/local-api.ts';
 import { meshCa } from '../identity/mesh.ts';
@@ -34,7 +33,7 @@ afterEach(async () => {
 });
 
 function open(socketPath = join(mesh.folder, 'run', 'api.sock')): Promise<ApiServer> {
-  return openApiServer({ socketPath, coordinator: mesh.core, logger: createLogger('test', 'silent') });
+  return mesh.serveApi(socketPath);
 }
 
 interface Answer {

@@ -2,6 +2,7 @@ import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { SigningKeyReply } from '../../src/coordinator/api.ts';
+import { openApiServer, type ApiServer } from '../../src/coordinator/api-server.ts';
 import { Backups } from '../../src/coordinator/backups.ts';
 import { Coordinator } from '../../src/coordinator/coordinator.ts';
 import { certificatePolicySchema } from '../../src/coordinator/certificate-policy.ts';
@@ -77,6 +78,11 @@ export class CoreFixture implements Disposable {
     const hello = { protocol: PROTOCOL_VERSION, agentVersion: '1.2.3', ...nothing, ...held };
     this.core.channels.opened(channel, { type: 'hello', ...hello });
     return channel;
+  }
+
+  /** The operator's API on a socket. */
+  serveApi(socketPath = join(this.folder, 'api.sock')): Promise<ApiServer> {
+    return openApiServer({ socketPath, coordinator: this.core, logger: createLogger('test', 'silent') });
   }
 
   /** As the operator does. */

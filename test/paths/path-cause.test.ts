@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { linkCauseSchema, natKindSchema } from '../../src/control/report.ts';
-import { EVIDENCE_CODES, type EvidenceCode } from '../../src/paths/evidence-rules.ts';
-import type { Evidence } from '../../src/paths/evidence.ts';
+import { EVIDENCE_CODES } from '../../src/paths/evidence-rules.ts';
 import {
   causeBy,
   causeOf,
@@ -13,16 +12,7 @@ import {
   type NatKind,
   type PathCause,
 } from '../../src/paths/path-cause.ts';
-
-const evidence = (code: EvidenceCode): Evidence => ({
-  code,
-  source: 'own',
-  subject: { kind: 'none' },
-  ikeSaId: undefined,
-  isHint: false,
-  advice: '',
-  quote: '',
-});
+import { evidence } from './evidence-builder.ts';
 
 /** Two registered ends of which nothing else is known, after three tries in vain. */
 const failed = (change: Partial<CauseEvidence> = {}): CauseEvidence => ({
