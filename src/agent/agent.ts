@@ -1,25 +1,22 @@
-import { createPrivateKey, randomBytes, X509Certificate } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { pause, type Clock } from '../clock.ts';
 import { messageOf } from '../errors.ts';
-import { certificatesIn } from '../identity/operator-ca.ts';
 import { renew } from '../identity/renew.ts';
 import { CERTIFICATE_PURPOSES } from '../identity/renewal.ts';
 import type { Logger } from '../log.ts';
 import type { Ledger } from '../reconcile/ledger.ts';
 import { EvidenceBoard } from '../paths/evidence-board.ts';
 import { Reconciler, type RoundResult, type Target } from '../reconcile/loop.ts';
-import { ViciClient, type ViciLogLine } from '../vici/index.ts';
-import type { AgentStatus, CertificateStatus, EnrollCommand, NetCheck, PingCommand, PingResult } from './api.ts';
-import { charonCredentials, requestDigest, type CharonCredentials, type CharonMaterial } from './charon-adapter.ts';
-import { followCharonLog } from './charon-log.ts';
+import type { ViciLogLine } from '../vici/index.ts';
+import type { AgentStatus, CertificateStatus, NetCheck, PingCommand, PingResult } from './api.ts';
+import { readCharonLog } from './charon-log.ts';
 import { CharonLoop } from './charon-loop.ts';
 import type { AgentConfig } from './config.ts';
 import { DirectPaths } from './direct-paths.ts';
-import { enrolNode } from './enrol.ts';
+import type { Enrolled } from './enrol.ts';
+import { Enrolments } from './enrolments.ts';
 import { EventLog } from './event-log.ts';
 import { FrozenCharon } from './frozen-charon.ts';
-import type { HeldCertificate } from './held-certificate.ts';
-import { HeldCrl } from './held-crl.ts';
 import { LinkWatch } from './link-watch.ts';
 import { localAddresses } from './local-addresses.ts';
 import { LocalRefusal } from './local-server.ts';
@@ -30,14 +27,14 @@ import { hasIke } from './netcheck/ike-question.ts';
 import { NodeNetwork } from './netcheck/node-network.ts';
 import { systemNetwork } from './netcheck/udp-network.ts';
 import { NodeChannel } from './node-channel.ts';
+import { NodeCredentials } from './node-credentials.ts';
 import { NodeState } from './node-state.ts';
-import { PlacedIkeFiles, type PlacedCertificate, type PlacedIke } from './placed-ike.ts';
+import { PlacedIkeFiles } from './placed-ike.ts';
 import { Renewals } from './renewals.ts';
 import { Repairs } from './repairs.ts';
 import { agentStatus } from './status.ts';
 import { StateKeeper } from './state-keeper.ts';
-import type { PinnedKeys } from './state-trust.ts';
-import { storedIn, type NodeIdentity, type Stored } from './stored.ts';
+import { storedIn, type Stored } from './stored.ts';
 import { restartService, SYSTEMCTL } from './systemctl.ts';
 
 export interface AgentDeps {
@@ -57,9 +54,6 @@ const FRESH_WITHIN_MS = 2000;
 /** charon answers from memory: what takes longer is as good as no answer. */
 const CHARON_ANSWER_MS = 10_000;
 
-/** After something went wrong with reading charon's log. */
-const LOG_RETRY_MS = 30_000;
-
 /** One node put together. It never ends a tunnel by ending itself. */
 export class Agent {
   readonly #config: AgentConfig;
@@ -75,20 +69,14 @@ export class Agent {
   readonly #node: NodeState;
   readonly #charonLoop: CharonLoop;
   readonly #network: NodeNetwork;
-  readonly #crl: HeldCrl;
-  /** Undefined where the operator places no certificates. */
-  readonly #placed: PlacedIkeFiles | undefined;
+  readonly #credentials: NodeCredentials;
+  readonly #enrolments: Enrolments;
   readonly #renewals: Renewals;
   readonly #channel: NodeChannel;
-  #identity: NodeIdentity | undefined;
-  #credentials: CharonCredentials | undefined;
   #diskProblem: string | null = null;
-  #identityProblem: string | null = null;
-  #isEnrolling = false;
   /** Aborts when the agent ends. */
   readonly #stop = new AbortController();
 
-  /** With an identity that cannot be used it is as good as not enrolled: charon is left as it is. */
   constructor(config: AgentConfig, deps: AgentDeps) {
     this.#config = config;
     this.#deps = deps;
@@ -97,21 +85,19 @@ export class Agent {
     this.#repairs = this.#makeRepairs();
     this.#loopback = new MeshLoopback(() => deps.clock.monotonicMs());
     this.#links = new LinkWatch({ ...deps, onChange: () => this.#charonLoop.trigger() });
-    this.#placed = this.#makePlaced();
-    this.#crl = new HeldCrl(this.#stored.crl, () => this.#identity?.ca);
-    this.#setIdentity(this.#stored.identity.readIfUsable((error) => this.#noteLostIdentity(error)));
-    this.#restoreCrl();
+    this.#credentials = this.#makeCredentials();
     this.#keeper = new StateKeeper({
       clock: deps.clock,
       desiredFile: this.#stored.desired,
       trustFile: this.#stored.trust,
-      self: this.#identity,
+      self: this.#credentials.identity,
       onUnusable: (error) => this.#noteUnusable(error),
     });
     this.#node = this.#makeNode();
     this.#evidence.keep(this.#node.desired?.connections ?? []);
     this.#charonLoop = this.#makeCharonLoop();
     this.#network = this.#makeNetwork();
+    this.#enrolments = this.#makeEnrolments();
     this.#renewals = this.#makeRenewals();
     this.#channel = this.#makeChannel();
   }
@@ -124,7 +110,7 @@ export class Agent {
         status: () => this.#status(),
         keptEvents: () => this.#events.kept(),
         followEvents: (stop) => this.#events.follow(stop),
-        enroll: (command) => this.#enroll(command, signal),
+        enroll: (command) => this.#enrolments.enroll(command, signal),
         renew: () => this.#renew(signal),
         ping: (command) => this.#ping(command),
         netCheck: () => this.#netCheck(signal),
@@ -144,7 +130,7 @@ export class Agent {
       this.#renewals.run(running),
       this.#network.run(running),
       monitor.run(running),
-      this.#readLog(running),
+      this.#explainByLog(running),
     ];
     try {
       this.#deps.onReady();
@@ -159,31 +145,18 @@ export class Agent {
   }
 
   /** What charon logs explains what does not come up; without it the rest goes on as well. */
-  async #readLog(signal: AbortSignal): Promise<void> {
+  #explainByLog(signal: AbortSignal): Promise<void> {
     const { clock, random, logger } = this.#deps;
-    await using client = new ViciClient({ socketPath: this.#config.viciSocket, random });
     const onLine = (line: ViciLogLine): void => {
       // A try that hangs is given to the other end at once. The rest only explains, and anybody can cause it.
       if (this.#evidence.read(line, clock.monotonicMs())?.code === 'stuck-in-charon') this.#charonLoop.trigger();
     };
-    while (!signal.aborted) {
-      try {
-        await followCharonLog({ client, onLine, onGap: () => undefined }, signal);
-      } catch (error) {
-        logger.error({ err: error }, 'log of charon not readable');
-        await pause(LOG_RETRY_MS, signal);
-      }
-    }
+    return readCharonLog({ viciSocket: this.#config.viciSocket, random, logger, onLine }, signal);
   }
 
   /** What cannot be read is asked of the coordinator again, or given to charon again. */
   #noteUnusable(error: Error): void {
     this.#deps.logger.error({ err: error }, 'state file not usable');
-  }
-
-  #noteLostIdentity(error: Error): void {
-    this.#noteUnusable(error);
-    this.#identityProblem = `the keys and certificates of this node cannot be used: ${error.message}; enrol it again (agentctl enroll --again)`;
   }
 
   /** Peers are told of the address that this node is registered from, which may be another now. */
@@ -230,9 +203,9 @@ export class Agent {
       localAddresses,
       ownNat: () => this.#network.last?.natKind ?? 'unknown',
       logged: (connection) => this.#evidence.latest(connection),
-      crl: this.#crl,
-      ikeCertificate: () => this.#identity?.ike?.certificate,
-      placedIke: () => this.#placed?.own,
+      crl: this.#credentials.crl,
+      ikeCertificate: () => this.#credentials.identity?.ike?.certificate,
+      placedIke: () => this.#credentials.placedIke,
       channelDownMs: () => this.#channel.downMs,
       send: (frame) => this.#channel.send(frame),
       onEvent: (event) => this.#events.add(event),
@@ -262,9 +235,9 @@ export class Agent {
       logger: logger.child({ component: 'charon' }),
       reconciler,
       target: () => this.#target(),
-      material: () => this.#material(),
+      material: () => this.#credentials.material,
       prepare: () => {
-        this.#lookAtPlaced();
+        this.#credentials.lookAtPlaced();
         return this.#holdMeshAddresses();
       },
       gate: (observed) => this.#node.gate(observed),
@@ -299,15 +272,16 @@ export class Agent {
     await this.#loopback.hold(addresses === undefined ? [] : [addresses.mesh, addresses.relay]);
   }
 
-  #makePlaced(): PlacedIkeFiles | undefined {
+  #makeCredentials(): NodeCredentials {
     const { ike: files } = this.#config;
-    if (files === undefined) return undefined;
+    const { clock, logger } = this.#deps;
     const localIds = (): string[] => [...new Set(this.#node.desired?.connections.map(({ localId }) => localId))];
-    return new PlacedIkeFiles({ files, clock: this.#deps.clock, localIds });
-  }
-
-  #lookAtPlaced(): void {
-    if (this.#placed?.look() === true) this.#setIdentity(this.#identity);
+    return new NodeCredentials({
+      stored: this.#stored,
+      placed: files && new PlacedIkeFiles({ files, clock, localIds }),
+      onUnusable: (error) => this.#noteUnusable(error),
+      logger,
+    });
   }
 
   #makeNetwork(): NodeNetwork {
@@ -326,11 +300,32 @@ export class Agent {
 
   #roundDone(round: RoundResult): void {
     this.#node.roundDone(round);
-    const identity = this.#identity;
+    const { identity } = this.#credentials;
     const isLoaded = !round.notLoaded.includes('credentials');
-    if (identity?.ike !== undefined && isLoaded && round.target?.credentialsDigest === this.#credentials?.digest) {
+    if (identity?.ike !== undefined && isLoaded && this.#credentials.areIn(round.target)) {
       this.#renewals.worked('ike', identity.ike.key);
     }
+  }
+
+  #makeEnrolments(): Enrolments {
+    return new Enrolments({
+      stored: this.#stored,
+      keyType: this.#config.keyType,
+      isIkePlaced: this.#credentials.placedIke !== undefined,
+      clock: this.#deps.clock,
+      pinned: (keys) => this.#keeper.pinned(keys),
+      onUnusable: (error) => this.#noteUnusable(error),
+      identity: () => this.#credentials.identity,
+      enrolled: (enrolled) => this.#enrolled(enrolled),
+    });
+  }
+
+  #enrolled({ identity, trust }: Enrolled): void {
+    this.#keeper.enrolled(trust);
+    this.#credentials.enrolled(identity);
+    this.#renewals.enrolled();
+    this.#channel.identityChanged();
+    this.#charonLoop.trigger();
   }
 
   #makeRenewals(): Renewals {
@@ -340,12 +335,9 @@ export class Agent {
       random,
       logger: logger.child({ component: 'certificates' }),
       keyType: this.#config.keyType,
-      purposes: this.#isIkePlaced ? ['channel'] : CERTIFICATE_PURPOSES,
-      identity: () => this.#identity,
-      save: (identity) => {
-        this.#stored.identity.write(identity);
-        this.#setIdentity(identity);
-      },
+      purposes: this.#credentials.placedIke === undefined ? CERTIFICATE_PURPOSES : ['channel'],
+      identity: () => this.#credentials.identity,
+      save: (identity) => this.#credentials.save(identity),
       changed: (purpose) => {
         if (purpose === 'channel') this.#channel.identityChanged();
         // With either the mesh's CA may have been renewed.
@@ -362,7 +354,7 @@ export class Agent {
       clock,
       random,
       logger: logger.child({ component: 'channel' }),
-      identity: () => this.#identity,
+      identity: () => this.#credentials.identity,
       events: this.#events,
       hello: () => this.#node.hello(),
       opened: ({ channel }) => {
@@ -374,54 +366,14 @@ export class Agent {
     });
   }
 
-  /** Without credentials that can be used, what has no place any more goes all the same. */
   #target(): Target | undefined {
     const { desired } = this.#node;
-    const credentials = this.#credentials;
-    const crl = this.#crl.current;
-    if (desired === undefined || this.#identity === undefined) return undefined;
-    return {
-      desired,
-      credentialsDigest: credentials?.digest,
-      ...(crl !== undefined && { crlDigest: crl.digest }),
-      digestOf: (connection) => credentials && requestDigest(connection, credentials),
-    };
-  }
-
-  async #enroll(command: EnrollCommand, signal: AbortSignal): Promise<{ node: string; mesh: string }> {
-    if (this.#identity !== undefined && command.again !== true) {
-      const { node, mesh } = this.#identity;
-      const message = `this node is enrolled already, as ${node} in mesh ${mesh}; --again makes new keys and replaces that`;
-      throw new LocalRefusal(409, 'enrolled', message);
-    }
-    if (this.#isEnrolling) throw new LocalRefusal(409, 'enrolling', 'another enrolment is under way');
-    this.#isEnrolling = true;
-    try {
-      const deps = {
-        stored: this.#stored,
-        keyType: this.#config.keyType,
-        isIkePlaced: this.#isIkePlaced,
-        clock: this.#deps.clock,
-        pinned: (keys: PinnedKeys) => this.#keeper.pinned(keys),
-        onUnusable: (error: Error) => this.#noteUnusable(error),
-      };
-      const { identity, trust } = await enrolNode(deps, command, signal);
-      this.#identityProblem = null;
-      this.#keeper.enrolled(trust);
-      this.#setIdentity(identity);
-      this.#restoreCrl();
-    } finally {
-      this.#isEnrolling = false;
-    }
-    this.#renewals.enrolled();
-    this.#channel.identityChanged();
-    this.#charonLoop.trigger();
-    const { node = '', mesh = '' } = this.#identity ?? {};
-    return { node, mesh };
+    return desired && this.#credentials.targetOf(desired);
   }
 
   async #renew(signal: AbortSignal): Promise<{ readonly certificates: readonly CertificateStatus[] }> {
-    if (this.#identity === undefined) throw new LocalRefusal(409, 'not-enrolled', 'this node is not enrolled yet');
+    if (this.#credentials.identity === undefined)
+      throw new LocalRefusal(409, 'not-enrolled', 'this node is not enrolled yet');
     return { certificates: await this.#renewals.renewNow(signal) };
   }
 
@@ -436,46 +388,6 @@ export class Agent {
     return { peer, ...(await this.#links.ping(link.id)) };
   }
 
-  #setIdentity(identity: NodeIdentity | undefined): void {
-    this.#identity = identity;
-    this.#credentials = identity === undefined ? undefined : this.#credentialsOf(identity);
-  }
-
-  /** The node shows a certificate in IKE that the operator places, and none of the mesh's CA. */
-  get #isIkePlaced(): boolean {
-    return this.#placed?.own !== undefined;
-  }
-
-  /** Undefined while nothing of what the operator is to place could be used: with less, connections would be loaded again. */
-  #credentialsOf(identity: NodeIdentity): CharonCredentials | undefined {
-    const placed = this.#placed?.current;
-    return this.#placed !== undefined && placed === undefined ? undefined : credentialsOf(identity, placed);
-  }
-
-  /** The one that the operator had placed when the node was enrolled is not named any more. */
-  #missingIke(): readonly string[] {
-    if (this.#identity === undefined || this.#identity.ike !== undefined || this.#isIkePlaced) return [];
-    return [
-      'this node has no certificate for IKE, because one was placed when it was enrolled: nothing is loaded into charon, and no tunnel is set up; name one in agent.yaml again (ike.certificate), or run agentctl enroll --again',
-    ];
-  }
-
-  #material(): CharonMaterial {
-    return { credentials: this.#credentials, crl: this.#crl.current?.der };
-  }
-
-  /**
-   * From disk, where the mesh CA may be another one than before. Without it the node waits for the coordinator's next word;
-   * peers are told by their desired state as well.
-   */
-  #restoreCrl(): void {
-    try {
-      this.#crl.restore(this.#stored.crl.readIfUsable((error) => this.#noteUnusable(error)));
-    } catch (error) {
-      this.#deps.logger.warn({ err: error }, 'list of revoked certificates not usable');
-    }
-  }
-
   async #netCheck(signal: AbortSignal): Promise<NetCheck> {
     const check = await this.#network.check(signal);
     if (check !== undefined) return check;
@@ -486,55 +398,25 @@ export class Agent {
 
   async #status(): Promise<AgentStatus> {
     if (this.#node.isCharonThere) await this.#charonLoop.refresh(FRESH_WITHIN_MS);
+    const credentials = this.#credentials;
     const status = agentStatus({
       report: this.#node.report(),
       hostProblems: [
         ...this.#keeper.problems,
         ...this.#node.problems,
-        ...[this.#identityProblem, this.#diskProblem, this.#loopback.problem, this.#links.problem].filter(
+        ...[credentials.identityProblem, this.#diskProblem, this.#loopback.problem, this.#links.problem].filter(
           (each) => each !== null,
         ),
       ],
       generations: this.#node.generations,
-      node: this.#identity?.node ?? null,
-      mesh: this.#identity?.mesh ?? null,
+      node: credentials.identity?.node ?? null,
+      mesh: credentials.identity?.mesh ?? null,
       channel: this.#channel.status,
-      certificates: [...this.#renewals.status, ...(this.#placed?.status ?? [])],
+      certificates: [...this.#renewals.status, ...credentials.status],
     });
     return {
       ...status,
-      problems: [
-        ...status.problems,
-        ...this.#renewals.problems,
-        ...(this.#placed?.problems ?? []),
-        ...this.#missingIke(),
-        ...this.#network.problems,
-      ],
+      problems: [...status.problems, ...this.#renewals.problems, ...credentials.problems, ...this.#network.problems],
     };
   }
-}
-
-/** Undefined for a node that has no certificate for IKE. */
-function credentialsOf(
-  { ike, ca, chain = '' }: NodeIdentity,
-  placed: PlacedIke | undefined,
-): CharonCredentials | undefined {
-  const own = placed?.own ?? (ike && shownOf(ike));
-  if (own === undefined) return undefined;
-  const above = certificatesIn(chain).map((pem) => new X509Certificate(pem).raw);
-  return charonCredentials({
-    privateKey: own.privateKey,
-    own: own.certificate,
-    ca: new X509Certificate(ca).raw,
-    ...(placed !== undefined && { otherCa: placed.issuer }),
-    chain: [...above, ...(placed?.above ?? [])],
-  });
-}
-
-/** DER and PKCS#8. */
-function shownOf({ key, certificate }: HeldCertificate): Pick<PlacedCertificate, 'certificate' | 'privateKey'> {
-  return {
-    certificate: new X509Certificate(certificate).raw,
-    privateKey: createPrivateKey(key).export({ type: 'pkcs8', format: 'der' }),
-  };
 }

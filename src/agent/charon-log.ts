@@ -1,10 +1,35 @@
-import { ViciError, type ViciClient, type ViciLogLine } from '../vici/index.ts';
+import { pause } from '../clock.ts';
+import type { Logger } from '../log.ts';
+import { ViciClient, ViciError, type ViciLogLine } from '../vici/index.ts';
 
 /**
  * A mediated set-up writes 80 lines at each end and 20 at the mediator, of 160 bytes each. 40 of them at once came at up
  * to 640 lines in 100 ms, and were 3,200 in all: so this is more than a second of the worst that was seen.
  */
 const LINES_WAITING_MAX = 8192;
+
+/** After something went wrong with reading it. */
+const RETRY_MS = 30_000;
+
+export interface CharonLogReaderDeps extends Pick<CharonLogDeps, 'onLine'> {
+  readonly viciSocket: string;
+  readonly random: () => number;
+  readonly logger: Logger;
+}
+
+/** Reads charon's log through a client of its own until the signal aborts, whatever goes wrong. */
+export async function readCharonLog(deps: CharonLogReaderDeps, signal: AbortSignal): Promise<void> {
+  const { viciSocket: socketPath, random, logger, onLine } = deps;
+  await using client = new ViciClient({ socketPath, random });
+  while (!signal.aborted) {
+    try {
+      await followCharonLog({ client, onLine, onGap: () => undefined }, signal);
+    } catch (error) {
+      logger.error({ err: error }, 'log of charon not readable');
+      await pause(RETRY_MS, signal);
+    }
+  }
+}
 
 export interface CharonLogDeps {
   /**
