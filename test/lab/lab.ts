@@ -56,9 +56,9 @@ export class Lab implements AsyncDisposable {
   static async create(options: LabOptions = {}): Promise<Lab> {
     const log = options.log ?? (() => undefined);
     const installation = await findStrongswan(options.strongswan ?? '5.9');
-    const self = await thisProcess();
-    for (const id of await sweepDeadLabs(self)) log(`removed lab ${id}: its owner is dead`);
-    const folder = await createStateFolder(options.id ?? randomBytes(3).toString('hex'), options.owner ?? self);
+    for (const id of await Lab.removeDead()) log(`removed lab ${id}: its owner is dead`);
+    const owner = options.owner ?? (await thisProcess());
+    const folder = await createStateFolder(options.id ?? randomBytes(3).toString('hex'), owner);
     const lab = new Lab(new Network(namespacePrefix(folder.id), topologyOf(options)), folder, installation);
     try {
       await lab.#build();
@@ -73,6 +73,11 @@ export class Lab implements AsyncDisposable {
   /** Removes a lab that was kept, or whose owner was killed; false when there is no such lab. */
   static async remove(id: string): Promise<boolean> {
     return removeDeadLab(id, await thisProcess());
+  }
+
+  /** Removes the labs whose owner was killed, save those that were kept; returns their ids. */
+  static async removeDead(): Promise<readonly string[]> {
+    return sweepDeadLabs(await thisProcess());
   }
 
   get id(): string {
