@@ -14,6 +14,11 @@ const KNOCK_EVERY_MS = 2500;
  * hub's nodes find that out at the same time, and come back over as long again.
  */
 const FORGOTTEN_AFTER_MS = { least: 1500, spread: 1500 } as const;
+/**
+ * So much longer where there is one peer only to ask through its tunnels. It may be the peer that is down, and then the
+ * rekeying is all that speaks: charon sends that again after 2 s, with the settings that come with Cygnet.
+ */
+const ONE_PEER_MORE_MS = 1500;
 /** So many packets through its tunnels have to be lost besides: the rekeying alone is one datagram, sent again after 4 s. */
 const LOST_PACKETS_MIN = 4;
 /** While a rekeying is open: at first, also after a knock was answered, and when it takes long. */
@@ -30,6 +35,8 @@ export interface HubRepairsDeps {
 
 /** An IKE SA with a hub through which something came and nothing does any more, to no peer. */
 export interface SilentHub {
+  /** The peers to which something came through it. */
+  readonly peers: number;
   /** Sends a packet through it to each of a few peers, now. */
   ask(): void;
   /** Of the packets that were sent to one of them since `atMs`, monotonic: how many should have been answered by now. */
@@ -107,7 +114,7 @@ export class HubRepairs {
   decide({ hubs, silent }: HubRepairInput): HubWishes {
     this.#forget(hubs, silent);
     const mute = this.#muteOf(hubs, silent);
-    const restarted = hubs.filter((hub) => !mute.includes(hub) && this.#isForgotten(hub, silent.get(hub.uniqueId)));
+    const restarted = hubs.filter((hub) => this.#isForgotten(hub, silent.get(hub.uniqueId)));
     const rekey = this.#greet(hubs, silent);
     for (const hub of hubs) this.#examine(hub, silent.get(hub.uniqueId));
     return { mute, restarted, rekey, lookInMs: this.#lookInMs(hubs, silent) };
@@ -140,9 +147,10 @@ export class HubRepairs {
   #isForgotten(hub: IkeSa, silent: SilentHub | undefined): boolean {
     const nowMs = this.#deps.clock.monotonicMs();
     if (silent === undefined) return false;
+    const moreMs = silent.peers > 1 ? 0 : ONE_PEER_MORE_MS;
     return this.#openOf(hub).some(
       ({ thereSinceMs = Infinity, patienceMs }) =>
-        nowMs - thereSinceMs >= patienceMs && silent.lostSince(thereSinceMs) >= LOST_PACKETS_MIN,
+        nowMs - thereSinceMs >= patienceMs + moreMs && silent.lostSince(thereSinceMs) >= LOST_PACKETS_MIN,
     );
   }
 
@@ -208,7 +216,7 @@ export class HubRepairs {
     const { clock, knock, onAnswer } = this.#deps;
     const isThere = await knock(endpoint);
     const greeting = this.#greetings.get(childSaId);
-    if (!isThere || greeting === undefined || greeting.thereSinceMs !== undefined) return;
+    if (!isThere || greeting === undefined) return;
     this.#greetings.set(childSaId, { ...greeting, thereSinceMs: clock.monotonicMs() });
     onAnswer();
   }

@@ -142,6 +142,7 @@ export class LinkWatch implements AsyncDisposable {
   #silentHub(paths: readonly RelayPath[]): SilentHub {
     const recent = paths.toSorted((a, b) => b.answeredAtMs - a.answeredAtMs).slice(0, ASKED_THROUGH_HUB_MAX);
     return {
+      peers: paths.length,
       ask: () => {
         for (const { link } of recent) this.#prober.ask(link, 'relay');
       },

@@ -444,6 +444,7 @@ describe('in a time of its own', () => {
       answersRelay = false;
       await pass(22_000);
       const hub = watching.watch.silentHubs(mesh, [direct, relay]).get(relay.uniqueId);
+      expect(hub?.peers).toBe(1);
       const [atMs, received] = [clock.monotonicMs(), atRelay.received.length];
       hub?.ask();
       hub?.ask();

@@ -241,7 +241,7 @@ export class ModelNode {
           new Map(
             this.charon.ikeSas
               .filter(({ name }) => this.silentHubs.has(name))
-              .map(({ uniqueId }) => [uniqueId, { ask: () => undefined, lostSince: () => 4 }]),
+              .map(({ uniqueId }) => [uniqueId, { peers: 1, ask: () => undefined, lostSince: () => 4 }]),
           ),
         heardAtMs: undefined,
       },

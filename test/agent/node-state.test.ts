@@ -60,7 +60,7 @@ class FakeLinks implements FakedLinks {
   }
 
   silentHubs(): ReturnType<NodeDeps['links']['silentHubs']> {
-    const silent = { ask: () => undefined, lostSince: () => 4 };
+    const silent = { peers: 2, ask: () => undefined, lostSince: () => 4 };
     return new Map(this.silentHub === undefined ? [] : [[this.silentHub, silent]]);
   }
 

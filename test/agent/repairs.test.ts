@@ -73,6 +73,7 @@ class Mending {
 
 /** Nothing that is sent through it comes back. */
 class LosingHub implements SilentHub {
+  readonly peers = 2;
   readonly #clock: ManualClock;
   readonly #askedAtMs: number[] = [];
 
@@ -247,35 +248,35 @@ describe('a suspicion that others see this node elsewhere', () => {
     expect(mending.decide({ ikeSas: answered })).toEqual(nothing);
   });
 
-  /** How often the registration is made anew within ten minutes, in each second of which there is a suspicion. */
-  function renewalsInTenMinutes(mending: Mending, heard: (nowMs: number) => number | undefined): number {
-    let renewals = 0;
+  /** How often the registration is made anew and the hub greeted within ten minutes, in each second of which there is a suspicion. */
+  function repairsInTenMinutes(mending: Mending, heard: (nowMs: number) => number | undefined): [number, number] {
+    let [renewals, greetings] = [0, 0];
     for (let second = 0; second < 600; second += 1) {
-      renewals += mending.suspected({ ikeSas: answered, heardAtMs: heard(mending.clock.monotonicMs()) }).abandon.size;
+      const heardAtMs = heard(mending.clock.monotonicMs());
+      const { abandon, rekey } = mending.suspected({ ikeSas: answered, heardAtMs });
+      renewals += abandon.size;
+      greetings += rekey.size;
       mending.clock.advance(1000);
     }
-    return renewals;
+    return [renewals, greetings];
   }
 
   it('that comes again and again is followed more and more seldom while nothing comes through', () => {
     const mending = new Mending();
-    expect(renewalsInTenMinutes(mending, () => undefined)).toBeLessThan(20);
-    expect(
-      renewalsInTenMinutes(mending, () => 0),
-      'nor has what came before helped',
-    ).toBeLessThan(12);
+    for (const repairs of repairsInTenMinutes(mending, () => undefined)) expect(repairs).toBeLessThan(20);
+    const later = repairsInTenMinutes(mending, () => 0);
+    for (const repairs of later) expect(repairs, 'nor has what came before helped').toBeLessThan(12);
   });
 
   /** A suspicion each second has been followed in vain so often that the next repair is more than 20 s away. */
   function inVain(): Mending {
     const mending = new Mending();
-    let waitMs = 0;
-    while (waitMs < 20_000) {
+    for (let second = 0; second < 600; second += 1) {
       mending.suspected({ ikeSas: answered });
       mending.clock.advance(1000);
-      waitMs = mending.suspected({ ikeSas: answered }).lookInMs;
+      if (mending.suspected({ ikeSas: answered }).lookInMs >= 20_000) return mending;
     }
-    return mending;
+    return expect.fail('the repairs come at no longer intervals');
   }
 
   it('waits for the end of the back-off, and keeps nobody from setting up paths before its last seconds', () => {
@@ -296,7 +297,7 @@ describe('a suspicion that others see this node elsewhere', () => {
   });
 
   it('is followed every five seconds when something has come through since the last repair', () =>
-    expect(renewalsInTenMinutes(new Mending(), (nowMs) => nowMs)).toBe(120));
+    expect(repairsInTenMinutes(new Mending(), (nowMs) => nowMs)).toEqual([120, 120]));
 
   it('leaves a hub in peace whose CHILD SAs are all being replaced, and asks by the first that is not', () => {
     const rekeying = {
@@ -411,7 +412,7 @@ describe('a hub that was greeted by a rekeying', () => {
 
 describe('a hub through which nothing comes any more', () => {
   const open = { ...toHub, childSas: [childSa('edge1--a', { uniqueId: 20, state: 'REKEYING' }), toHub.childSas[1]!] };
-  const silentHubs = new Map<number, SilentHub>([[2, { ask: () => undefined, lostSince: () => 4 }]]);
+  const silentHubs = new Map<number, SilentHub>([[2, { peers: 2, ask: () => undefined, lostSince: () => 4 }]]);
 
   /** The promises of this turn. */
   const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -446,6 +447,24 @@ describe('a hub through which nothing comes any more', () => {
     mending.clock.advance(1500);
     const wishes = mending.decide({ silentHubs, ikeSas: [registration, open, toPeer] });
     expect(wishes).toEqual({ ...nothing, abandon: new Set([1, 2]), renews: true, lookInMs: 250 });
+  });
+
+  it('takes the registration along as well where it is left for another one in the same round', async () => {
+    const mending = new Mending();
+    mending.decide({ silentHubs, ikeSas: [registration, toHub, toSecondHub] });
+    mending.decide({ silentHubs, ikeSas: [registration, open, toSecondHub] });
+    await turn();
+    const wishes = { ikeSas: [registration, open, toSecondHub] };
+    expect(abandonedAfter(mending, 1500, wishes)).toEqual(new Set([1, 2]));
+  });
+
+  it('with one peer behind it has until charon has sent the rekeying again: it may be the peer that is down', async () => {
+    const onePeer = new Map([[2, { peers: 1, ask: () => undefined, lostSince: () => 4 }]]);
+    const mending = await knockedAt(true);
+    expect(abandonedAfter(mending, 2999, { silentHubs: onePeer })).toEqual(new Set());
+    expect(abandonedAfter(mending, 0, { silentHubs: onePeer, ikeSas: answered })).toEqual(new Set());
+    const mute = await knockedAt(true);
+    expect(abandonedAfter(mute, 3000, { silentHubs: onePeer })).toEqual(new Set([1, 2]));
   });
 
   it('is given up by each of its nodes at a moment of its own', async () => {
@@ -498,7 +517,7 @@ describe('a hub through which nothing comes any more', () => {
     const mending = new Mending();
     mending.isHubThere = false;
     let asked = 0;
-    const silent = new Map([[2, { ask: () => void (asked += 1), lostSince: () => 0 }]]);
+    const silent = new Map([[2, { peers: 2, ask: () => void (asked += 1), lostSince: () => 0 }]]);
     const lookInMs = async (ms: number, ikeSas: readonly IkeSa[]): Promise<number> => {
       mending.clock.advance(ms);
       const wishes = mending.decide({ silentHubs: silent, ikeSas });
@@ -512,8 +531,10 @@ describe('a hub through which nothing comes any more', () => {
     mending.isHubThere = true;
     await lookInMs(2500, waiting);
     expect([await lookInMs(20, waiting), asked]).toEqual([250, 5]);
+    await lookInMs(60_000, waiting);
+    expect([mending.knocks.length, asked], 'and knocked at no more').toEqual([3, 6]);
     await lookInMs(0, answered);
-    expect(asked, 'when it is open no more').toBe(5);
+    expect(asked, 'when it is open no more').toBe(6);
   });
 
   it('is never given up when something has come through it since: it is only a peer that does not answer', async () => {
