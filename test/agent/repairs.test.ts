@@ -40,16 +40,16 @@ class Mending {
   );
 
   /** The machine has had this address when charon showed these IKE SAs. */
-  static onNetworkOf(address: string, ikeSas: readonly IkeSa[]): Mending {
+  static onNetworkOf(address: string, ikeSas: readonly IkeSa[], state = mesh): Mending {
     const mending = new Mending();
-    mending.decide({ ikeSas, localAddresses: new Set([HERE, address]) });
+    mending.decide({ desired: state, ikeSas, localAddresses: new Set([HERE, address]) });
     return mending;
   }
 
   /** The machine has had this address when charon showed these IKE SAs, and has not had it for three seconds. */
-  static withoutAddress(address: string, ikeSas: readonly IkeSa[]): Mending {
-    const mending = Mending.onNetworkOf(address, ikeSas);
-    mending.decide({ ikeSas });
+  static withoutAddress(address: string, ikeSas: readonly IkeSa[], state = mesh): Mending {
+    const mending = Mending.onNetworkOf(address, ikeSas, state);
+    mending.decide({ desired: state, ikeSas });
     mending.clock.advance(3000);
     return mending;
   }
@@ -149,8 +149,8 @@ describe('an IKE SA', () => {
     ['of somebody else', spoke(), 'office'],
   ])('%s is not, wherever it is bound to', (_what, connection, name) => {
     const ikeSas = [ikeSa(name, { uniqueId: 7, localHost: GONE })];
-    const mending = Mending.withoutAddress(GONE, ikeSas);
-    const wishes = mending.suspected({ desired: desired(connection), ikeSas });
+    const state = desired(connection);
+    const wishes = Mending.withoutAddress(GONE, ikeSas, state).suspected({ desired: state, ikeSas });
     expect([wishes.abandon, wishes.rekey]).toEqual([new Set(), new Set()]);
   });
 
@@ -190,6 +190,23 @@ describe('an address that this machine never had', () => {
 describe('a suspicion that others see this node elsewhere', () => {
   it('makes the registration anew and lets the hub hear from this node by one CHILD SA', () =>
     expect(new Mending().suspected()).toEqual(renewal));
+
+  it('is what another network is', () => {
+    const mending = new Mending();
+    mending.repairs.networkChanged();
+    expect(mending.decide()).toEqual(renewal);
+  });
+
+  it('is looked at again when the registration may be made anew, also after the hub has heard of it', () => {
+    const mending = new Mending();
+    mending.suspected({ trying: 1 });
+    mending.clock.advance(5000);
+    mending.decide({ ikeSas: answered });
+    mending.clock.advance(1000);
+    expect(mending.suspected({ ikeSas: answered }).rekey).toEqual(new Set([22]));
+    const answeredAgain = [registration, { ...toHub, childSas: [childSa('edge1--a', { uniqueId: 23 })] }];
+    expect(mending.decide({ ikeSas: answeredAgain })).toEqual({ ...nothing, renews: true, lookInMs: 4000 });
+  });
 
   it('does so once', () => {
     const mending = new Mending();
