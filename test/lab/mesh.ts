@@ -11,6 +11,13 @@ import { hubsOf, type NodeName } from './topology.ts';
 const COORDINATOR_PORT = 7443;
 const LOG_LEVEL = 'debug';
 
+export interface MeshOptions {
+  /** They go to the node of each program. */
+  readonly nodeOptions?: readonly string[];
+  /** What to put in front of the command line of a coordinator or an agent. It has to become the program. */
+  readonly under?: (service: string) => readonly string[];
+}
+
 /**
  * The project's own programs in a lab, from the build in dist/: a coordinator on master1, an agent on any node, and the
  * two command lines. A program that is started again finds its state again. All of them end with the lab. What all others
@@ -21,11 +28,12 @@ export class Mesh {
   #coordinator: LabProcess | undefined;
   readonly #agents = new Map<NodeName, LabProcess>();
   readonly #nodeOptions: readonly string[];
+  readonly #under: (service: string) => readonly string[];
 
-  /** `nodeOptions` go to the node of each program. */
-  constructor(lab: Lab, { nodeOptions = [] }: { readonly nodeOptions?: readonly string[] } = {}) {
+  constructor(lab: Lab, { nodeOptions = [], under = () => [] }: MeshOptions = {}) {
     this.#lab = lab;
     this.#nodeOptions = nodeOptions;
+    this.#under = under;
   }
 
   get coordinatorUrl(): string {
@@ -110,8 +118,8 @@ export class Mesh {
     return (await this.#lab.exec(node, argv, input === undefined ? {} : { input })).stdout;
   }
 
-  #start(node: NodeName, name: string, argv: readonly string[]): Promise<LabProcess> {
-    return this.#lab.spawn(node, name, this.#programArgv(argv));
+  #start(node: NodeName, name: string, [program = '', ...args]: readonly string[]): Promise<LabProcess> {
+    return this.#lab.spawn(node, name, [...this.#under(program), ...this.#programArgv([program, ...args])]);
   }
 
   #programArgv([program, ...args]: readonly string[]): readonly string[] {

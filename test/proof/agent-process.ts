@@ -1,11 +1,12 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { statusSchema, type AgentStatus } from '../../src/agent/api.ts';
 import { LocalApi } from '../../src/cli/local-api.ts';
 import { systemCodeOf } from '../../src/errors.ts';
+import { procFile } from './proc-file.ts';
 
 export interface AgentSetup {
   /** Path of the compiled `cygnet-agent`. */
@@ -118,9 +119,9 @@ export class AgentProcess {
       return;
     }
     const { pid } = this.#child;
-    const children = textOf(`/proc/${pid}/task/${pid}/children`).split(' ');
+    const children = procFile(pid, `task/${pid}/children`).split(' ');
     // strace begins with children that try out what it may do.
-    const inner = children.find((child) => textOf(`/proc/${child}/cmdline`).startsWith(process.execPath));
+    const inner = children.find((child) => procFile(child, 'cmdline').startsWith(process.execPath));
     if (inner !== undefined) this.#inner = Number(inner);
   }
 
@@ -141,14 +142,5 @@ export class AgentProcess {
     if (message === undefined) return;
     this.#said.set(message, this.timesSaid(message) + 1);
     if (message === 'ready') this.#ready();
-  }
-}
-
-/** Of a file of /proc; nothing when the process has ended. */
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
   }
 }

@@ -7,15 +7,24 @@ import { DemoScreen } from '../lab/demo-screen.ts';
 import { Lab } from '../lab/lab.ts';
 import { Mesh } from '../lab/mesh.ts';
 import type { NodeName } from '../lab/topology.ts';
+import { dumpable, underItsUnit, withDescendants } from './core-limits.ts';
+import { PacketCapture } from './packet-capture.ts';
 import { ProcessWatch } from './process-watch.ts';
 import type { Findings } from './proof.ts';
 import { formsOfKey, formsOfToken, leaksIn, sizes, type Places } from './secrets.ts';
 
+export interface LabFindings {
+  /** Secrets in all that left its place, the packets on the wire included. */
+  readonly leaks: Findings;
+  /** Processes of ours whose memory the kernel would write to disk. */
+  readonly dumpable: Findings;
+}
+
 /**
  * The demo in a lab, from nothing to direct tunnels, and a renewal of every certificate after it, with the real daemons and
- * all programs at their most talkative; then a search for every secret of the run in all that left its place.
+ * all programs at their most talkative, with the limits that their units set; then a search for every secret of the run.
  */
-export async function secretsThatLeakedInLab(): Promise<Findings> {
+export async function secretsInLab(): Promise<LabFindings> {
   const places: Places = new Map();
   const seen = (place: string, data: string | Uint8Array): void => {
     places.set(place, [...(places.get(place) ?? []), Buffer.from(data)]);
@@ -25,7 +34,8 @@ export async function secretsThatLeakedInLab(): Promise<Findings> {
   const frames = `${lab.folder}/frames`;
   mkdirSync(frames);
   const capture = new URL(`frame-capture.js?folder=${frames}`, import.meta.url);
-  const mesh = new WatchedMesh(lab, { nodeOptions: ['--import', capture.href] });
+  const mesh = new WatchedMesh(lab, { nodeOptions: ['--import', capture.href], under: underItsUnit });
+  const packets = await PacketCapture.start(lab);
   const secrets = new Map<string, readonly Buffer[]>();
   const noteKeys = (): void => {
     for (const node of lab.nodes) for (const [name, pem] of keysOf(lab, node)) secrets.set(name, formsOfKey(pem));
@@ -48,8 +58,11 @@ export async function secretsThatLeakedInLab(): Promise<Findings> {
     ['token', 'list'],
   ])
     seen('output of meshctl', await mesh.meshctl(args));
+  const pids = withDescendants([mesh.coordinator.pid, ...lab.nodes.map((node) => mesh.agentOf(node).pid)]);
+  const dumping = { cases: pids.length, wrong: dumpable(pids) };
   await mesh.stopCoordinator();
   for (const node of lab.nodes) await mesh.stopAgent(node);
+  for (const wire of await packets.stop()) seen('packets on the wire', wire);
 
   for (const [name, pem] of coordinatorKeysIn(lab)) secrets.set(name, formsOfKey(pem));
   for (const [index, token] of mesh.tokens.entries()) secrets.set(`token ${index + 1}`, formsOfToken(token));
@@ -58,7 +71,8 @@ export async function secretsThatLeakedInLab(): Promise<Findings> {
     if (place !== undefined) seen(place, readFileSync(path));
   }
   const searched = { ...sizes(places), processes: watch.processes };
-  return { cases: secrets.size * places.size, wrong: leaksIn(secrets, places), seen: searched };
+  const leaks = { cases: secrets.size * places.size, wrong: leaksIn(secrets, places), seen: searched };
+  return { leaks, dumpable: dumping };
 }
 
 /** Remembers the tokens that it has made. */
@@ -106,6 +120,8 @@ function filesIn(folder: string): string[] {
 function placeOf(path: string): string | undefined {
   const name = basename(path);
   if (/^identity\.json|^enrolment\.json|\.key$/.test(name)) return undefined;
+  // Searched already.
+  if (name.endsWith('.pcap')) return undefined;
   if (name.endsWith('.frames')) return 'frames';
   if (/\.(?:log|out)$/.test(name)) return 'logs';
   if (name.includes('.db')) return 'database';
