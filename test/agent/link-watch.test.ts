@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 
 import { LinkWatch } from '../../src/agent/link-watch.ts';
 import { systemClock } from '../../src/clock.ts';
 import { childNameSchema, linkIdSchema } from '../../src/ike/connection.ts';
-import type { DesiredState, MeshAddressPair } from '../../src/ike/desired-state.ts';
+import type { DesiredLink, DesiredState, MeshAddressPair } from '../../src/ike/desired-state.ts';
 import type { IkeSa } from '../../src/ike/sa.ts';
 import { childSa, desired, ikeSa, mediatedPeer, medsrv, names, spoke } from '../reconcile/builders.ts';
 import { ManualClock } from '../reconcile/memory-charon.ts';
@@ -466,17 +466,38 @@ describe('in a time of its own', () => {
       expect(silentOf(mesh, direct, relay)).toEqual([]);
     });
 
+    const both = { ...mesh, links: [...mesh.links, third] };
+    const toBoth = { ...relay, childSas: [...relay.childSas, childSa('edge1--third')] };
+
+    async function beginWithBoth(): Promise<void> {
+      watching.watch.look(both, [direct, toBoth]);
+      const isAlive = ({ id }: DesiredLink): boolean => watching.watch.reading(id, 'relay')?.health === 'alive';
+      await turns(() => both.links.every(isAlive), 100_000);
+    }
+
+    it('is asked through for each peer that was heard through it, and each lost answer counts', async () => {
+      await beginWithBoth();
+      // No kernel refuses its probes from now on.
+      const atThird = await peerAt(third.peerAddresses.relay);
+      answersRelay = false;
+      await pass(22_000);
+      const hub = watching.watch.silentHubs(both, [direct, toBoth]).get(toBoth.uniqueId);
+      expect(hub?.peers).toBe(2);
+      const [atMs, before] = [clock.monotonicMs(), atThird.received.length];
+      hub?.ask();
+      await turns(() => atThird.received.length > before, 100_000);
+      await pass(250);
+      expect(hub?.lostSince(atMs)).toBe(1);
+    });
+
     it('is not silent while another peer is heard through it', async () => {
       // Its kernel refuses each probe.
-      const both = { ...mesh, links: [...mesh.links, third] };
-      const hub = { ...relay, childSas: [...relay.childSas, childSa('edge1--third')] };
-      watching.watch.look(both, [direct, hub]);
-      await turns(() => watching.healthOf('relay') === 'alive', 100_000);
+      await beginWithBoth();
       answersRelay = false;
       await pass(22_000);
       expect(watching.healthOf('relay')).toBe('dead');
-      expect(silentOf(both, direct, hub)).toEqual([]);
-      expect(silentOf(mesh, direct, hub), 'were it the only peer').toEqual([hub.uniqueId]);
+      expect(silentOf(both, direct, toBoth)).toEqual([]);
+      expect(silentOf(mesh, direct, toBoth), 'were it the only peer').toEqual([toBoth.uniqueId]);
     });
   });
 
