@@ -2,8 +2,9 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { buffer } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
+import { queryObjects } from 'node:v8';
 import { encodeFrame } from '../../src/control/codec.ts';
 import { LocalApi } from '../../src/cli/local-api.ts';
 import { systemClock } from '../../src/clock.ts';
@@ -20,11 +21,14 @@ export interface SoakOptions {
   readonly say: Say;
 }
 
-/** What a process holds. */
+/** What a process holds, after a garbage collection. */
 export interface Holdings {
-  /** After a garbage collection. */
-  readonly heapMb: number;
+  /** On the heap, and in buffers beside it. */
+  readonly memoryMb: number;
+  /** Functions among them: what listens, and what a timer calls, also where that keeps no process alive. */
+  readonly objects: number;
   readonly descriptors: number;
+  /** Those that keep the process alive. */
   readonly timers: number;
 }
 
@@ -36,6 +40,10 @@ export interface SoakResult {
 
 /** Reconnects of one node; the coordinator lets each open so many channels at once. */
 const CHANNELS_PER_NODE = 20;
+
+/** Looks at what is held, until two in a row see the same. */
+const LOOKS_MAX = 50;
+const LOOK_EVERY_MS = 100;
 
 /** A coordinator in this process whose nodes come and go, and whose spec changes, very many times. */
 export async function soak({ reconnects, applies, say }: SoakOptions): Promise<SoakResult> {
@@ -63,11 +71,11 @@ export async function soak({ reconnects, applies, say }: SoakOptions): Promise<S
     await apply(0);
     await repeated(reconnects / 10, reconnect);
     await repeated(applies / 10, apply);
-    const early = await holdings();
+    const early = await holdings(api);
     say(`after a tenth: ${JSON.stringify(early)}`);
     await repeated(reconnects * 0.9, (number) => reconnect(reconnects / 10 + number));
     await repeated(applies * 0.9, (number) => apply(applies / 10 + number));
-    const late = await holdings();
+    const late = await holdings(api);
     say(`at the end: ${JSON.stringify(late)}`);
     return { early, late };
   } finally {
@@ -81,18 +89,28 @@ async function repeated(times: number, work: (number: number) => Promise<void>):
   for (let number = 1; number <= times; number += 1) await work(number);
 }
 
-/** Once what is closing has closed. */
-async function holdings(): Promise<Holdings> {
-  await new Promise((resolve) => setTimeout(resolve, 2000));
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
-  // What a finalizer frees goes with the second one.
-  for (let round = 0; round < 3; round += 1) {
-    collect();
-    await new Promise(setImmediate);
+/** Once all that nodes told is written, and what is closing has closed: when nothing changes any more. */
+async function holdings(api: LocalApi): Promise<Holdings> {
+  // A backup has everything in it, so it is written before.
+  await buffer(api.download('/v1/backup'));
+  let last = holdingsNow();
+  for (let look = 1; look < LOOKS_MAX; look += 1) {
+    await delay(LOOK_EVERY_MS);
+    const now = holdingsNow();
+    const isSame = (['objects', 'descriptors', 'timers'] as const).every((what) => now[what] === last[what]);
+    if (isSame) return now;
+    last = now;
   }
+  return last;
+}
+
+function holdingsNow(): Holdings {
+  // It collects garbage first.
+  const objects = queryObjects(Object, { format: 'count' });
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
   return {
-    heapMb: process.memoryUsage().heapUsed / 1024 / 1024,
+    memoryMb: (heapUsed + arrayBuffers) / 1024 / 1024,
+    objects,
     descriptors: readdirSync('/proc/self/fd').length,
     timers: process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length,
   };
