@@ -1,17 +1,17 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { StrongswanVersion } from '../../lab/strongswan.ts';
-import { LabError } from '../../lab/run.ts';
-import { waitFor } from '../../lab/wait-for.ts';
 import { limit, median, type Say } from '../row.ts';
 import { FullMesh, type Deviation } from './full-mesh.ts';
 import type { PathMeasurement, PathRow } from './path-row.ts';
 import { costOf, type ProcessCost } from './process-cost.ts';
+import { untilSteady, type Steady } from './steady.ts';
 
 const NODES = { full: 40, quick: 12 } as const;
 /** For what is set up; what is not there by then is what the row counts. */
 const UP_MS = 900_000;
 const LOOK_EVERY_MS = 3000;
-/** What is there twice has become one by then, or stays. */
-const SETTLE_MS = 10_000;
+/** All has to be right for so long: what is there twice, or was lost once more, shows by then. */
+const STEADY_MS = 10_000;
 const DEAD_MS = 5000;
 
 interface Costs {
@@ -38,18 +38,20 @@ export function fullMesh(strongswan: StrongswanVersion, quick: boolean): PathMea
   };
 }
 
-/** Does something to the mesh and waits until all is as it has to be, and longer: what comes too late or twice counts. */
+/**
+ * Does something to the mesh, waits until all is as it has to be and stays so, and pings all links. What is not right at the
+ * end of either counts.
+ */
 async function measure(full: FullMesh, name: string, act: () => Promise<void>, say: Say): Promise<PathRow> {
   const before = await costsOf(full);
   const startMs = performance.now();
   await act();
-  const deviation = await settled(full, say);
-  const seconds = Math.round((performance.now() - startMs) / 1000);
+  const actedMs = performance.now() - startMs;
+  const { seen: deviation, rightAfterMs = Infinity, relapses } = await steady(full, say);
   const after = await costsOf(full);
-  await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+  const deadLinks = await full.deadLinks();
   const later = await full.deviation();
   const dead = full.lab.nodes.filter((node) => !full.lab.isCharonRunning(node));
-  const deadLinks = await full.deadLinks();
   const row = limit(
     name,
     'SAs',
@@ -58,7 +60,8 @@ async function measure(full: FullMesh, name: string, act: () => Promise<void>, s
   );
   const seen = {
     links: full.links.length,
-    seconds,
+    'seconds until right': Number.isFinite(rightAfterMs) ? Math.round((actedMs + rightAfterMs) / 1000) : null,
+    'right, and then not for ten seconds': relapses,
     paths: JSON.stringify(await full.paths()),
     'links without an answer': deadLinks,
     'charons dead': dead.join(' ') || 'none',
@@ -66,34 +69,29 @@ async function measure(full: FullMesh, name: string, act: () => Promise<void>, s
     examples: [...deviation.examples, ...later.examples].join('; ') || 'none',
   };
   say(`${name}: ${JSON.stringify({ ours: row.ours, ...seen })}`);
-  return { ...row, ok: row.ok && dead.length === 0 && deadLinks === 0, seen };
+  return { ...row, ok: row.ok && Number.isFinite(rightAfterMs) && dead.length === 0 && deadLinks === 0, seen };
 }
 
-/** The last look, whether all was well in it or not. */
-async function settled(full: FullMesh, say: Say): Promise<Deviation> {
-  let last: Deviation = { missing: Number.NaN, surplus: Number.NaN, examples: [] };
-  try {
-    return await waitFor({
-      what: 'every SA that has to be there, and no other',
-      observe: async () => {
-        last = await full.deviation();
-        say(`${last.missing} SAs are missing, ${last.surplus} are too many or not up`);
-        return last;
-      },
-      until: ({ missing, surplus }) => missing + surplus === 0,
-      timeoutMs: UP_MS,
-      intervalMs: LOOK_EVERY_MS,
-    });
-  } catch (error) {
-    if (error instanceof LabError && error.code === 'not-in-time') return last;
-    throw error;
-  }
+function steady(full: FullMesh, say: Say): Promise<Steady<Deviation>> {
+  return untilSteady({
+    look: async () => {
+      const seen = await full.deviation();
+      say(`${seen.missing} SAs are missing, ${seen.surplus} are too many or not up`);
+      return seen;
+    },
+    isRight: ({ missing, surplus }) => missing + surplus === 0,
+    nowMs: () => performance.now(),
+    pause: (ms) => sleep(ms),
+    everyMs: LOOK_EVERY_MS,
+    steadyMs: STEADY_MS,
+    limitMs: UP_MS,
+  });
 }
 
 async function killHub({ lab }: FullMesh): Promise<void> {
   const [hub = 'master1'] = lab.nodes;
   await lab.killCharon(hub);
-  await new Promise((resolve) => setTimeout(resolve, DEAD_MS));
+  await sleep(DEAD_MS);
   await lab.startCharon(hub);
 }
 
