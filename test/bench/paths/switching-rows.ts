@@ -5,6 +5,7 @@ import type { StrongswanVersion } from '../../lab/strongswan.ts';
 import { waitFor } from '../../lab/wait-for.ts';
 import { limit, type Say } from '../row.ts';
 import { EventTail, isNowDirect } from './event-tail.ts';
+import { dropsBetween, kernelDrops, type Drops } from './kernel-drops.ts';
 import type { PathMeasurement, PathRow } from './path-row.ts';
 import { lostAtMs } from './ping-trace.ts';
 import { ENDS, otherEndOf, peerConnectionOf, Scene, type End, type ScenePing } from './scene.ts';
@@ -44,6 +45,8 @@ function rowOf(name: string, rounds: number, ours: Losses, other: Losses): PathR
     lost: textOf(ours),
     'sent beside swanctl': other.sent,
     'lost beside swanctl': textOf(other),
+    ...(ours.drops !== undefined && { 'dropped by the kernel': ours.drops }),
+    ...(other.drops !== undefined && { 'dropped beside swanctl': other.drops }),
   };
   return { ...limit(name, 'packets', [ours.lost], 0), other: other.lost, runs: rounds, seen };
 }
@@ -54,10 +57,17 @@ interface Losses {
   readonly lost: number;
   /** Of each lost packet, as far as the answers around it tell: when it was sent. */
   readonly when: readonly string[];
+  /** What the kernels of both ends say of packets that they have dropped. */
+  readonly drops?: string | undefined;
 }
 
 function textOf({ when }: Losses): string {
   return when.join(', ') || 'none';
+}
+
+/** A ping, and what the kernels of both ends had dropped when it began; undefined where charon carries the packets. */
+interface Watched extends ScenePing {
+  readonly drops: Drops | undefined;
 }
 
 /** Ms since the epoch. */
@@ -70,13 +80,13 @@ interface Switches {
 class ProductSwitching implements AsyncDisposable {
   readonly #scene: Scene;
   readonly #tails: readonly EventTail[];
-  readonly #ping: ScenePing;
+  readonly #watched: Watched;
   readonly #switches: Switches[] = [];
 
-  private constructor(scene: Scene, tails: readonly EventTail[], ping: ScenePing) {
+  private constructor(scene: Scene, tails: readonly EventTail[], watched: Watched) {
     this.#scene = scene;
     this.#tails = tails;
-    this.#ping = ping;
+    this.#watched = watched;
   }
 
   static async start(strongswan: StrongswanVersion): Promise<ProductSwitching> {
@@ -84,7 +94,8 @@ class ProductSwitching implements AsyncDisposable {
     const tails = await Promise.all(ENDS.map((end) => EventTail.start(scene, end)));
     await scene.allow();
     await scene.untilDirect(DIRECT_MS);
-    return new ProductSwitching(scene, tails, await scene.ping(ENDS[0], PING_INTERVAL_MS));
+    const drops = await kernelDrops(scene.lab, ENDS);
+    return new ProductSwitching(scene, tails, { ...(await scene.ping(ENDS[0], PING_INTERVAL_MS)), drops });
   }
 
   async fallAndRise(end: End): Promise<void> {
@@ -101,7 +112,7 @@ class ProductSwitching implements AsyncDisposable {
   }
 
   stop(): Promise<Losses> {
-    return lossesOf(this.#ping, this.#switches);
+    return lossesOf(this.#scene.lab, this.#watched, this.#switches);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -113,13 +124,13 @@ class ProductSwitching implements AsyncDisposable {
 class PlainSwitching implements AsyncDisposable {
   readonly #lab: Lab;
   readonly #mesh: PlainMesh;
-  readonly #ping: ScenePing;
+  readonly #watched: Watched;
   readonly #switches: Switches[] = [];
 
-  private constructor(lab: Lab, mesh: PlainMesh, ping: ScenePing) {
+  private constructor(lab: Lab, mesh: PlainMesh, watched: Watched) {
     this.#lab = lab;
     this.#mesh = mesh;
-    this.#ping = ping;
+    this.#watched = watched;
   }
 
   static async start(strongswan: StrongswanVersion): Promise<PlainSwitching> {
@@ -136,7 +147,7 @@ class PlainSwitching implements AsyncDisposable {
         intervalSeconds: PING_INTERVAL_MS / 1000,
       });
       const trace = async () => ({ replies: await ping.replies(), intervalMs: PING_INTERVAL_MS });
-      return new PlainSwitching(lab, mesh, { ping, trace });
+      return new PlainSwitching(lab, mesh, { ping, trace, drops: await kernelDrops(lab, ENDS) });
     } catch (error) {
       await lab[Symbol.asyncDispose]();
       throw error;
@@ -152,7 +163,7 @@ class PlainSwitching implements AsyncDisposable {
   }
 
   stop(): Promise<Losses> {
-    return lossesOf(this.#ping, this.#switches);
+    return lossesOf(this.#lab, this.#watched, this.#switches);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -160,9 +171,11 @@ class PlainSwitching implements AsyncDisposable {
   }
 }
 
-async function lossesOf({ ping, trace }: ScenePing, switches: readonly Switches[]): Promise<Losses> {
+async function lossesOf(lab: Lab, { ping, trace, drops }: Watched, switches: readonly Switches[]): Promise<Losses> {
   const { sent, received } = await ping.stop();
-  return { sent, lost: sent - received, when: lostAtMs(await trace()).map((atMs) => whenOf(atMs, switches)) };
+  const when = lostAtMs(await trace()).map((atMs) => whenOf(atMs, switches));
+  const dropsNow = await kernelDrops(lab, ENDS);
+  return { sent, lost: sent - received, when, drops: drops && dropsNow && dropsBetween(drops, dropsNow) };
 }
 
 /** Which of the two switches a lost packet belongs to. */
