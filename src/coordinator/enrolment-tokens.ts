@@ -77,6 +77,7 @@ export class EnrolmentTokens {
     });
     note(null, 'token', `enrolment token ${id} revoked`);
   }
+
   /** Only the hash of the token is kept. */
   #make({ subject, uses, ttlSeconds }: TokenOrder, attempt: Attempt): Pick<TokenReply, 'id' | 'token' | 'expiresAtMs'> {
     const { caPin, store, clock } = this.#deps;
