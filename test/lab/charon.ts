@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import { LabProcess } from './lab-process.ts';
 import type { Network } from './network.ts';
 import type { StrongswanInstallation } from './strongswan.ts';
+import { dataPlane } from './surroundings.ts';
 import type { NodeName } from './topology.ts';
 import { waitFor } from './wait-for.ts';
 
@@ -72,11 +73,11 @@ function strongswanConf(folder: string): string {
   retransmit_timeout = 2.0
   retransmit_base = 1.5
   load_modular = no
-  load = random nonce openssl x509 revocation constraints pubkey pkcs1 pkcs8 pem gmp curve25519 hmac kdf gcm aes sha2 sha1 kernel-libipsec kernel-netlink socket-default vici updown
+  load = random nonce openssl x509 revocation constraints pubkey pkcs1 pkcs8 pem gmp curve25519 hmac kdf gcm aes sha2 sha1 ${kernelPlugins()} socket-default vici updown
   plugins {
     vici { socket = unix://${viciSocketIn(folder)} }
-    # Not every kernel has ESP, so the data plane is kernel-libipsec: ESP in user space over a TUN device. The marks keep
-    # IKE and ESP packets out of the tunnel routes; without them a relay tunnel swallows the connectivity checks.
+    # The marks keep IKE and ESP packets of kernel-libipsec out of its tunnel routes; without them a relay tunnel swallows
+    # the connectivity checks.
     kernel-netlink { fwmark = !0x42 }
     socket-default { fwmark = 0x42 }
     kernel-libipsec { allow_peer_ts = yes }
@@ -95,4 +96,9 @@ function strongswanConf(folder: string): string {
   }
 }
 `;
+}
+
+/** Not every kernel has ESP. The first plugin that can do it is the one that does. */
+function kernelPlugins(): string {
+  return dataPlane() === 'kernel' ? 'kernel-netlink' : 'kernel-libipsec kernel-netlink';
 }

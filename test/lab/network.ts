@@ -1,6 +1,7 @@
 import { natRules } from './nat-rules.ts';
 import { makeRoomForNeighbours } from './neighbour-table.ts';
 import { LabError, run, type RunOptions, type RunResult } from './run.ts';
+import { dataPlane } from './surroundings.ts';
 import {
   hubsOf,
   meshAddressPairOf,
@@ -118,6 +119,7 @@ export class Network {
    * relays, that selector is another node's network. An address that they hold already stays.
    */
   async holdForRelay(addresses: readonly string[]): Promise<void> {
+    if (dataPlane() === 'kernel') return;
     const added = addresses.filter((address) => !this.#held.has(address));
     for (const address of added) this.#held.add(address);
     for (const { name } of hubsOf(this.topology)) {
@@ -188,6 +190,8 @@ export class Network {
   async #buildHub({ name, address, lan }: HubNode): Promise<void> {
     await this.#addHost(name);
     await this.#plug(name, `${address}/24`, 'wan', WAN_BRIDGE);
+    // The kernel asks for a route before it looks for a tunnel, and charon makes none where the node has no address.
+    if (dataPlane() === 'kernel') await this.#ip(name, 'route add default dev eth0');
     await this.#addLan(name, lan);
     await this.#forward(name);
     // The kernel takes only an address in its table of local ones for a route's source, so they must be in it. What

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LabError } from './run.ts';
+import { patiently } from './surroundings.ts';
 
 export interface Wait<T> {
   /** What is waited for; completes the sentence "waited for …". */
@@ -16,13 +17,14 @@ export interface Wait<T> {
 
 /** Looks until it sees what it wants, and returns that. After the deadline LabError says what it saw last. */
 export async function waitFor<T>(wait: Wait<T>): Promise<T> {
-  const deadline = performance.now() + wait.timeoutMs;
+  const timeoutMs = patiently(wait.timeoutMs);
+  const deadline = performance.now() + timeoutMs;
   for (;;) {
     wait.signal?.throwIfAborted();
     const look = await lookOnce(wait);
     if ('reached' in look) return look.reached;
     if (performance.now() >= deadline) {
-      const seconds = (wait.timeoutMs / 1000).toFixed(0);
+      const seconds = (timeoutMs / 1000).toFixed(0);
       throw new LabError('not-in-time', `waited ${seconds} s for ${wait.what}; last seen: ${look.lastSeen}`);
     }
     await sleep(wait.intervalMs ?? 100);
