@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts';
 import {
   answeredSentAtMs,
   comparedSinceMs,
+  hasJustSent,
   healthOf,
   isIdle,
   isOutdone,
@@ -119,7 +120,9 @@ export class Prober implements Disposable {
 
   /** Sends a packet through a path now, unless one has just gone out. */
   ask(link: string, path: ProbeTarget['path']): void {
-    this.#askUnlessHeard(keyOf(link, path), this.#deps.clock.monotonicMs());
+    const key = keyOf(link, path);
+    const probe = this.#watched.get(key)?.probe;
+    if (probe !== undefined && !hasJustSent(probe, this.#deps.clock.monotonicMs())) this.#take(key, { type: 'due' });
   }
 
   /** Packets that were sent through a path since `atMs`, monotonic, and are overdue; 0 for one that is not watched. */
@@ -214,15 +217,9 @@ export class Prober implements Disposable {
     const sinceMs = comparedSinceMs(probe, nowMs);
     if (sinceMs === undefined) return;
     const key = twinOf(target);
-    const twin = this.#watched.get(key);
-    if (probe.answeredAtMs === undefined && twin?.probe.answeredAtMs === undefined) return;
-    this.#askUnlessHeard(key, sinceMs);
-  }
-
-  #askUnlessHeard(key: string, sinceMs: number): void {
-    const probe = this.#watched.get(key)?.probe;
-    if (probe !== undefined && isWorthAsking(probe, sinceMs, this.#deps.clock.monotonicMs()))
-      this.#take(key, { type: 'due' });
+    const twin = this.#watched.get(key)?.probe;
+    if (twin === undefined || (twin.answeredAtMs === undefined && probe.answeredAtMs === undefined)) return;
+    if (isWorthAsking(twin, sinceMs, nowMs)) this.#take(key, { type: 'due' });
   }
 
   /**

@@ -220,12 +220,21 @@ export function comparedSinceMs(probe: PathProbe, nowMs: number): number | undef
 }
 
 /**
- * Whether nothing was sent since then that has been answered, and a packet now would not be one beside another that has just
- * gone out. Where answers take long there is time.
+ * Whether nothing was sent since then that has been answered, and the last packet is not too young for another one. Where
+ * answers take long, or one has been due for long, there is time: when all is late, all ask.
  */
 export function isWorthAsking(probe: PathProbe, sinceMs: number, nowMs: number): boolean {
-  const gapMs = Math.max(RETRY_INTERVAL_MS, probe.rttMs ?? 0) / 2;
-  return answeredSentAtMs(probe) < sinceMs && nowMs - (probe.recent.at(-1)?.sentAtMs ?? -Infinity) >= gapMs;
+  const gapMs = Math.max(probe.rttMs ?? 0, silentMs(probe, nowMs)) / 2;
+  return answeredSentAtMs(probe) < sinceMs && sentForMs(probe, nowMs) >= gapMs && !hasJustSent(probe, nowMs);
+}
+
+/** Whether a packet now would be one beside another that has just gone out. */
+export function hasJustSent(probe: PathProbe, nowMs: number): boolean {
+  return sentForMs(probe, nowMs) < RETRY_INTERVAL_MS / 2;
+}
+
+function sentForMs({ recent }: PathProbe, nowMs: number): number {
+  return nowMs - (recent.at(-1)?.sentAtMs ?? -Infinity);
 }
 
 /** When the newest of the packets was sent that something has come back for; -Infinity when there is none. */

@@ -270,6 +270,11 @@ describe('a packet that is out', () => {
     expect([1449, 1450].map((ms) => isWorthAsking(slow, BEGIN_MS + 1, BEGIN_MS + ms))).toEqual([false, true]);
   });
 
+  it('is worth another one the later, the longer it is out', () => {
+    const out = after([10, answer(1)], [1000, time], [1250, time], [1400, time]);
+    expect([1799, 1800].map((ms) => isWorthAsking(out, BEGIN_MS + 1, BEGIN_MS + ms))).toEqual([false, true]);
+  });
+
   it('asks for an answer through the other path, and for a newer one when nothing has come back for 0.9 s', () => {
     const since = (probe: PathProbe, ms: number): number | undefined => {
       const sinceMs = comparedSinceMs(probe, BEGIN_MS + ms);
