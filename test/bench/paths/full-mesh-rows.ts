@@ -12,6 +12,8 @@ const UP_MS = 900_000;
 const LOOK_EVERY_MS = 3000;
 /** All has to be right for so long: what is there twice, or was lost once more, shows by then. */
 const STEADY_MS = 10_000;
+/** A link that has not answered is asked again for so long: a hub may have a queue of packets to work off. */
+const PINGS_MS = 60_000;
 const DEAD_MS = 5000;
 
 interface Costs {
@@ -49,7 +51,7 @@ async function measure(full: FullMesh, name: string, act: () => Promise<void>, s
   const actedMs = performance.now() - startMs;
   const { seen: deviation, rightAfterMs = Infinity, relapses } = await steady(full, say);
   const after = await costsOf(full);
-  const deadLinks = await full.deadLinks();
+  const unanswered = await pingAll(full);
   const later = await full.deviation();
   const dead = full.lab.nodes.filter((node) => !full.lab.isCharonRunning(node));
   const row = limit(
@@ -63,13 +65,14 @@ async function measure(full: FullMesh, name: string, act: () => Promise<void>, s
     'seconds until right': Number.isFinite(rightAfterMs) ? Math.round((actedMs + rightAfterMs) / 1000) : null,
     'right, and then not for ten seconds': relapses,
     paths: JSON.stringify(await full.paths()),
-    'links without an answer': deadLinks,
+    'links without an answer at first': unanswered.first,
+    'links without an answer in a minute': unanswered.last,
     'charons dead': dead.join(' ') || 'none',
     ...spent(before, after),
     examples: [...deviation.examples, ...later.examples].join('; ') || 'none',
   };
   say(`${name}: ${JSON.stringify({ ours: row.ours, ...seen })}`);
-  return { ...row, ok: row.ok && Number.isFinite(rightAfterMs) && dead.length === 0 && deadLinks === 0, seen };
+  return { ...row, ok: row.ok && Number.isFinite(rightAfterMs) && dead.length === 0 && unanswered.last === 0, seen };
 }
 
 function steady(full: FullMesh, say: Say): Promise<Steady<Deviation>> {
@@ -86,6 +89,15 @@ function steady(full: FullMesh, say: Say): Promise<Steady<Deviation>> {
     steadyMs: STEADY_MS,
     limitMs: UP_MS,
   });
+}
+
+/** How many links did not answer at first, and how many never did. */
+async function pingAll(full: FullMesh): Promise<{ readonly first: number; readonly last: number }> {
+  const first = await full.deadLinks(full.links);
+  const untilMs = performance.now() + PINGS_MS;
+  let dead = first;
+  while (dead.length > 0 && performance.now() < untilMs) dead = await full.deadLinks(dead);
+  return { first: first.length, last: dead.length };
 }
 
 async function killHub({ lab }: FullMesh): Promise<void> {

@@ -104,12 +104,13 @@ export class FullMesh implements AsyncDisposable {
     return counts;
   }
 
-  /** Links over which no ping comes back, LAN to LAN. */
-  async deadLinks(): Promise<number> {
-    let dead = 0;
-    await inTurns(this.links, async ([a, b]) => {
+  /** Those of the links over which none of three pings comes back, LAN to LAN. */
+  async deadLinks(links: readonly SeedLink[]): Promise<readonly SeedLink[]> {
+    const dead: SeedLink[] = [];
+    await inTurns(links, async (link) => {
+      const [a, b] = link;
       const { received } = await this.lab.ping(a, this.lab.network.lanOf(b).address, { count: 3 });
-      if (received === 0) dead += 1;
+      if (received === 0) dead.push(link);
     });
     return dead;
   }
