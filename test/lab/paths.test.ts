@@ -146,6 +146,14 @@ describe.each(['5.9', '6.0'] as const)('a link on strongSwan %s', (strongswan) =
       timeoutMs: DIRECT_MS,
     });
     expect(status.links).toHaveLength(1);
+    // charon may take its SAs along to the new address at once; the peer follows only those that it has answered.
+    await waitFor({
+      what: 'packets from the new address',
+      observe: () => lab.ping('edge1', '7.7.8.1', { count: 5 }),
+      until: ({ received }) => received === 5,
+      timeoutMs: SOON_MS,
+    });
+    await untilDirect();
     await expectPacketsPass();
   });
 
