@@ -38,7 +38,8 @@ export interface RowsProgram<O extends BenchOptions> {
 
 /**
  * Runs it to its end, or until it is interrupted: then what is being measured is given up, and the processes and labs that
- * it has started are removed; other folders of its own stay below /tmp. Returns the exit code, 128 and the signal's number after an interruption.
+ * it has started are removed; other folders of its own stay below /tmp. Returns the exit code, 128 and the signal's number
+ * after an interruption.
  */
 export async function runRowsProgram<O extends BenchOptions>(
   program: RowsProgram<O>,
