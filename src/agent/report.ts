@@ -145,7 +145,7 @@ export function linkReports(input: ReportInput): Omit<LinkReport, 'sinceMs'>[] {
     const unprobed = { cause: null, direct: null, relay: null };
     if (input.ikeSas === undefined) return { id, peer, path: 'unknown', problem: null, directFailures, ...unprobed };
     const readings = { direct: input.reading(id, 'direct'), relay: input.reading(id, 'relay') };
-    const path = pathOf(link, sasOf, readings);
+    const path = pathOf(link, sasOf, readings, input.directPaths.get(id));
     const problem = outdatedProblem(link, connections, sasOf) ?? linkProblem(link, path, input);
     const cause = path === 'direct' ? null : (input.causeOf(id) ?? null);
     const [direct, relay] = [pathReading(readings.direct), pathReading(readings.relay)];
@@ -161,11 +161,20 @@ function pathReading(reading: ProbeReading | undefined): PathReading | null {
   return { health, rttMs: rttMs === null ? null : Math.round(rttMs * 10) / 10, loss };
 }
 
-/** A tunnel through which nothing comes is no path. */
-function pathOf(link: DesiredLink, sasOf: SasOf, readings: Readings): LinkReport['path'] {
+/**
+ * A tunnel through which nothing comes is no path. A mediated one that has a relay is until it is given up: traffic is in it
+ * until then, and the relay may show that all answers are late.
+ */
+function pathOf(
+  link: DesiredLink,
+  sasOf: SasOf,
+  { direct, relay }: Readings,
+  decided: DirectPath | undefined,
+): LinkReport['path'] {
   const isInstalled = (refs: readonly ChildRef[]): boolean => installedIn(refs, sasOf).length > 0;
-  if (isInstalled(link.direct) && readings.direct?.health !== 'dead') return 'direct';
-  return isInstalled(link.relay) && readings.relay?.health !== 'dead' ? 'relay' : 'none';
+  const isKept = decided?.phase === 'up' && relay?.health === 'alive';
+  if (isInstalled(link.direct) && (direct?.health !== 'dead' || isKept)) return 'direct';
+  return isInstalled(link.relay) && relay?.health !== 'dead' ? 'relay' : 'none';
 }
 
 /** A change of the subnets that one of the two charons has not taken: traffic of the new ones has no tunnel. */

@@ -4,6 +4,7 @@ import { nodeReportSchema } from '../../src/control/report.ts';
 import type { Connection } from '../../src/ike/connection.ts';
 import type { ProbeReading } from '../../src/agent/prober.ts';
 import type { IkeSa } from '../../src/ike/sa.ts';
+import type { DirectPath } from '../../src/paths/direct-path.ts';
 import { hub, mediationServer } from '../ike/connections.ts';
 import { child, childSa, desired, ikeSa, mediatedPeer, medsrv, names, spoke } from '../reconcile/builders.ts';
 import { reportOf } from '../coordinator/report-builders.ts';
@@ -226,6 +227,16 @@ describe('the path of a link', () => {
       path: 'none',
       problem: expect.stringMatching(/^no traffic/) as string,
     });
+  });
+
+  it('is the direct one until its tunnel is given up, as traffic is', () => {
+    const pathWith = (path: DirectPath): unknown => {
+      const reading: ReportInput['reading'] = (_link, of) => ({ ...alive, health: of === 'relay' ? 'alive' : 'dead' });
+      return linkOf({ ikeSas: [relay, direct], reading, directPaths: new Map([['edge1--remote', path]]) });
+    };
+    const [failures, lost] = [0, true];
+    expect(pathWith({ phase: 'up', failures, lost, proven: true })).toMatchObject({ path: 'direct', cause: null });
+    expect(pathWith({ phase: 'ending', failures, lost, ikeSaIds: [2] })).toMatchObject({ path: 'relay' });
   });
 
   it('tells what the probes of each path say, the round trip in tenths of a millisecond', () => {
