@@ -11,8 +11,6 @@ import { Prober, type ProbeReading, type ProbeTarget } from './prober.ts';
 const USAGE_EVERY_MS = 2000;
 /** Probes that are under way while charon is asked. */
 const UNDERWAY_PACKETS_MAX = 4;
-/** A direct tunnel through which nothing has ever come, while the relay works: after this long it is of no use. */
-const NEVER_ALIVE_MS = 5000;
 /** A tunnel that nothing is heard through, and that nothing speaks against: the peer's firewall drops probes. */
 const UNKNOWABLE_AFTER_MS = 60_000;
 /** Without a relay nothing is gained by haste. */
@@ -54,7 +52,7 @@ export class LinkWatch implements AsyncDisposable {
   constructor(deps: { readonly clock: Clock; readonly random: () => number; readonly onChange: () => void }) {
     this.#clock = deps.clock;
     this.#random = deps.random;
-    this.#prober = new Prober({ ...deps, muteAfterMs: NEVER_ALIVE_MS });
+    this.#prober = new Prober(deps);
     this.#responder = new ProbeResponder((to, from, initiatorSpi) => {
       // Only what came through the relay's tunnel: nothing else says who sent it.
       const isKnown = to === this.#ownRelayAddress && this.#direct.get(from)?.includes(initiatorSpi) === true;
@@ -108,10 +106,7 @@ export class LinkWatch implements AsyncDisposable {
     if (direct === undefined || direct.sas !== sasText(ikeSas) || direct.health === 'alive') return false;
     const relay = this.#prober.reading(link, 'relay');
     if (hasRelay.length === 0) return direct.health === 'dead' && direct.silentMs >= SILENT_WITHOUT_RELAY_MS;
-    if (relay === undefined || relay.health !== 'alive') return false;
-    if (direct.health === 'unknown') return direct.silentMs >= NEVER_ALIVE_MS;
-    const silentSinceMs = this.#clock.monotonicMs() - direct.silentMs;
-    return (relay.answeredAtMs ?? -Infinity) > silentSinceMs;
+    return relay?.health === 'alive' && direct.isOutdone;
   }
 
   /**

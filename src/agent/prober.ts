@@ -1,7 +1,11 @@
 import type { Clock } from '../clock.ts';
 import {
+  answeredSentAtMs,
+  comparedSinceMs,
+  hasJustSent,
   healthOf,
   isIdle,
+  isOutdone,
   isWorthAsking,
   lossOf,
   lostSince,
@@ -37,6 +41,8 @@ export interface ProbeReading {
   readonly silentMs: number;
   /** When something came back last; undefined before anything has. */
   readonly answeredAtMs: number | undefined;
+  /** Whether nothing comes through it, or ever has, and the link's other path has shown that answers are not only late. */
+  readonly isOutdone: boolean;
   readonly rttMs: number | undefined;
   /** Share of the last packets, 0 to 1. */
   readonly loss: number | undefined;
@@ -45,9 +51,7 @@ export interface ProbeReading {
 export interface ProberDeps {
   readonly clock: Clock;
   readonly random: () => number;
-  /** A path that is silent for so long is told of, whatever its health. */
-  readonly muteAfterMs: number;
-  /** A path's health has changed, or it has been silent for {@link muteAfterMs}. */
+  /** A path's health has changed, or whether it is outdone. */
   readonly onChange: () => void;
 }
 
@@ -108,6 +112,7 @@ export class Prober implements Disposable {
       health: healthOf(probe, nowMs),
       silentMs: silentMs(probe, nowMs),
       answeredAtMs: probe.answeredAtMs,
+      isOutdone: isOutdone(probe, nowMs),
       rttMs: probe.rttMs,
       loss: lossOf(probe, nowMs),
     };
@@ -115,7 +120,9 @@ export class Prober implements Disposable {
 
   /** Sends a packet through a path now, unless one has just gone out. */
   ask(link: string, path: ProbeTarget['path']): void {
-    this.#askUnlessHeard(keyOf(link, path), this.#deps.clock.monotonicMs());
+    const key = keyOf(link, path);
+    const probe = this.#watched.get(key)?.probe;
+    if (probe !== undefined && !hasJustSent(probe, this.#deps.clock.monotonicMs())) this.#take(key, { type: 'due' });
   }
 
   /** Packets that were sent through a path since `atMs`, monotonic, and are overdue; 0 for one that is not watched. */
@@ -173,8 +180,14 @@ export class Prober implements Disposable {
 
   #heard(key: string, event: ProbeEvent): void {
     const watched = this.#watched.get(key);
-    if (watched !== undefined) watched.packets += 1;
+    if (watched === undefined) return;
+    watched.packets += 1;
+    const before = watched.probe;
     this.#take(key, event);
+    const { target, probe } = watched;
+    if (probe === before) return;
+    this.#heardAtMs = probe.answeredAtMs;
+    this.#take(twinOf(target), { type: 'other-answered', sentAtMs: answeredSentAtMs(probe) });
   }
 
   #take(key: string, event: ProbeEvent): void {
@@ -183,12 +196,11 @@ export class Prober implements Disposable {
     const nowMs = this.#deps.clock.monotonicMs();
     const facts = { nowMs, use: watched.target.use, paths: this.#watched.size };
     const { probe, send } = nextProbe(watched.probe, event, facts);
-    if (probe.answeredAtMs !== watched.probe.answeredAtMs) this.#heardAtMs = nowMs;
     watched.probe = probe;
     if (send !== undefined) {
       watched.packets += 1;
       watched.socket.send(send);
-      if (overdueFor(probe) > 0) this.#askTwin(watched);
+      this.#askTwin(watched, nowMs);
       if (overdueFor(probe) === 1) this.#hurryOthers(watched);
     }
     clearTimeout(watched.timer);
@@ -198,17 +210,16 @@ export class Prober implements Disposable {
 
   /**
    * Whether one that is overdue has died or this node's network has is for the link's other path to say. So each of its
-   * packets takes one through that path along, until something has come back: the first one may be lost as well.
+   * packets takes one through that path along, until something has come back: the first one may be lost as well. Of two that
+   * have never worked neither says anything about the other.
    */
-  #askTwin({ target, probe }: Watched): void {
-    const twin = keyOf(target.link, target.path === 'direct' ? 'relay' : 'direct');
-    this.#askUnlessHeard(twin, probe.unansweredSinceMs ?? this.#deps.clock.monotonicMs());
-  }
-
-  #askUnlessHeard(key: string, sinceMs: number): void {
-    const probe = this.#watched.get(key)?.probe;
-    if (probe !== undefined && isWorthAsking(probe, sinceMs, this.#deps.clock.monotonicMs()))
-      this.#take(key, { type: 'due' });
+  #askTwin({ target, probe }: Watched, nowMs: number): void {
+    const sinceMs = comparedSinceMs(probe, nowMs);
+    if (sinceMs === undefined) return;
+    const key = twinOf(target);
+    const twin = this.#watched.get(key)?.probe;
+    if (twin === undefined || (twin.answeredAtMs === undefined && probe.answeredAtMs === undefined)) return;
+    if (isWorthAsking(twin, sinceMs, nowMs)) this.#take(key, { type: 'due' });
   }
 
   /**
@@ -225,8 +236,7 @@ export class Prober implements Disposable {
   }
 
   #tell(watched: Watched, nowMs: number): void {
-    const isMute = silentMs(watched.probe, nowMs) >= this.#deps.muteAfterMs;
-    const news = `${healthOf(watched.probe, nowMs)} ${isMute}`;
+    const news = `${healthOf(watched.probe, nowMs)} ${isOutdone(watched.probe, nowMs)}`;
     if (news === watched.told) return;
     watched.told = news;
     this.#deps.onChange();
@@ -235,6 +245,11 @@ export class Prober implements Disposable {
 
 function keyOf(link: string, path: ProbeTarget['path']): string {
   return `${link} ${path}`;
+}
+
+/** The key of the link's other path. */
+function twinOf({ link, path }: ProbeTarget): string {
+  return keyOf(link, path === 'direct' ? 'relay' : 'direct');
 }
 
 function isSame(a: ProbeTarget, b: ProbeTarget): boolean {

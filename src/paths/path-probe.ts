@@ -7,6 +7,11 @@
  * (as often as the link's other path, when that one is overdue too: which of the two is to be taken waits for it).
  * It is dead when nothing came back for {@link DEAD_AFTER_MS} after the first packet that was lost, so that a busy path is
  * known to be dead within two and a half seconds of its death.
+ *
+ * Answers are late, too, where an agent or a charon waits for a processor, be it this node's or the peer's. The link's other
+ * path leads to the same two; so it shows how late answers are now. A dead path, or one that has never worked, is outdone when
+ * the other one has answered a packet that was sent after {@link COMPARED_AFTER_MS} of its silence, and as much time again has
+ * passed in silence.
  */
 export interface PathProbe {
   readonly sinceMs: number;
@@ -20,6 +25,8 @@ export interface PathProbe {
   readonly rttMs: number | undefined;
   /** When something came back last; undefined before anything has. */
   readonly answeredAtMs: number | undefined;
+  /** When the path is outdone unless something comes back until then; undefined while nothing speaks against it. */
+  readonly outdoneAtMs: number | undefined;
   /** When {@link nextProbe} wants to hear that time has passed. */
   readonly nextAtMs: number;
 }
@@ -40,7 +47,9 @@ export type ProbeEvent =
   /** The peer's agent has answered. */
   | { readonly type: 'answered'; readonly sequence: number }
   /** The peer's kernel has: nobody listens there, so its agent is down. The path works all the same. */
-  | { readonly type: 'refused' };
+  | { readonly type: 'refused' }
+  /** The link's other path has answered a packet that was sent then. */
+  | { readonly type: 'other-answered'; readonly sentAtMs: number };
 
 /**
  * What a path is for. `busy`: others than the probes use it; `idle`: nobody does; `spare`: nobody does, and through its hub
@@ -69,10 +78,14 @@ const RETRY_INTERVAL_MS = 150;
 const DEAD_AFTER_MS = 1200;
 /** And so many packets that nothing came back for. */
 const DEAD_PACKETS_MIN = 4;
+/** Two packets before it is dead, so that the other path's answer is there by then. */
+const COMPARED_AFTER_MS = 900;
+/** A path through which nothing has ever come has so long. */
+const NEVER_HEARD_MS = 5000;
 const RECENT_MAX = 20;
 /** A round trip that an answer may take before it counts as overdue, in round trips and in ms. */
 const OVERDUE = { factor: 3, leastMs: 250, mostMs: 1000 } as const;
-/** Share of a new round trip in the smoothed one (RFC 6298). */
+/** Share of a new round trip in the smoothed one (RFC 6298), as often as a path in use is asked. */
 const RTT_GAIN = 1 / 8;
 
 /** A probe that has sent nothing yet; its first packet is due now. */
@@ -84,6 +97,7 @@ export function newProbe(nowMs: number): PathProbe {
     unansweredSinceMs: undefined,
     rttMs: undefined,
     answeredAtMs: undefined,
+    outdoneAtMs: undefined,
     nextAtMs: nowMs,
   };
 }
@@ -107,6 +121,8 @@ export function nextProbe(
       const last = probe.recent.at(-1);
       return { probe: last === undefined ? probe : heard(probe, last, false, facts) };
     }
+    case 'other-answered':
+      return { probe: compared(probe, event.sentAtMs, facts.nowMs) };
   }
 }
 
@@ -132,16 +148,33 @@ function heard(probe: PathProbe, packet: SentProbe, isTimed: boolean, facts: Pro
   const { nowMs, use } = facts;
   const isYoung = use !== 'spare' && nowMs - probe.sinceMs < YOUNG_MS;
   const lastSentMs = probe.recent.at(-1)?.sentAtMs ?? nowMs;
-  const rttMs = nowMs - packet.sentAtMs;
-  const smoothedMs = probe.rttMs === undefined ? rttMs : probe.rttMs + RTT_GAIN * (rttMs - probe.rttMs);
   return {
     ...probe,
     recent: probe.recent.map((each) => (each.sequence === packet.sequence ? { ...each, isAnswered: true } : each)),
     unansweredSinceMs: undefined,
-    rttMs: isTimed ? smoothedMs : probe.rttMs,
+    rttMs: isTimed ? smoothedMs(probe, nowMs - packet.sentAtMs, nowMs) : probe.rttMs,
     answeredAtMs: nowMs,
+    outdoneAtMs: undefined,
     nextAtMs: lastSentMs + (isYoung ? INTERVAL_MS.busy : intervalMs(facts)),
   };
+}
+
+/**
+ * A short round trip counts for all the time since the last one: what was seen while all was slow would stand for minutes on
+ * a path that is seldom asked. A long one counts once: it may be a single packet's.
+ */
+function smoothedMs({ rttMs, answeredAtMs = -Infinity }: PathProbe, lastMs: number, nowMs: number): number {
+  if (rttMs === undefined) return lastMs;
+  const times = lastMs < rttMs ? Math.max(1, Math.floor((nowMs - answeredAtMs) / INTERVAL_MS.busy)) : 1;
+  return lastMs + (1 - RTT_GAIN) ** times * (rttMs - lastMs);
+}
+
+/** Answers that have waited for a processor come in a crowd, in any order. */
+function compared(probe: PathProbe, sentAtMs: number, nowMs: number): PathProbe {
+  const { unansweredSinceMs = Infinity, outdoneAtMs, nextAtMs } = probe;
+  if (outdoneAtMs !== undefined || sentAtMs < unansweredSinceMs + COMPARED_AFTER_MS) return probe;
+  const atMs = nowMs + Math.max(OVERDUE.leastMs, nowMs - sentAtMs);
+  return { ...probe, outdoneAtMs: atMs, nextAtMs: Math.min(nextAtMs, atMs) };
 }
 
 /** Half of the paths are direct ones, and spare ones have their turn a third as often. */
@@ -174,13 +207,39 @@ export function overdueFor(probe: PathProbe): number {
   return probe.answeredAtMs === undefined ? 0 : Math.max(0, unanswered(probe) - 1);
 }
 
-/** Whether nothing has come back since then, and a packet now would not be one beside another that has just gone out. */
-export function isWorthAsking(
-  { answeredAtMs = -Infinity, recent }: PathProbe,
-  sinceMs: number,
-  nowMs: number,
-): boolean {
-  return answeredAtMs < sinceMs && nowMs - (recent.at(-1)?.sentAtMs ?? -Infinity) >= RETRY_INTERVAL_MS / 2;
+/**
+ * Since when the link's other path has to have answered a packet; undefined while nothing is to be learnt from it. One answer
+ * tells whether this path has died or all have; when this one has been silent for long, it takes another one.
+ */
+export function comparedSinceMs(probe: PathProbe, nowMs: number): number | undefined {
+  const { unansweredSinceMs, answeredAtMs } = probe;
+  if (unansweredSinceMs === undefined) return undefined;
+  const silentForMs = nowMs - unansweredSinceMs;
+  if (answeredAtMs === undefined ? silentForMs < NEVER_HEARD_MS : overdueFor(probe) === 0) return undefined;
+  return silentForMs < COMPARED_AFTER_MS ? unansweredSinceMs : unansweredSinceMs + COMPARED_AFTER_MS;
+}
+
+/**
+ * Whether nothing was sent since then that has been answered, and the last packet is not too young for another one. Where
+ * answers take long, or one has been due for long, there is time: when all is late, all ask.
+ */
+export function isWorthAsking(probe: PathProbe, sinceMs: number, nowMs: number): boolean {
+  const gapMs = Math.max(probe.rttMs ?? 0, silentMs(probe, nowMs)) / 2;
+  return answeredSentAtMs(probe) < sinceMs && sentForMs(probe, nowMs) >= gapMs && !hasJustSent(probe, nowMs);
+}
+
+/** Whether a packet now would be one beside another that has just gone out. */
+export function hasJustSent(probe: PathProbe, nowMs: number): boolean {
+  return sentForMs(probe, nowMs) < RETRY_INTERVAL_MS / 2;
+}
+
+function sentForMs({ recent }: PathProbe, nowMs: number): number {
+  return nowMs - (recent.at(-1)?.sentAtMs ?? -Infinity);
+}
+
+/** When the newest of the packets was sent that something has come back for; -Infinity when there is none. */
+export function answeredSentAtMs({ recent }: PathProbe): number {
+  return recent.findLast(({ isAnswered }) => isAnswered)?.sentAtMs ?? -Infinity;
 }
 
 /** Whether nothing is out, and the last packet has been a while ago. */
@@ -193,6 +252,13 @@ export function healthOf(probe: PathProbe, nowMs: number): PathHealth {
   if (probe.answeredAtMs === undefined) return 'unknown';
   const isSilent = silentMs(probe, nowMs) >= DEAD_AFTER_MS + 2 * (probe.rttMs ?? 0);
   return isSilent && unanswered(probe) >= DEAD_PACKETS_MIN ? 'dead' : 'alive';
+}
+
+/** Whether nothing comes through the path, or ever has, while answers through the link's other path are not so late. */
+export function isOutdone(probe: PathProbe, nowMs: number): boolean {
+  if (nowMs < (probe.outdoneAtMs ?? Infinity)) return false;
+  const health = healthOf(probe, nowMs);
+  return health === 'dead' || (health === 'unknown' && silentMs(probe, nowMs) >= NEVER_HEARD_MS);
 }
 
 /** Packets that were sent since nothing came back any more: a process that was not running itself has sent none. */

@@ -28,7 +28,7 @@ export function fullStatus(): AgentStatus {
     causeOf: () => 'symmetric-nat',
     reading: (_link, path) =>
       path === 'relay'
-        ? { health: 'alive', sas: '2', silentMs: 0, answeredAtMs: 0, rttMs: 24.04, loss: 0.05 }
+        ? { health: 'alive', sas: '2', silentMs: 0, answeredAtMs: 0, isOutdone: false, rttMs: 24.04, loss: 0.05 }
         : undefined,
   };
   return agentStatus({

@@ -462,7 +462,15 @@ describe('a report', () => {
   it('is sent when a path lives or dies, not when its round trip is another', () => {
     const node = new Node();
     node.receive(mesh);
-    const alive: ProbeReading = { health: 'alive', sas: '2', silentMs: 0, answeredAtMs: 0, rttMs: 24, loss: 0 };
+    const alive: ProbeReading = {
+      health: 'alive',
+      sas: '2',
+      silentMs: 0,
+      answeredAtMs: 0,
+      isOutdone: false,
+      rttMs: 24,
+      loss: 0,
+    };
     node.links.readings.set('edge1--remote relay', alive);
     node.round({ observed: up });
     node.take();

@@ -9,7 +9,6 @@ const OWN = loopbackAddress(2);
 const PEER = loopbackAddress(4);
 const OTHER_PEER = loopbackAddress(6);
 const LINK = 'edge1--remote';
-const MUTE_AFTER_MS = 5000;
 
 const target = (change: Partial<ProbeTarget> = {}): ProbeTarget => ({
   link: LINK,
@@ -26,12 +25,7 @@ class Probing {
   readonly prober: Prober;
 
   constructor(clock: Pick<typeof systemClock, 'nowMs' | 'monotonicMs'> = systemClock) {
-    this.prober = new Prober({
-      clock,
-      random: () => 0.25,
-      muteAfterMs: MUTE_AFTER_MS,
-      onChange: () => (this.changes += 1),
-    });
+    this.prober = new Prober({ clock, random: () => 0.25, onChange: () => (this.changes += 1) });
     onTestFinished(() => this.prober[Symbol.dispose]());
   }
 
@@ -121,7 +115,7 @@ describe('a path whose peer falls silent', () => {
     }
   }
 
-  it('is dead within 2.5 s, which is told at once; told again when it is mute; and alive with its next answer', async () => {
+  it('is dead within 2.5 s, which is told at once and once; and alive with its next answer', async () => {
     const peer = await peerAt(PEER);
     let isSilent = false;
     peer.answerWhen(() => !isSilent);
@@ -139,27 +133,62 @@ describe('a path whose peer falls silent', () => {
     await pass(250);
     expect(probing.prober.dead()).toEqual(new Map([[`${LINK} direct`, fromMs + 1000]]));
     expect(probing.changes).toBe(changes + 1);
-    await pass(1000 + MUTE_AFTER_MS);
-    expect(probing.changes).toBe(changes + 2);
     await pass(20_000);
-    expect(probing.changes).toBe(changes + 2);
+    expect(probing.changes).toBe(changes + 1);
     isSilent = false;
     await pass(1200);
     await soon(() => probing.direct?.health === 'alive');
-    expect(probing.changes).toBe(changes + 3);
+    expect(probing.changes).toBe(changes + 2);
     expect(probing.prober.dead().size).toBe(0);
   });
 
-  it('and never answered is told once, when it is mute', async () => {
+  const relay = target({ path: 'relay', remote: OTHER_PEER, use: 'spare' });
+
+  it('is outdone when the link’s other path is answered, which is told', async () => {
+    const [peer, other] = [await peerAt(PEER), await peerAt(OTHER_PEER)];
+    let [isSilent, isOtherSilent] = [false, false];
+    peer.answerWhen(() => !isSilent);
+    other.answerWhen(() => !isOtherSilent);
+    const probing = new Probing(clock);
+    probing.prober.watch([target(), relay]);
+    await soon(() => probing.direct?.health === 'alive' && probing.prober.reading(LINK, 'relay')?.health === 'alive');
+    isSilent = isOtherSilent = true;
+    await pass(10_000);
+    expect(probing.direct).toMatchObject({ health: 'dead', isOutdone: false });
+    const { changes } = probing;
+    isOtherSilent = false;
+    await pass(1500);
+    expect(probing.direct).toMatchObject({ health: 'dead', isOutdone: true });
+    expect(probing.changes - changes, 'that the one is alive, and the other outdone').toBe(2);
+    isSilent = false;
+    await pass(1500);
+    expect(probing.direct).toMatchObject({ health: 'alive', isOutdone: false });
+  });
+
+  it('and never answered is outdone after five seconds, and not before', async () => {
+    const other = await peerAt(OTHER_PEER);
+    await peerAt(PEER);
+    other.answerWhen();
+    const probing = new Probing(clock);
+    probing.prober.watch([relay]);
+    await soon(() => probing.prober.reading(LINK, 'relay')?.health === 'alive');
+    await pass(16_000);
+    probing.prober.watch([relay, target()]);
+    await pass(4900);
+    expect([probing.direct?.isOutdone, probing.changes]).toEqual([false, 1]);
+    await pass(500);
+    expect(probing.direct).toMatchObject({ health: 'unknown', isOutdone: true });
+    expect([probing.changes, probing.prober.dead().size]).toEqual([2, 0]);
+  });
+
+  it('and never answered leaves another one in peace that has not either', async () => {
+    const other = await peerAt(OTHER_PEER);
     await peerAt(PEER);
     const probing = new Probing(clock);
-    probing.prober.watch([target()]);
-    await pass(MUTE_AFTER_MS - 100);
-    expect(probing.changes).toBe(0);
-    await pass(200);
-    expect([probing.direct?.health, probing.changes]).toEqual(['unknown', 1]);
+    probing.prober.watch([target(), relay]);
     await pass(20_000);
-    expect([probing.changes, probing.prober.dead().size]).toEqual([1, 0]);
+    expect(other.received.length).toBeLessThanOrEqual(5);
+    expect(probing.changes).toBe(0);
   });
 
   it('makes the other paths send one more packet, and no more than that', async () => {

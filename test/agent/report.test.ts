@@ -89,7 +89,7 @@ describe('a charon that cannot be asked', () => {
     ikeSas: undefined,
     refusals: new Map([[names.hub as string, 'no']]),
     causeOf: () => 'mediator-unreachable',
-    reading: () => ({ health: 'alive', sas: '1', silentMs: 0, answeredAtMs: 0, rttMs: 24, loss: 0 }),
+    reading: () => ({ health: 'alive', sas: '1', silentMs: 0, answeredAtMs: 0, isOutdone: false, rttMs: 24, loss: 0 }),
   });
 
   it('leaves every connection unknown, which is no problem of theirs', () => {
@@ -166,7 +166,15 @@ describe('the SAs of a connection', () => {
 describe('the path of a link', () => {
   const linkOf = (change: Partial<ReportInput> & { readonly connections?: readonly Connection[] }): unknown =>
     linkReports(input(change))[0];
-  const alive: ProbeReading = { health: 'alive', sas: '1', silentMs: 0, answeredAtMs: 0, rttMs: 24.04, loss: 0.05 };
+  const alive: ProbeReading = {
+    health: 'alive',
+    sas: '1',
+    silentMs: 0,
+    answeredAtMs: 0,
+    isOutdone: false,
+    rttMs: 24.04,
+    loss: 0.05,
+  };
   const failed = new Map([['edge1--remote', { phase: 'idle' as const, failures: 3, lost: false }]]);
 
   it.each<[string, Parameters<typeof linkOf>[0], { path: string; problem: RegExp | null }]>([
@@ -245,6 +253,7 @@ describe('the path of a link', () => {
       health: 'unknown',
       silentMs: 900,
       answeredAtMs: undefined,
+      isOutdone: false,
       rttMs: undefined,
       loss: undefined,
     };

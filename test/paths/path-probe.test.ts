@@ -1,8 +1,11 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  answeredSentAtMs,
+  comparedSinceMs,
   healthOf,
   isIdle,
+  isOutdone,
   isWorthAsking,
   lossOf,
   lostSince,
@@ -14,6 +17,7 @@ import {
   type PathUse,
   type ProbeEvent,
 } from '../../src/paths/path-probe.ts';
+import { SimulatedLink } from './simulated-link.ts';
 import { SimulatedPath } from './simulated-path.ts';
 
 const BEGIN_MS = 1_000_000;
@@ -62,6 +66,13 @@ describe('a probe', () => {
   it('smooths its round trip', () => {
     const probe = after([40, answer(1)], [1000, time], [1120, answer(2)]);
     expect(probe.rttMs).toBe(50);
+  });
+
+  it('believes a shorter round trip the more, the longer ago the last one is, and a longer one no more than usual', () => {
+    const slow = after([1000, answer(1)], [16_000, time]);
+    expect(nextProbe(slow, answer(2), busy(BEGIN_MS + 17_000)).probe.rttMs).toBe(1000);
+    expect(nextProbe(slow, answer(2), busy(BEGIN_MS + 16_100)).probe.rttMs).toBeCloseTo(100 + 900 * (7 / 8) ** 15);
+    expect(nextProbe(slow, answer(2), busy(BEGIN_MS + 18_000)).probe.rttMs).toBe(1125);
   });
 
   it('stays unknown, not dead, while nothing has ever come back', () => {
@@ -249,8 +260,32 @@ describe('a packet that is out', () => {
     const out = after([10, answer(1)], [1000, time]);
     const isWorth = (sinceMs: number, ms: number): boolean => isWorthAsking(out, BEGIN_MS + sinceMs, BEGIN_MS + ms);
     expect([isWorth(900, 1070), isWorth(900, 1080)]).toEqual([false, true]);
-    expect([isWorth(5, 1080), isWorth(10, 1080), isWorth(11, 1080)]).toEqual([false, false, true]);
     expect(isWorthAsking(newProbe(BEGIN_MS), BEGIN_MS, BEGIN_MS)).toBe(true);
+    expect([isWorth(0, 1080), isWorth(1, 1080)], 'after an answer to what was sent at 0').toEqual([false, true]);
+    expect([answeredSentAtMs(newProbe(BEGIN_MS)), answeredSentAtMs(out)]).toEqual([-Infinity, BEGIN_MS]);
+  });
+
+  it('is worth another one after half a round trip at the soonest', () => {
+    const slow = after([900, answer(1)], [1000, time]);
+    expect([1449, 1450].map((ms) => isWorthAsking(slow, BEGIN_MS + 1, BEGIN_MS + ms))).toEqual([false, true]);
+  });
+
+  it('is worth another one the later, the longer it is out', () => {
+    const out = after([10, answer(1)], [1000, time], [1250, time], [1400, time]);
+    expect([1799, 1800].map((ms) => isWorthAsking(out, BEGIN_MS + 1, BEGIN_MS + ms))).toEqual([false, true]);
+  });
+
+  it('asks for an answer through the other path, and for a newer one when nothing has come back for 0.9 s', () => {
+    const since = (probe: PathProbe, ms: number): number | undefined => {
+      const sinceMs = comparedSinceMs(probe, BEGIN_MS + ms);
+      return sinceMs && sinceMs - BEGIN_MS;
+    };
+    const overdue = after([10, answer(1)], [1000, time], [1250, time]);
+    expect([1250, 1899, 1900, 5000].map((ms) => since(overdue, ms))).toEqual([1000, 1000, 1900, 1900]);
+    expect(since(after([10, answer(1)]), 500), 'while nothing is out').toBeUndefined();
+    expect(since(after([10, answer(1)], [1000, time]), 1200), 'while nothing is overdue').toBeUndefined();
+    const unheard = after([1000, time], [2000, time]);
+    expect([2000, 4999, 5000].map((ms) => since(unheard, ms))).toEqual([undefined, undefined, 900]);
   });
 
   it('keeps the path from being idle, and so does one that was answered just now', () => {
@@ -373,4 +408,110 @@ describe('death', () => {
         },
       ),
     ));
+});
+
+describe('a dead path', () => {
+  /** Silent from the packet of 1000 on, and heard of at these times that the other path has answered what was sent then. */
+  function silent(...heard: readonly (readonly [number, number])[]): PathProbe {
+    let probe = after([10, answer(1)], [1000, time]);
+    const left = [...heard];
+    for (let nowMs = BEGIN_MS + 1000; nowMs < BEGIN_MS + 3000; nowMs += 10) {
+      if (nowMs >= probe.nextAtMs) ({ probe } = nextProbe(probe, time, busy(nowMs)));
+      const [atMs, sentAtMs] = left[0] ?? [Infinity, 0];
+      if (nowMs < BEGIN_MS + atMs) continue;
+      left.shift();
+      ({ probe } = nextProbe(probe, { type: 'other-answered', sentAtMs: BEGIN_MS + sentAtMs }, busy(nowMs)));
+    }
+    return probe;
+  }
+
+  /** Ms after which it is outdone; undefined when it never is. */
+  function outdoneAfter(probe: PathProbe): number | undefined {
+    for (let ms = 1000; ms < 10_000; ms += 10) if (isOutdone(probe, BEGIN_MS + ms)) return ms;
+    return undefined;
+  }
+
+  it('is not outdone as long as the other path has not answered', () => expect(outdoneAfter(silent())).toBeUndefined());
+
+  it('is outdone as soon as it is dead, when the other path has answered at once', () => {
+    expect(outdoneAfter(silent([1910, 1900]))).toBe(2220);
+  });
+
+  it('has as much time again as the other path’s answer took', () => {
+    expect(outdoneAfter(silent([2700, 1900]))).toBe(3500);
+    expect(outdoneAfter(silent([2700, 1900], [2710, 2700]))).toBe(3500);
+  });
+
+  it('has a quarter of a second at least', () => expect(outdoneAfter(silent([2500, 2490]))).toBe(2750));
+
+  it('is not outdone by an answer to what was sent before it had been silent for long', () => {
+    expect(outdoneAfter(silent([2700, 1899]))).toBeUndefined();
+    expect(outdoneAfter(silent([1300, 1250], [2700, 1899]))).toBeUndefined();
+  });
+
+  it('is not outdone any more when something has come back', () => {
+    const outdone = silent([1910, 1900]);
+    for (const event of [answer(2), refused]) {
+      const { probe } = nextProbe(outdone, event, busy(BEGIN_MS + 3000));
+      expect(outdoneAfter(probe)).toBeUndefined();
+    }
+  });
+
+  it('asks once more when the time is up', () => {
+    let probe = silent();
+    const { nextAtMs } = probe;
+    ({ probe } = nextProbe(probe, { type: 'other-answered', sentAtMs: BEGIN_MS + 2900 }, busy(BEGIN_MS + 2905)));
+    expect(dueIn(probe)).toBe(3155);
+    expect(nextAtMs - BEGIN_MS).toBeGreaterThan(3155);
+  });
+
+  it('of which nothing was ever heard has five seconds', () => {
+    const { probe } = nextProbe(after(), { type: 'other-answered', sentAtMs: BEGIN_MS + 900 }, busy(BEGIN_MS + 950));
+    expect([4999, 5000].map((ms) => isOutdone(probe, BEGIN_MS + ms))).toEqual([false, true]);
+    const late = nextProbe(after(), { type: 'other-answered', sentAtMs: BEGIN_MS + 2000 }, busy(BEGIN_MS + 6000)).probe;
+    expect([9999, 10_000].map((ms) => isOutdone(late, BEGIN_MS + ms))).toEqual([false, true]);
+  });
+
+  it('that nothing is out on takes no notice', () => {
+    const well = after([10, answer(1)]);
+    expect(nextProbe(well, { type: 'other-answered', sentAtMs: BEGIN_MS + 500 }, busy(BEGIN_MS + 510)).probe).toBe(
+      well,
+    );
+  });
+});
+
+describe('two paths of a link', () => {
+  const stalls = fc.record({
+    seed: fc.integer(),
+    rttMs: fc.integer({ min: 0, max: 300 }),
+    /** Nobody at the other end runs for so long, again and again. */
+    stallMs: fc.integer({ min: 0, max: 5000 }),
+    runMs: fc.integer({ min: 100, max: 5000 }),
+    /** What was kept waiting comes in any order, within so long. */
+    crowdMs: fc.integer({ min: 0, max: 250 }),
+  });
+
+  it('are late together: none is outdone', () =>
+    fc.assert(
+      fc.property(stalls, (conditions) => {
+        const link = new SimulatedLink(conditions);
+        link.runFor(120_000);
+        expect(link.outdone).toBe(0);
+      }),
+    ));
+
+  it('are late together, and found dead by their silence alone', () => {
+    const link = new SimulatedLink({ seed: 1, rttMs: 20, stallMs: 3000, runMs: 15_000, crowdMs: 200 });
+    link.runFor(300_000);
+    expect(link.deaths).toBeGreaterThan(10);
+  });
+
+  it.each([0, 200])('tell a dead one within 2.5 s and the other’s round trip of %i ms', (rttMs) => {
+    for (let seed = 0; seed < 50; seed += 1) {
+      const link = new SimulatedLink({ seed, rttMs, stallMs: 0, runMs: 1000, crowdMs: 0 });
+      link.runFor(3000 + 20 * seed);
+      link.killDirect();
+      expect(link.msUntilOutdone()).toBeLessThanOrEqual(2500 + 2 * rttMs);
+    }
+  });
 });

@@ -6,6 +6,7 @@ import {
   type PathUse,
   type ProbeEvent,
 } from '../../src/paths/path-probe.ts';
+import { seeded } from './seeded.ts';
 
 export interface PathConditions {
   readonly seed: number;
@@ -90,15 +91,4 @@ export class SimulatedPath {
       this.deaths += 1;
     }
   }
-}
-
-/** mulberry32: the same numbers in [0, 1) for the same seed. */
-function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
