@@ -3,6 +3,7 @@ import type { LinkHint } from '../control/frames.ts';
 import type { DesiredLink, DesiredState } from '../ike/desired-state.ts';
 import type { IkeSa } from '../ike/sa.ts';
 import {
+  abandonedAt,
   changesAtMs,
   NEW_DIRECT_PATH,
   nextDirectPath,
@@ -21,6 +22,9 @@ import { indexSas, installedIn, type SasOf } from './installed-sas.ts';
  * until it is back. One that hangs has no place here: its IKE SA waits in CREATED without a worker.
  */
 const UNDERWAY_MAX = 4;
+
+/** A peer that is to end a tunnel is told so again, should a word be lost on its way. */
+const TELL_AGAIN_MS = 300;
 
 /** How long evidence counts at the end that answers. */
 const EVIDENCE_MS = 300_000;
@@ -43,13 +47,16 @@ export interface DirectPathsInput {
 export interface DirectWishes {
   /** Mediated children, by pace key, that may be initiated now. */
   readonly turns: ReadonlySet<string>;
-  /** IKE SAs whose tunnel carries nothing any more. */
+  /** IKE SAs that this end is to end: nothing comes through any more, or the peer has not ended them as it was told. */
   readonly abandon: ReadonlySet<number>;
-  /** Links whose direct tunnel is given up in this round, and the IKE SAs that it goes through. */
+  /**
+   * Links whose direct tunnel is given up, and the IKE SAs of it that are still there: the peer is to be told, once this
+   * end sends nothing through them any more.
+   */
   readonly lost: readonly { readonly link: DesiredLink; readonly ikeSas: readonly IkeSa[] }[];
   /** Tries whose outcome is open. */
   readonly trying: number;
-  /** Ms until time alone changes a path; infinite when it does not. */
+  /** Ms until time alone changes a path, or a peer is to be told again; infinite when neither will be. */
   readonly changesInMs: number;
 }
 
@@ -63,6 +70,8 @@ export class DirectPaths {
   #triedAtMs = new Map<string, number>();
   /** Since when each link has had an IKE SA that is not established yet, whoever has begun it. */
   #pendingSinceMs: ReadonlyMap<string, number> = new Map();
+  /** Links whose direct tunnel is to be given up at the next look. */
+  readonly #reconnects = new Set<string>();
   /** What set-ups take, smoothed, in ms; undefined before the first that has worked. */
   #setUpTakesMs: number | undefined;
 
@@ -86,8 +95,8 @@ export class DirectPaths {
     const links = mediatedLinks(input.desired);
     const { ikeSas, hints } = input;
     const sasOf = indexSas(ikeSas);
-    const before = this.#paths;
     this.#paths = new Map(links.map((mediated) => [mediated.link.id, this.#look(mediated, sasOf, input)]));
+    this.#reconnects.clear();
     this.#causes = new Map(links.map((mediated) => [mediated.link.id, this.#explain(mediated, sasOf, input)]));
     for (const id of this.#triedAtMs.keys()) if (!this.#paths.has(id)) this.#triedAtMs.delete(id);
     this.#notePending(links, sasOf);
@@ -109,10 +118,10 @@ export class DirectPaths {
       .map(({ connection, child }) => initiateKey(connection, child.name));
     return {
       turns: new Set(turns),
-      abandon: new Set(phases.flatMap((path) => (path.phase === 'ending' ? path.ikeSaIds : []))),
+      abandon: new Set(phases.flatMap((path) => abandonedAt(path, this.#clock.monotonicMs()))),
       lost: links.flatMap(({ link }) => {
         const path = this.#paths.get(link.id);
-        if (path?.phase !== 'ending' || before.get(link.id)?.phase === 'ending') return [];
+        if (path?.phase !== 'ending') return [];
         return [{ link, ikeSas: ikeSas.filter(({ uniqueId }) => path.ikeSaIds.includes(uniqueId)) }];
       }),
       trying: phases.filter(({ phase }) => phase === 'trying').length,
@@ -126,6 +135,11 @@ export class DirectPaths {
     this.#triedAtMs.set(link, this.#clock.monotonicMs());
   }
 
+  /** Has the direct tunnel of this link given up at the next look, if it is up then; another one is set up as after a loss. */
+  reconnect(link: string): void {
+    this.#reconnects.add(link);
+  }
+
   /** This node's addresses or routes have changed. */
   networkChanged(): void {
     for (const [link, path] of this.#paths) this.#paths.set(link, this.#next(path, { type: 'network-changed' }, link));
@@ -136,12 +150,14 @@ export class DirectPaths {
   }
 
   #changesInMs(): number {
-    const nowMs = this.#clock.monotonicMs();
-    const times = [...this.#paths.values()]
-      .map((path) => changesAtMs(path, this.#patienceMs))
-      .filter((atMs) => atMs !== undefined);
-    const freed = [...this.#pendingSinceMs.values()].map((sinceMs) => sinceMs + this.#patienceMs);
-    return Math.max(0, Math.min(...times, ...freed.filter((atMs) => atMs > nowMs)) - nowMs);
+    const facts = { nowMs: this.#clock.monotonicMs(), patienceMs: this.#patienceMs };
+    const times = [...this.#paths.values()].flatMap((path) => {
+      const atMs = changesAtMs(path, facts);
+      if (atMs === undefined) return [];
+      return path.phase === 'ending' ? [Math.min(atMs, facts.nowMs + TELL_AGAIN_MS)] : [atMs];
+    });
+    const freed = [...this.#pendingSinceMs.values()].map((sinceMs) => sinceMs + facts.patienceMs);
+    return Math.max(0, Math.min(...times, ...freed.filter((atMs) => atMs > facts.nowMs)) - facts.nowMs);
   }
 
   #notePending(links: readonly MediatedLink[], sasOf: SasOf): void {
@@ -177,9 +193,10 @@ export class DirectPaths {
     if (path.phase === 'trying' && isStuck(mediated, path.sinceMs, logged))
       return this.#next(path, { type: 'stuck' }, link.id);
     if (path.phase !== 'up') return path;
-    if (!isSilent(link, carriers))
-      return isProven(link, carriers) ? this.#next(path, { type: 'proven' }, link.id) : path;
-    return this.#next(path, { type: 'silent', ikeSaIds: carriers.map(({ uniqueId }) => uniqueId) }, link.id);
+    const ikeSaIds = carriers.map(({ uniqueId }) => uniqueId);
+    if (isSilent(link, carriers)) return this.#next(path, { type: 'silent', ikeSaIds }, link.id);
+    if (this.#reconnects.has(link.id)) return this.#next(path, { type: 'reconnect', ikeSaIds }, link.id);
+    return isProven(link, carriers) ? this.#next(path, { type: 'proven' }, link.id) : path;
   }
 
   /** What the other end has set up says nothing of how long this one has to wait. */

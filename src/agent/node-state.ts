@@ -7,7 +7,7 @@ import type { ObservedState, Step } from '../reconcile/charon.ts';
 import type { DatedEvidence } from '../paths/evidence-board.ts';
 import type { NatKind } from '../paths/path-cause.ts';
 import type { Gate, PathWishes, RoundResult } from '../reconcile/loop.ts';
-import type { DirectPaths } from './direct-paths.ts';
+import type { DirectPaths, DirectWishes } from './direct-paths.ts';
 import { effectiveHints, mediatedLinks } from './hints.ts';
 import type { HeldCrl } from './held-crl.ts';
 import type { LinkWatch } from './link-watch.ts';
@@ -67,6 +67,8 @@ export class NodeState {
   #hints: readonly LinkHint[] | undefined;
   #round: RoundResult | undefined;
   #charonProblem: string | null = 'not connected to charon yet';
+  /** What peers are told when the round under way is done. */
+  #lost: DirectWishes['lost'] = [];
   #paths = new Map<string, Pick<LinkReport, 'path' | 'sinceMs'>>();
 
   constructor(deps: NodeDeps) {
@@ -111,7 +113,7 @@ export class NodeState {
       ownNat: this.#deps.ownNat(),
       logged: this.#deps.logged,
     });
-    for (const lost of direct.lost) links.tellLost(desired.addresses, lost.link, lost.ikeSas);
+    this.#lost = direct.lost;
     if (links.takeOwnSilence()) repairs.suspectAddress();
     const repair = repairs.decide({
       desired,
@@ -139,6 +141,7 @@ export class NodeState {
     this.#round = round;
     this.#charonProblem = null;
     if (this.desired !== undefined) this.#deps.links.look(this.desired, round.observed.ikeSas);
+    this.#tellLost();
     for (const step of round.done) this.#noteStep(step);
     const links = this.#linkReports();
     this.#notePaths(links);
@@ -221,6 +224,12 @@ export class NodeState {
       connections: input === undefined ? [] : connectionReports(input),
       links: links.map((link) => ({ ...link, sinceMs: this.#paths.get(link.id)?.sinceMs ?? null })),
     };
+  }
+
+  /** Not before the steps of the round: a peer ends what it is told of, and this end must have stopped using it. */
+  #tellLost(): void {
+    for (const { link, ikeSas } of this.#lost) this.#deps.links.tellLost(this.desired?.addresses, link, ikeSas);
+    this.#lost = [];
   }
 
   #takeCrl(der: string): void {

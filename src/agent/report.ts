@@ -162,8 +162,8 @@ function pathReading(reading: ProbeReading | undefined): PathReading | null {
 }
 
 /**
- * A tunnel through which nothing comes is no path. A mediated one that has a relay is until it is given up: traffic is in it
- * until then, and the relay may show that all answers are late.
+ * A tunnel through which nothing comes is no path, nor is one that is given up. A mediated one that has a relay is until
+ * then: traffic is in it, and the relay may show that all answers are late.
  */
 function pathOf(
   link: DesiredLink,
@@ -173,7 +173,8 @@ function pathOf(
 ): LinkReport['path'] {
   const isInstalled = (refs: readonly ChildRef[]): boolean => installedIn(refs, sasOf).length > 0;
   const isKept = decided?.phase === 'up' && relay?.health === 'alive';
-  if (isInstalled(link.direct) && (direct?.health !== 'dead' || isKept)) return 'direct';
+  const isUsed = decided?.phase !== 'ending' && (direct?.health !== 'dead' || isKept);
+  if (isInstalled(link.direct) && isUsed) return 'direct';
   return isInstalled(link.relay) && relay?.health !== 'dead' ? 'relay' : 'none';
 }
 

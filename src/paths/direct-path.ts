@@ -7,7 +7,7 @@ import type { PathCause } from './path-cause.ts';
  *
  *     idle --initiated--> trying --SA gone, stuck, or too long--> resting --time, or the network changed--> idle
  *       \______SA up______/ \____________SA up____________/ \_____SA up_____> up
- *                 up --SA gone--> resting             up --probes silent--> ending --SA gone--> resting
+ *                 up --SA gone--> resting   up --probes silent, or on command--> ending --SA gone--> resting
  *
  * `lost`: it has worked before, and was then lost; its tries are closer together.
  */
@@ -17,12 +17,16 @@ export type DirectPath =
   | { readonly phase: 'resting'; readonly failures: number; readonly lost: boolean; readonly untilMs: number }
   /** `proven`: packets have come through. Until then what failed before still counts. */
   | { readonly phase: 'up'; readonly failures: number; readonly lost: boolean; readonly proven: boolean }
-  /** Nothing comes through: its IKE SAs are to be ended at once, so that traffic takes the relay. */
+  /**
+   * Given up, so that traffic takes the relay. Its IKE SAs are abandoned from `abandonAtMs` on (monotonic): at once when
+   * nothing comes through, and otherwise only if the peer, which is told, has not ended them by then.
+   */
   | {
       readonly phase: 'ending';
       readonly failures: number;
       readonly lost: boolean;
       readonly ikeSaIds: readonly number[];
+      readonly abandonAtMs: number;
     };
 
 export type DirectPathEvent =
@@ -36,6 +40,8 @@ export type DirectPathEvent =
   | { readonly type: 'proven' }
   /** Nothing comes through these IKE SAs, any more or at all. */
   | { readonly type: 'silent'; readonly ikeSaIds: readonly number[] }
+  /** The operator wants another tunnel than the one through these IKE SAs, which works. */
+  | { readonly type: 'reconnect'; readonly ikeSaIds: readonly number[] }
   /** charon's log shows that the try which is under way can come to nothing any more. */
   | { readonly type: 'stuck' }
   /** It is this node's turn, but charon holds on to an earlier try that hangs: only the other end can set the path up now. */
@@ -79,6 +85,12 @@ const REST_WHEN_LOST: BackoffPolicy = { baseMs: 8000, maxMs: 30_000 };
 /** Both ends have noticed by then, and are registered at the mediator with the addresses that they have now. */
 const LOST_REST_MS = 1500;
 
+/**
+ * How long a peer has to end a tunnel that this end gives up though it works. Who ends an IKE SA cuts off what the other
+ * end still sends through it: the peer stops sending before it ends it, and this end has stopped before it tells the peer.
+ */
+const PEER_ENDS_MS = 2000;
+
 /** After so many tries in vain a path that was lost is one like any other. */
 const LOST_TRIES_MAX = 8;
 
@@ -95,7 +107,9 @@ export function nextDirectPath(path: DirectPath, event: DirectPathEvent, facts: 
       if (path.phase === 'ending') return path;
       return { phase: 'trying', failures: path.failures, lost: path.lost, sinceMs: facts.nowMs };
     case 'silent':
-      return path.phase === 'up' ? silenced(path, event.ikeSaIds) : path;
+      return path.phase === 'up' ? silenced(path, event.ikeSaIds, facts) : path;
+    case 'reconnect':
+      return path.phase === 'up' ? givenUp(event.ikeSaIds, facts) : path;
     case 'proven':
       return path.phase === 'up' && !path.proven ? { phase: 'up', failures: 0, lost: false, proven: true } : path;
     case 'stuck':
@@ -109,16 +123,25 @@ export function nextDirectPath(path: DirectPath, event: DirectPathEvent, facts: 
   }
 }
 
-/** Monotonic ms at which time alone may change the path, if it ever does: look again then. */
-export function changesAtMs(path: DirectPath, patienceMs: number): number | undefined {
+/** IKE SAs that this end is to abandon now. */
+export function abandonedAt(path: DirectPath, nowMs: number): readonly number[] {
+  return path.phase === 'ending' && nowMs >= path.abandonAtMs ? path.ikeSaIds : [];
+}
+
+/** Monotonic ms at which time alone may change the path, or what is to be done about it, if it ever does: look again then. */
+export function changesAtMs(
+  path: DirectPath,
+  { nowMs, patienceMs }: Pick<DirectPathFacts, 'nowMs' | 'patienceMs'>,
+): number | undefined {
   switch (path.phase) {
     case 'resting':
       return path.untilMs;
     case 'trying':
       return path.sinceMs + patienceMs;
+    case 'ending':
+      return nowMs < path.abandonAtMs ? path.abandonAtMs : undefined;
     case 'idle':
     case 'up':
-    case 'ending':
       return undefined;
   }
 }
@@ -131,9 +154,17 @@ function seenUp(path: DirectPath, ikeSaIds: readonly number[]): DirectPath {
 }
 
 /** A tunnel that never carried anything is a try that failed: the next one will hardly do better at once. */
-function silenced(path: DirectPath & { readonly phase: 'up' }, ikeSaIds: readonly number[]): DirectPath {
-  const { failures, proven } = path;
-  return { phase: 'ending', failures: proven ? 0 : failures + 1, lost: proven, ikeSaIds };
+function silenced(
+  { failures, proven }: DirectPath & { readonly phase: 'up' },
+  ikeSaIds: readonly number[],
+  { nowMs }: DirectPathFacts,
+): DirectPath {
+  return { phase: 'ending', failures: proven ? 0 : failures + 1, lost: proven, ikeSaIds, abandonAtMs: nowMs };
+}
+
+/** The next one is tried as soon as one that was lost, whatever is known of this one. */
+function givenUp(ikeSaIds: readonly number[], { nowMs }: DirectPathFacts): DirectPath {
+  return { phase: 'ending', failures: 0, lost: true, ikeSaIds, abandonAtMs: nowMs + PEER_ENDS_MS };
 }
 
 function notUp(path: DirectPath, sa: 'none' | 'pending', facts: DirectPathFacts): DirectPath {

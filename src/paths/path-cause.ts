@@ -41,7 +41,7 @@ export interface CauseEvidence {
   readonly logged: PathCause | undefined;
   /** Tries in a row that came to nothing. */
   readonly failures: number;
-  /** It was up, and was given up because probes were not answered. */
+  /** It was up, and was given up. */
   readonly lost: boolean;
 }
 
@@ -90,6 +90,6 @@ export function explainCause(cause: PathCause, peer: string): string {
     case 'peer-refused':
       return `${peer} refuses the tunnel: it may not have loaded its side yet; see meshctl nodes and the charon log there`;
     case 'path-silent':
-      return `the direct tunnel to ${peer} was there, but nothing came through any more; it is being set up again`;
+      return `the direct tunnel to ${peer} was there, and was given up: nothing came through any more, or agentctl reconnect was called; it is being set up again`;
   }
 }

@@ -50,6 +50,7 @@ const happening = fc.oneof(
       ),
       fc.record({ what: fc.constant('lost' as const), peer: anyPeer }),
       fc.record({ what: fc.constant('silent' as const), peer: anyPeer, is: fc.boolean() }),
+      fc.record({ what: fc.constant('reconnect' as const), peer: anyPeer }),
       fc.record({ what: fc.constant('hub silent' as const), is: fc.boolean() }),
       fc.record({
         what: fc.constant('called' as const),
@@ -98,6 +99,8 @@ function happen(node: ModelNode, event: Happening): void {
       if (event.is) node.silent.add(links[event.peer]!);
       else node.silent.delete(links[event.peer]!);
       return undefined;
+    case 'reconnect':
+      return node.reconnect(links[event.peer]!);
     case 'hub silent':
       if (event.is) node.silentHubs.add(names.hub);
       else node.silentHubs.delete(names.hub);

@@ -50,16 +50,16 @@ describe('a direct path that goes silent', () => {
     look(paths, { desired: onlyFirst, ikeSas: [registered, ...ikeSas], isSilent: () => isSilent });
   const lostLinks = ({ lost }: DirectWishes): string[] => lost.map(({ link }) => link.id);
 
-  it('is given up in every round until its SAs are gone, and told as lost in the first', () => {
+  it('is given up, and told as lost, in every round until its SAs are gone', () => {
     const { paths } = start();
     expect(lookAt(paths, [tunnel])).toMatchObject({ abandon: new Set(), lost: [] });
     const first = lookAt(paths, [tunnel], true);
     expect([first.abandon, lostLinks(first)]).toEqual([new Set([5]), ['edge1--p1']]);
     for (const isSilent of [true, false]) {
       const later = lookAt(paths, [tunnel], isSilent);
-      expect([later.abandon, lostLinks(later), later.turns]).toEqual([new Set([5]), [], new Set()]);
+      expect([later.abandon, lostLinks(later), later.turns]).toEqual([new Set([5]), ['edge1--p1'], new Set()]);
     }
-    expect(lookAt(paths, []).abandon).toEqual(new Set());
+    expect(lookAt(paths, [])).toMatchObject({ abandon: new Set(), lost: [] });
     expect(paths.paths.get('edge1--p1')).toMatchObject({ phase: 'resting', failures: 0, lost: true });
   });
 
@@ -103,6 +103,57 @@ describe('a direct path that goes silent', () => {
       ['edge1--p1', ['cygnet-peer-p1 5']],
       ['edge1--p2', ['cygnet-peer-p2 1']],
     ]);
+  });
+});
+
+describe('a direct path that is given up on command', () => {
+  const onlyFirst = linkedTo('p1');
+  const tunnel = { ...upSa('p1'), uniqueId: 5 };
+  const lookAt = (paths: DirectPaths, ...ikeSas: readonly IkeSa[]): DirectWishes =>
+    look(paths, { desired: onlyFirst, ikeSas: [registered, ...ikeSas] });
+  const toldOf = ({ lost }: DirectWishes): unknown =>
+    lost.map(({ link, ikeSas }) => [link.id, ikeSas.map(({ uniqueId }) => uniqueId)]);
+
+  function reconnecting(): ReturnType<typeof start> {
+    const started = start();
+    lookAt(started.paths, tunnel);
+    started.paths.reconnect('edge1--p1');
+    return started;
+  }
+
+  it('is told to the peer again and again, and abandoned only when the peer has not ended it after two seconds', () => {
+    const { paths, clock } = reconnecting();
+    for (const changesInMs of [300, 300, 300, 300, 300, 300, 200]) {
+      const wishes = lookAt(paths, tunnel);
+      expect(wishes).toMatchObject({ abandon: new Set(), turns: new Set(), changesInMs });
+      expect(toldOf(wishes)).toEqual([['edge1--p1', [5]]]);
+      clock.advance(changesInMs);
+    }
+    expect(lookAt(paths, tunnel)).toMatchObject({ abandon: new Set([5]), changesInMs: Infinity });
+  });
+
+  it('is told no more when the peer has ended it, and has its turn after a second and a half', () => {
+    const { paths, clock } = reconnecting();
+    lookAt(paths, tunnel);
+    expect(lookAt(paths)).toMatchObject({ abandon: new Set(), lost: [], turns: new Set(), changesInMs: 1500 });
+    clock.advance(1500);
+    expect(lookAt(paths).turns).toEqual(new Set([turn('p1')]));
+  });
+
+  it('is the one that is up at the next look, and none after that', () => {
+    const { paths } = start();
+    lookAt(paths);
+    paths.reconnect('edge1--p1');
+    lookAt(paths);
+    expect(lookAt(paths, tunnel).lost).toEqual([]);
+    expect(paths.paths.get('edge1--p1')).toMatchObject({ phase: 'up' });
+  });
+
+  it('is none of another link', () => {
+    const { paths } = start();
+    paths.reconnect('edge1--p2');
+    const { lost } = look(paths, { ikeSas: [registered, tunnel, upSa('p2')] });
+    expect(lost.map(({ link }) => link.id)).toEqual(['edge1--p2']);
   });
 });
 

@@ -167,13 +167,20 @@ export class ModelNode {
   #hints: LinkHint[] = [];
   readonly #digests = new WeakMap<object, string>();
   #ledger: Ledger | undefined;
+  #directPaths: DirectPaths;
   #node: NodeState;
   #reconciler: Reconciler;
 
   constructor(desired: DesiredState) {
     this.#held = heldOf(desired);
+    this.#directPaths = this.#makeDirectPaths();
     this.#node = this.#makeNode();
     this.#reconciler = this.#makeReconciler();
+  }
+
+  /** As `agentctl reconnect` asks for it. */
+  reconnect(link: string): void {
+    this.#directPaths.reconnect(link);
   }
 
   wish(desired: DesiredState): void {
@@ -187,6 +194,7 @@ export class ModelNode {
 
   /** Another agent process, with what the last one has left on disk. */
   restartAgent(): void {
+    this.#directPaths = this.#makeDirectPaths();
     this.#node = this.#makeNode();
     this.#reconciler = this.#makeReconciler();
     this.hint(this.#hints);
@@ -214,6 +222,10 @@ export class ModelNode {
     return digest;
   }
 
+  #makeDirectPaths(): DirectPaths {
+    return new DirectPaths({ clock: this.clock, random: () => 0.5 });
+  }
+
   #makeNode(): NodeState {
     const { clock } = this;
     const held = (): HeldState => this.#held;
@@ -229,7 +241,7 @@ export class ModelNode {
         receive: () => ({ kind: 'confirmed' }),
         introduce: () => undefined,
       },
-      directPaths: new DirectPaths({ clock, random: () => 0.5 }),
+      directPaths: this.#directPaths,
       links: {
         look: () => undefined,
         reading: () => undefined,

@@ -634,7 +634,7 @@ describe('the gate', () => {
     expect(node.links.toldLost).toEqual([]);
   });
 
-  it('gives up a direct tunnel that is silent, tells its peer once, and leaves its registration and its hub in peace', () => {
+  it('gives up a direct tunnel that is silent, and leaves its registration and its hub in peace', () => {
     const node = new Node();
     node.receive(mesh);
     node.state.received({ type: 'links', hints: [hint('remote')] });
@@ -642,9 +642,23 @@ describe('the gate', () => {
     // By its own probes or by the peer's word: neither says that this node is elsewhere now.
     node.links.silent.add('edge1--remote');
     expect(node.state.gate(up)).toMatchObject({ abandon: new Set([3]), rekey: new Set() });
-    expect(node.links.toldLost).toEqual(['edge1--remote aa']);
     expect(node.state.gate(up)).toMatchObject({ abandon: new Set([3]), rekey: new Set() });
-    expect(node.links.toldLost).toHaveLength(1);
+  });
+
+  it('tells the peer of a tunnel that is given up when the steps of the round are done, as long as it is there', () => {
+    const node = new Node();
+    node.receive(mesh);
+    node.links.silent.add('edge1--remote');
+    const told = (): string[] => node.links.toldLost.splice(0);
+    for (let round = 1; round <= 2; round += 1) {
+      node.state.gate(up);
+      expect(told(), 'this end may still use it').toEqual([]);
+      node.round({ observed: up });
+      expect(told()).toEqual(['edge1--remote aa']);
+    }
+    node.state.gate(registered);
+    node.round({ observed: registered });
+    expect(told()).toEqual([]);
   });
 
   it('has others look where this node is when nothing comes back on any path, once', () => {

@@ -238,13 +238,20 @@ describe('the path of a link', () => {
   });
 
   it('is the direct one until its tunnel is given up, as traffic is', () => {
-    const pathWith = (path: DirectPath): unknown => {
-      const reading: ReportInput['reading'] = (_link, of) => ({ ...alive, health: of === 'relay' ? 'alive' : 'dead' });
+    const pathWith = (path: DirectPath, directHealth: ProbeReading['health']): unknown => {
+      const reading: ReportInput['reading'] = (_link, of) => ({
+        ...alive,
+        health: of === 'relay' ? 'alive' : directHealth,
+      });
       return linkOf({ ikeSas: [relay, direct], reading, directPaths: new Map([['edge1--remote', path]]) });
     };
     const [failures, lost] = [0, true];
-    expect(pathWith({ phase: 'up', failures, lost, proven: true })).toMatchObject({ path: 'direct', cause: null });
-    expect(pathWith({ phase: 'ending', failures, lost, ikeSaIds: [2] })).toMatchObject({ path: 'relay' });
+    const givenUp: DirectPath = { phase: 'ending', failures, lost, ikeSaIds: [2], abandonAtMs: 0 };
+    expect(pathWith({ phase: 'up', failures, lost, proven: true }, 'dead')).toMatchObject({
+      path: 'direct',
+      cause: null,
+    });
+    for (const health of ['dead', 'alive'] as const) expect(pathWith(givenUp, health)).toMatchObject({ path: 'relay' });
   });
 
   it('tells what the probes of each path say, the round trip in tenths of a millisecond', () => {

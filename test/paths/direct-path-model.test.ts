@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  abandonedAt,
   changesAtMs,
   NEW_DIRECT_PATH,
   nextDirectPath,
@@ -38,7 +39,7 @@ describe('a direct path, after any events in any order', () => {
     fc.constant({ type: 'proven' as const }),
     fc.record({ type: fc.constant('observed' as const), sa: fc.constantFrom('none' as const, 'pending' as const) }),
     fc.record({ type: fc.constant('observed' as const), sa: fc.constant('up' as const), ikeSaIds: ids }),
-    fc.record({ type: fc.constant('silent' as const), ikeSaIds: ids }),
+    fc.record({ type: fc.constantFrom('silent' as const, 'reconnect' as const), ikeSaIds: ids }),
   );
   const histories = fc.array(
     fc.record({ event: anyEvent, afterMs: fc.nat({ max: 4_000_000 }), random: randoms, cause: causes }),
@@ -69,18 +70,24 @@ describe('a direct path, after any events in any order', () => {
       }),
     ));
 
-  it('ends only by what was silent, and only while it was up', () =>
+  it('ends only by what was silent or is to be another, and only while it was up', () =>
     fc.assert(
-      fc.property(histories, ids, (history, ikeSaIds) => {
+      fc.property(histories, ids, fc.boolean(), (history, ikeSaIds, isSilent) => {
         const { path, nowMs } = pathAfter(history);
         const after = nextDirectPath(
           path,
-          { type: 'silent', ikeSaIds },
+          { type: isSilent ? 'silent' : 'reconnect', ikeSaIds },
           { nowMs, random: () => 0, patienceMs: PATIENCE_MS, cause: undefined },
         );
         if (path.phase === 'up') {
-          const counted = path.proven ? { failures: 0, lost: true } : { failures: path.failures + 1, lost: false };
-          expect(after).toEqual({ phase: 'ending', ...counted, ikeSaIds });
+          const isFailure = isSilent && !path.proven;
+          const counted = isFailure ? { failures: path.failures + 1, lost: false } : { failures: 0, lost: true };
+          expect(after).toEqual({
+            phase: 'ending',
+            ...counted,
+            ikeSaIds,
+            abandonAtMs: isSilent ? nowMs : nowMs + 2000,
+          });
         } else expect(after).toBe(path);
       }),
     ));
@@ -106,7 +113,12 @@ describe('a direct path, after any events in any order', () => {
     fc.assert(
       fc.property(histories, (history) => {
         const { path, nowMs } = pathAfter(history);
-        const atMs = changesAtMs(path, PATIENCE_MS);
+        const atMs = changesAtMs(path, { nowMs, patienceMs: PATIENCE_MS });
+        if (path.phase === 'ending') {
+          expect(abandonedAt(path, atMs ?? nowMs)).toEqual(path.ikeSaIds);
+          if (atMs !== undefined) expect(abandonedAt(path, atMs - 1)).toEqual([]);
+          return;
+        }
         const look = (ms: number): DirectPath =>
           nextDirectPath(
             path,
@@ -127,6 +139,7 @@ const happenings = fc.oneof(
   fc.record({ what: fc.constant('attempt-gone' as const) }),
   fc.record({ what: fc.constant('peer-initiates' as const) }),
   fc.record({ what: fc.constant('goes-silent' as const) }),
+  fc.record({ what: fc.constant('reconnect' as const), isHeard: fc.boolean() }),
   fc.record({ what: fc.constant('peer-deletes' as const) }),
   fc.record({ what: fc.constant('network-changed' as const) }),
   fc.record({ what: fc.constant('stuck' as const) }),
@@ -147,10 +160,12 @@ class World {
   nowMs = 0;
   sas: readonly WorldSa[] = [];
   isOurTurn = true;
+  /** Asked for, and whether the peer hears of it. */
+  #reconnect: { readonly isHeard: boolean } | undefined;
   #cause: PathCause | undefined;
   #nextId = 1;
-  /** SAs whose silence was told: none of them may be taken for a path again. */
-  readonly #givenUp = new Set<number>();
+  /** When SAs were given up, and those that the peer was told of: none of them may be taken for a path again. */
+  readonly #givenUp = new Map<number, { readonly atMs: number; readonly isSilent: boolean }>();
 
   happen(happening: Happening): void {
     switch (happening.what) {
@@ -167,6 +182,9 @@ class World {
         return this.#attempt();
       case 'goes-silent':
         this.sas = this.sas.map((sa) => (sa.state === 'installed' ? { ...sa, carries: false } : sa));
+        return;
+      case 'reconnect':
+        this.#reconnect = happening;
         return;
       case 'peer-deletes':
         this.sas = this.sas.filter(({ state }) => state !== 'installed');
@@ -191,15 +209,22 @@ class World {
     else this.#next({ type: 'observed', sa: this.sas.length > 0 ? 'pending' : 'none' });
     if (this.path.phase === 'up') {
       if (ikeSaIds.every((id) => this.#givenUp.has(id))) throw new Error('up by SAs that were given up');
-      if (installed.every(({ carries }) => !carries)) {
-        for (const id of ikeSaIds) this.#givenUp.add(id);
-        this.#next({ type: 'silent', ikeSaIds });
-      } else {
-        this.#next({ type: 'proven' });
+      if (installed.every(({ carries }) => !carries)) this.#giveUp('silent', ikeSaIds);
+      else if (this.#reconnect === undefined) this.#next({ type: 'proven' });
+      else {
+        this.#giveUp('reconnect', ikeSaIds);
+        // The peer ends what it hears of.
+        if (this.#reconnect.isHeard) this.sas = this.sas.filter(({ id }) => !ikeSaIds.includes(id));
       }
     }
-    if (this.path.phase === 'ending') this.#abandon(this.path.ikeSaIds);
+    this.#reconnect = undefined;
+    this.#abandon(abandonedAt(this.path, this.nowMs));
     if (this.path.phase === 'idle' && this.isOurTurn) this.#initiate();
+  }
+
+  #giveUp(type: 'silent' | 'reconnect', ikeSaIds: readonly number[]): void {
+    for (const id of ikeSaIds) this.#givenUp.set(id, { atMs: this.nowMs, isSilent: type === 'silent' });
+    this.#next({ type, ikeSaIds });
   }
 
   #initiate(): void {
@@ -218,7 +243,11 @@ class World {
   #abandon(ids: readonly number[]): void {
     const abandoned = this.sas.filter(({ id }) => ids.includes(id));
     if (abandoned.some(({ state }) => state !== 'installed')) throw new Error('abandoned while its checks run');
-    if (abandoned.some(({ id }) => !this.#givenUp.has(id))) throw new Error('abandoned, and it was not silent');
+    for (const { id } of abandoned) {
+      const given = this.#givenUp.get(id);
+      if (given === undefined) throw new Error('abandoned, and it was not given up');
+      if (!given.isSilent && this.nowMs < given.atMs + 2000) throw new Error('abandoned before the peer could end it');
+    }
     this.sas = this.sas.filter(({ id }) => !ids.includes(id));
   }
 

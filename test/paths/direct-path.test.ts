@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
+  abandonedAt,
   changesAtMs,
   NEW_DIRECT_PATH,
   nextDirectPath,
@@ -18,6 +19,7 @@ const proven: DirectPathEvent = { type: 'proven' };
 const networkChanged: DirectPathEvent = { type: 'network-changed' };
 const up = (...ikeSaIds: readonly number[]): DirectPathEvent => ({ type: 'observed', sa: 'up', ikeSaIds });
 const silent = (...ikeSaIds: readonly number[]): DirectPathEvent => ({ type: 'silent', ikeSaIds });
+const reconnect = (...ikeSaIds: readonly number[]): DirectPathEvent => ({ type: 'reconnect', ikeSaIds });
 
 const next = (path: DirectPath, event: DirectPathEvent, cause?: PathCause, random = 1): DirectPath =>
   nextDirectPath(path, event, { nowMs: NOW_MS, random: () => random, patienceMs: PATIENCE_MS, cause });
@@ -34,8 +36,28 @@ const resting = (leftMs: number, failures = 2, lost = false): DirectPath => ({
   lost,
   untilMs: NOW_MS + leftMs,
 });
-const ending = (...ikeSaIds: readonly number[]): DirectPath => ({ phase: 'ending', failures: 0, lost: true, ikeSaIds });
-const endingInVain = (failures: number): DirectPath => ({ phase: 'ending', failures, lost: false, ikeSaIds: [1] });
+const ending = (...ikeSaIds: readonly number[]): DirectPath => ({
+  phase: 'ending',
+  failures: 0,
+  lost: true,
+  ikeSaIds,
+  abandonAtMs: NOW_MS,
+});
+const endingInVain = (failures: number): DirectPath => ({
+  phase: 'ending',
+  failures,
+  lost: false,
+  ikeSaIds: [1],
+  abandonAtMs: NOW_MS,
+});
+/** Its peer has this long to end it. */
+const reconnecting = (leftMs: number, ...ikeSaIds: readonly number[]): DirectPath => ({
+  phase: 'ending',
+  failures: 0,
+  lost: true,
+  ikeSaIds,
+  abandonAtMs: NOW_MS + leftMs,
+});
 const unproven = (failures = 0, lost = false): DirectPath => ({ phase: 'up', failures, lost, proven: false });
 const isUp: DirectPath = { phase: 'up', failures: 0, lost: false, proven: true };
 /** It rests for a moment only, and counts no failure. */
@@ -140,6 +162,35 @@ describe('a direct path that goes silent', () => {
   });
 });
 
+describe('a direct path that is given up on command', () => {
+  it.each<[string, DirectPath, DirectPathEvent, DirectPath]>([
+    ['ends, with two seconds for the peer', isUp, reconnect(1, 2), reconnecting(2000, 1, 2)],
+    [
+      'ends as one that was lost, also if nothing has come through yet',
+      unproven(5),
+      reconnect(1),
+      reconnecting(2000, 1),
+    ],
+    ['has its time only once', reconnecting(500, 1), reconnect(1), reconnecting(500, 1)],
+    ['goes on ending while its SA is there', reconnecting(500, 1), up(1), reconnecting(500, 1)],
+    ['goes on ending when its time is over', reconnecting(0, 1), up(1), reconnecting(0, 1)],
+    ['rests for a moment when the peer has ended it', reconnecting(500, 1), none, lostJustNow],
+    ['is up by another SA', reconnecting(500, 1), up(1, 2), unproven(0, true)],
+  ])('%s', (_what, path, event, expected) => expect(next(path, event)).toEqual(expected));
+
+  it.each([NEW_DIRECT_PATH, trying(10), resting(10), ending(1)])('is none that is not up: $phase', (path) =>
+    expect(next(path, reconnect(9))).toBe(path),
+  );
+
+  it('is abandoned by this end when the peer’s time is over, one that is silent at once, and no other', () => {
+    expect(abandonedAt(reconnecting(1, 1, 2), NOW_MS)).toEqual([]);
+    expect(abandonedAt(reconnecting(0, 1, 2), NOW_MS)).toEqual([1, 2]);
+    expect(abandonedAt(next(isUp, silent(3)), NOW_MS)).toEqual([3]);
+    for (const path of [NEW_DIRECT_PATH, trying(10), resting(10), isUp])
+      expect(abandonedAt(path, Infinity)).toEqual([]);
+  });
+});
+
 describe('another network', () => {
   it('is worth a try at once, and begins the count anew', () => {
     expect(next(resting(300_000, 9), networkChanged)).toEqual(idle(0));
@@ -206,13 +257,15 @@ describe('the rest after a try', () => {
 
 describe('time alone', () => {
   it('changes a rest when it is over, and a try when it has failed', () => {
-    expect([changesAtMs(resting(5000), PATIENCE_MS), changesAtMs(trying(1000), PATIENCE_MS)]).toEqual([
-      NOW_MS + 5000,
-      NOW_MS + 5000,
-    ]);
+    const facts = { nowMs: NOW_MS, patienceMs: PATIENCE_MS };
+    expect(changesAtMs(resting(5000), facts)).toBe(NOW_MS + 5000);
+    expect(changesAtMs(trying(1000), facts)).toBe(NOW_MS + 5000);
   });
 
+  it('has the end of a path done here when the peer has not done it', () =>
+    expect(changesAtMs(reconnecting(1, 1), { nowMs: NOW_MS, patienceMs: PATIENCE_MS })).toBe(NOW_MS + 1));
+
   it.each([NEW_DIRECT_PATH, isUp, unproven(2), ending(1)])('never changes a path that is $phase', (path) =>
-    expect(changesAtMs(path, PATIENCE_MS)).toBeUndefined(),
+    expect(changesAtMs(path, { nowMs: NOW_MS, patienceMs: PATIENCE_MS })).toBeUndefined(),
   );
 });
