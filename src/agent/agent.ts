@@ -8,7 +8,15 @@ import type { Ledger } from '../reconcile/ledger.ts';
 import { EvidenceBoard } from '../paths/evidence-board.ts';
 import { Reconciler, type RoundResult, type Target } from '../reconcile/loop.ts';
 import type { ViciLogLine } from '../vici/index.ts';
-import type { AgentStatus, CertificateStatus, NetCheck, PingCommand, PingResult } from './api.ts';
+import type {
+  AgentStatus,
+  CertificateStatus,
+  NetCheck,
+  PingCommand,
+  PingResult,
+  ReconnectCommand,
+  ReconnectResult,
+} from './api.ts';
 import { readCharonLog } from './charon-log.ts';
 import { CharonLoop } from './charon-loop.ts';
 import type { AgentConfig } from './config.ts';
@@ -30,6 +38,7 @@ import { NodeChannel } from './node-channel.ts';
 import { NodeCredentials } from './node-credentials.ts';
 import { NodeState } from './node-state.ts';
 import { PlacedIkeFiles } from './placed-ike.ts';
+import { reconnectRefusal } from './reconnect.ts';
 import { Renewals } from './renewals.ts';
 import { Repairs } from './repairs.ts';
 import { agentStatus } from './status.ts';
@@ -113,6 +122,7 @@ export class Agent {
         enroll: (command) => this.#enrolments.enroll(command, signal),
         renew: () => this.#renew(signal),
         ping: (command) => this.#ping(command),
+        reconnect: (command) => this.#reconnect(command),
         netCheck: () => this.#netCheck(signal),
       },
       this.#deps.logger,
@@ -378,14 +388,31 @@ export class Agent {
   }
 
   async #ping({ peer }: PingCommand): Promise<PingResult> {
-    const links = this.#node.desired?.links ?? [];
-    const link = links.find((candidate) => candidate.peer === peer);
-    if (link === undefined) {
-      const known =
-        links.length === 0 ? 'it has no links' : `its links lead to ${links.map((each) => each.peer).join(', ')}`;
-      throw new LocalRefusal(404, 'no-such-link', `this node has no link to "${peer}"; ${known}`);
-    }
+    const link = this.#node.desired?.links.find((candidate) => candidate.peer === peer);
+    if (link === undefined) throw this.#noSuchLink(peer);
     return { peer, ...(await this.#links.ping(link.id)) };
+  }
+
+  /** Resolves when the direct tunnel is given up: this end sends nothing through it any more, and the peer is told. */
+  async #reconnect({ peer }: ReconnectCommand): Promise<ReconnectResult> {
+    await this.#lookAtCharon();
+    const { atMs: givenUpAtMs, links } = this.#node.report();
+    const link = links.find((candidate) => candidate.peer === peer);
+    if (link === undefined) throw this.#noSuchLink(peer);
+    const refusal = reconnectRefusal(link);
+    if (refusal !== undefined) throw refusal;
+    const message = `${peer}: the direct tunnel is given up, as agentctl reconnect has asked for`;
+    this.#events.add({ atMs: givenUpAtMs, kind: 'path', connection: null, child: null, message });
+    this.#directPaths.reconnect(link.id);
+    await this.#lookAtCharon();
+    return { peer, givenUpAtMs, directSinceMs: link.sinceMs };
+  }
+
+  #noSuchLink(peer: string): LocalRefusal {
+    const links = this.#node.desired?.links ?? [];
+    const known =
+      links.length === 0 ? 'it has no links' : `its links lead to ${links.map((each) => each.peer).join(', ')}`;
+    return new LocalRefusal(404, 'no-such-link', `this node has no link to "${peer}"; ${known}`);
   }
 
   async #netCheck(signal: AbortSignal): Promise<NetCheck> {
@@ -396,8 +423,12 @@ export class Agent {
     throw new LocalRefusal(409, 'no-targets', message);
   }
 
-  async #status(): Promise<AgentStatus> {
+  async #lookAtCharon(): Promise<void> {
     if (this.#node.isCharonThere) await this.#charonLoop.refresh(FRESH_WITHIN_MS);
+  }
+
+  async #status(): Promise<AgentStatus> {
+    await this.#lookAtCharon();
     const credentials = this.#credentials;
     const status = agentStatus({
       report: this.#node.report(),

@@ -92,5 +92,22 @@ const pingAnswerSchema = z.discriminatedUnion('outcome', [
 export const pingResultSchema = z.object({ peer: z.string(), direct: pingAnswerSchema, relay: pingAnswerSchema });
 export type PingResult = Readonly<z.output<typeof pingResultSchema>>;
 
+/** Body of `POST /v1/reconnect`. */
+export const reconnectCommandSchema = z.strictObject({
+  /** The node at the other end of a link. */
+  peer: z.string().max(63),
+});
+export type ReconnectCommand = Readonly<z.output<typeof reconnectCommandSchema>>;
+
+/** The direct tunnel is given up. */
+export const reconnectResultSchema = z.object({
+  peer: z.string(),
+  /** Ms since the epoch. */
+  givenUpAtMs: z.number().int().min(0),
+  /** `sinceMs` of the link while it had the path that is given up: a direct path since another time is a new one. */
+  directSinceMs: z.number().int().min(0).nullable(),
+});
+export type ReconnectResult = Readonly<z.output<typeof reconnectResultSchema>>;
+
 /** A line of `GET /v1/events`. */
 export const agentEventSchema = nodeEventSchema;

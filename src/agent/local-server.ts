@@ -7,12 +7,15 @@ import { listenOnUnixSocket, type UnixSocketOptions } from '../unix-socket.ts';
 import {
   enrollCommandSchema,
   pingCommandSchema,
+  reconnectCommandSchema,
   type AgentStatus,
   type CertificateStatus,
   type EnrollCommand,
   type NetCheck,
   type PingCommand,
   type PingResult,
+  type ReconnectCommand,
+  type ReconnectResult,
 } from './api.ts';
 
 /** What the local sockets offer. */
@@ -26,6 +29,8 @@ export interface LocalApiHandlers {
   readonly renew: () => Promise<{ readonly certificates: readonly CertificateStatus[] }>;
   /** Rejects with a LocalRefusal. */
   readonly ping: (command: PingCommand) => Promise<PingResult>;
+  /** Rejects with a LocalRefusal. */
+  readonly reconnect: (command: ReconnectCommand) => Promise<ReconnectResult>;
   /** Rejects with a LocalRefusal. */
   readonly netCheck: () => Promise<NetCheck>;
 }
@@ -64,6 +69,14 @@ export const LOCAL_ROUTES: ReadonlyMap<string, LocalRoute> = new Map<string, Loc
       method: 'POST',
       kind: 'act',
       answer: async (handlers, { body }) => handlers.ping(parsed(pingCommandSchema, await body())),
+    },
+  ],
+  [
+    '/v1/reconnect',
+    {
+      method: 'POST',
+      kind: 'act',
+      answer: async (handlers, { body }) => handlers.reconnect(parsed(reconnectCommandSchema, await body())),
     },
   ],
   ['/v1/renew', { method: 'POST', kind: 'act', answer: (handlers) => handlers.renew() }],

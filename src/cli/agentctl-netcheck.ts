@@ -4,11 +4,9 @@ import { formatAge } from './age.ts';
 import type { AgentctlContext } from './agentctl-context.ts';
 import { CliError } from './cli-error.ts';
 import { netCheckAdvice } from './netcheck-advice.ts';
+import { withProgress } from './progress.ts';
 import { printable, type Style } from './style.ts';
 import { renderTable, type Cell, type Row } from './table.ts';
-import type { Terminal } from './terminal.ts';
-
-const TICK_MS = 500;
 
 const HELP = `
 Asks from one UDP socket: how each mediator and hub sees this node, whether IKE daemons answer there on UDP 500 and 4500,
@@ -24,7 +22,7 @@ export function netCheckCommand({ terminal, api }: AgentctlContext): Command {
     .addHelpText('after', HELP)
     .action(async ({ json }: { readonly json?: true }) => {
       const check = api().send('POST', '/v1/netcheck', netCheckSchema);
-      const found = await (json ? check : withProgress(terminal, check));
+      const found = await (json ? check : withProgress(terminal, 'asking mediators and hubs, up to 6 s', check));
       const text = json ? `${JSON.stringify(found)}\n` : renderNetCheck(found, terminal.style, Date.now());
       terminal.out(text);
       if (networkCauseOf(found) === 'udp-blocked') {
@@ -82,16 +80,4 @@ function seenAs(reflexive: NetCheck['targets'][number]['reflexive']): string {
 
 function endpointText({ address, port }: { readonly address: string; readonly port: number }): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
-}
-
-/** Dots on standard error, so that nobody takes the wait for a hang. */
-async function withProgress<T>(terminal: Terminal, result: Promise<T>): Promise<T> {
-  terminal.err('asking mediators and hubs, up to 6 s ');
-  const ticking = setInterval(() => terminal.err('.'), TICK_MS);
-  try {
-    return await result;
-  } finally {
-    clearInterval(ticking);
-    terminal.err('\n');
-  }
 }

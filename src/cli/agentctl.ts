@@ -10,6 +10,7 @@ import { renewCommand } from './agentctl-renew.ts';
 import { pathsCommand } from './agentctl-paths.ts';
 import { pingCommand } from './agentctl-ping.ts';
 import { netCheckCommand } from './agentctl-netcheck.ts';
+import { reconnectCommand } from './agentctl-reconnect.ts';
 import { statusCommand } from './agentctl-status.ts';
 import { LocalApi } from './local-api.ts';
 import { runProgram } from './run-program.ts';
@@ -42,6 +43,7 @@ export async function agentctl(args: readonly string[], terminal: Terminal): Pro
     .addCommand(renewCommand(context))
     .addCommand(pathsCommand(context))
     .addCommand(pingCommand(context))
+    .addCommand(reconnectCommand(context))
     .addCommand(eventsCommand(context))
     .addCommand(netCheckCommand(context))
     .addCommand(importCommand(context))

@@ -3,7 +3,7 @@ import { CommanderError } from 'commander';
 /**
  * `bad-input`: the user's own words are wrong (a flag, a file, a spec). `not-running`, `no-permission`: the socket.
  * `refused`: the service said no. `no-answer`: it said nothing in time, or hung up. `not-understood`: another version.
- * `nothing-works`: a check was made, and found that.
+ * `nothing-works`: a check was made, and found that. `not-in-time`: what was waited for did not happen.
  */
 export type CliErrorCode =
   | 'bad-input'
@@ -12,7 +12,8 @@ export type CliErrorCode =
   | 'refused'
   | 'no-answer'
   | 'not-understood'
-  | 'nothing-works';
+  | 'nothing-works'
+  | 'not-in-time';
 
 /** What a command-line program tells its user before it exits. `details` are further lines, printed as they are. */
 export class CliError extends Error {

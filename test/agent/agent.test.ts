@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { Agent } from '../../src/agent/agent.ts';
-import { renewResultSchema, statusSchema, type AgentStatus } from '../../src/agent/api.ts';
+import { reconnectResultSchema, renewResultSchema, statusSchema, type AgentStatus } from '../../src/agent/api.ts';
 import type { AgentConfig } from '../../src/agent/config.ts';
 import { storedIn } from '../../src/agent/stored.ts';
 import { LocalApi } from '../../src/cli/local-api.ts';
@@ -130,6 +130,12 @@ describe('an agent', () => {
       expect.stringContaining('this node is not enrolled'),
       expect.stringMatching(/charon/),
     ]);
+  });
+
+  it('gives up no path to a node that it has no link to', async () => {
+    const body = { contentType: 'application/json', text: '{"peer":"remote"}' };
+    const asked = (await running()).send('POST', '/v1/reconnect', reconnectResultSchema, body);
+    await expect(asked).rejects.toThrow('this node has no link to "remote"; it has no links');
   });
 
   it('does not begin beside another one', async () => {

@@ -33,6 +33,7 @@ function handlersWith(change: Partial<LocalApiHandlers>): LocalApiHandlers {
     netCheck: () => Promise.resolve(coneCheck()),
     renew: () => Promise.resolve({ certificates: [] }),
     ping: () => Promise.resolve(pingResult()),
+    reconnect: ({ peer }) => Promise.resolve({ peer, givenUpAtMs: 2000, directSinceMs: 1000 }),
     ...change,
   };
 }
@@ -64,6 +65,7 @@ async function ask(socketPath: string, { path, method = 'GET', body }: Asked): P
 
 const enroll = (body: string): Asked => ({ path: '/v1/enroll', method: 'POST', body });
 const ping = (body: string): Asked => ({ path: '/v1/ping', method: 'POST', body });
+const reconnect = (body: string): Asked => ({ path: '/v1/reconnect', method: 'POST', body });
 const validEnroll = enroll(JSON.stringify({ coordinator: 'https://203.0.113.1:8443', token: 'cyg1.x.y' }));
 const refused = (code: string): unknown => ({
   error: { code, message: expect.any(String) as string, details: [] },
@@ -101,6 +103,12 @@ describe('the local socket', () => {
     expect(asked).toEqual(['remote']);
   });
 
+  it('has the direct tunnel to the node that it is told given up', async () =>
+    expect(await ask(await serving(), reconnect('{"peer":"remote"}'))).toEqual([
+      200,
+      { peer: 'remote', givenUpAtMs: 2000, directSinceMs: 1000 },
+    ]));
+
   it('checks the network when asked to', async () =>
     expect(await ask(await serving(), { path: '/v1/netcheck', method: 'POST' })).toEqual([200, coneCheck()]));
 
@@ -112,6 +120,9 @@ describe('the local socket', () => {
     ['another method for a check', { path: '/v1/netcheck' }, 405, 'bad-method'],
     ['another method for a ping', { path: '/v1/ping' }, 405, 'bad-method'],
     ['a ping of nobody', ping('{}'), 400, 'bad-request'],
+    ['a reconnect with nobody', reconnect('{}'), 400, 'bad-request'],
+    ['a reconnect with a field too many', reconnect('{"peer":"remote","force":true}'), 400, 'bad-request'],
+    ['another method for a reconnect', { path: '/v1/reconnect' }, 405, 'bad-method'],
     ['a ping with a field too many', ping('{"peer":"remote","count":9}'), 400, 'bad-request'],
     ['a body that is no JSON', enroll('{'), 400, 'bad-request'],
     ['no body', enroll(''), 400, 'bad-request'],
@@ -153,7 +164,13 @@ describe('the socket for readers', () => {
 
   async function servingReaders(): Promise<string> {
     const path = join(temporaryFolder(), 'read.sock');
-    const handlers = handlersWith({ enroll: unexpected, ping: unexpected, netCheck: unexpected, renew: unexpected });
+    const handlers = handlersWith({
+      enroll: unexpected,
+      ping: unexpected,
+      reconnect: unexpected,
+      netCheck: unexpected,
+      renew: unexpected,
+    });
     const api = await serveReaders({ path }, handlers, logger);
     onTestFinished(() => api[Symbol.asyncDispose]());
     return path;
@@ -186,6 +203,7 @@ describe('the path of the socket', () => {
         enroll: () => Promise.reject(new Error('not expected')),
         netCheck: () => Promise.reject(new Error('not expected')),
         renew: () => Promise.reject(new Error('not expected')),
+        reconnect: () => Promise.reject(new Error('not expected')),
         ping: () => Promise.resolve(pingResult()),
       },
       logger,
@@ -310,6 +328,7 @@ describe('the event stream', () => {
         enroll: () => Promise.reject(new Error('not expected')),
         netCheck: () => Promise.reject(new Error('not expected')),
         renew: () => Promise.reject(new Error('not expected')),
+        reconnect: () => Promise.reject(new Error('not expected')),
         ping: () => Promise.resolve(pingResult()),
       },
       logger,

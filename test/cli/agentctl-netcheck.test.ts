@@ -29,6 +29,7 @@ async function run(found: () => Promise<NetCheck>, ...args: readonly string[]): 
     netCheck: found,
     renew: () => Promise.resolve({ certificates: [] }),
     ping: () => Promise.resolve(pingResult()),
+    reconnect: () => Promise.reject(new Error('not expected')),
   };
   const agent = await serveLocalApi(socket, handlers, createLogger('test', 'silent'));
   onTestFinished(() => agent[Symbol.asyncDispose]());

@@ -28,6 +28,7 @@ async function run(answers: readonly (PingResult | Error)[], ...args: readonly s
     enroll: () => Promise.reject(new Error('not expected')),
     netCheck: () => Promise.resolve(coneCheck()),
     renew: () => Promise.resolve({ certificates: [] }),
+    reconnect: () => Promise.reject(new Error('not expected')),
     ping: () => {
       const next = left.shift() ?? new Error('one too many');
       return next instanceof Error ? Promise.reject(next) : Promise.resolve(next);

@@ -44,6 +44,7 @@ async function serve(change: Partial<LocalApiHandlers> = {}): Promise<void> {
     netCheck: () => Promise.resolve(coneCheck()),
     renew: () => Promise.resolve({ certificates: [...fullStatus().certificates] }),
     ping: () => Promise.resolve(pingResult()),
+    reconnect: () => Promise.reject(new Error('not expected')),
     ...change,
   };
   agent = await serveLocalApi(socket, handlers, createLogger('test', 'silent'));
