@@ -8,7 +8,7 @@ import { EventTail, isNowDirect } from './event-tail.ts';
 import { dropsBetween, kernelDrops, type Drops } from './kernel-drops.ts';
 import type { PathMeasurement, PathRow } from './path-row.ts';
 import { lostAtMs } from './ping-trace.ts';
-import { ENDS, otherEndOf, peerConnectionOf, Scene, type End, type ScenePing } from './scene.ts';
+import { ENDS, otherEndOf, Scene, type End, type ScenePing } from './scene.ts';
 
 const ROUNDS = { full: 100, quick: 10 } as const;
 const PING_INTERVAL_MS = 20;
@@ -17,7 +17,7 @@ const DIRECT_MS = 120_000;
 const RELAYED_MS = 1500;
 
 /**
- * Ends the direct tunnel on command, at either end in turn, and sets up the next one, under a ping all the time: by the
+ * Gives up the direct tunnel on command, at either end in turn, and sets up the next one, under a ping all the time: by the
  * product, and in a lab beside it by swanctl alone, in turns. A charon by itself loses packets at a switch, too.
  */
 export function switching(strongswan: StrongswanVersion, quick: boolean): PathMeasurement {
@@ -72,11 +72,11 @@ interface Watched extends ScenePing {
 
 /** Ms since the epoch. */
 interface Switches {
-  readonly terminatedMs: number;
+  readonly givenUpMs: number;
   readonly directMs: number;
 }
 
-/** The product's own way: it notices the end of its tunnel, and sets up another one. */
+/** The product's own way: an agent gives up its tunnel when it is told to, and the two set up another one. */
 class ProductSwitching implements AsyncDisposable {
   readonly #scene: Scene;
   readonly #tails: readonly EventTail[];
@@ -99,16 +99,16 @@ class ProductSwitching implements AsyncDisposable {
   }
 
   async fallAndRise(end: End): Promise<void> {
-    const terminatedMs = Date.now();
-    await this.#scene.lab.swanctl(end, ['--terminate', '--ike', peerConnectionOf(end)]);
+    const givenUpMs = Date.now();
+    await this.#scene.mesh.agentctl(end, ['reconnect', otherEndOf(end), '--wait', '0']);
     const risen = await waitFor({
       what: 'both ends with a new direct path',
       observe: () =>
-        Promise.all(this.#tails.map(async (tail) => (await tail.since(terminatedMs)).find(isNowDirect)?.atMs ?? null)),
+        Promise.all(this.#tails.map(async (tail) => (await tail.since(givenUpMs)).find(isNowDirect)?.atMs ?? null)),
       until: (moments) => moments.every((atMs) => atMs !== null),
       timeoutMs: DIRECT_MS,
     });
-    this.#switches.push({ terminatedMs, directMs: Math.max(...risen.map((atMs) => atMs ?? Number.NaN)) });
+    this.#switches.push({ givenUpMs, directMs: Math.max(...risen.map((atMs) => atMs ?? Number.NaN)) });
   }
 
   stop(): Promise<Losses> {
@@ -155,11 +155,11 @@ class PlainSwitching implements AsyncDisposable {
   }
 
   async fallAndRise(end: End, say: Say): Promise<void> {
-    const terminatedMs = Date.now();
+    const givenUpMs = Date.now();
     await this.#mesh.terminateDirect(end, otherEndOf(end));
     await sleep(RELAYED_MS);
     await this.#mesh.initiateDirectEitherWay(end, otherEndOf(end), say);
-    this.#switches.push({ terminatedMs, directMs: Date.now() });
+    this.#switches.push({ givenUpMs, directMs: Date.now() });
   }
 
   stop(): Promise<Losses> {
@@ -180,9 +180,9 @@ async function lossesOf(lab: Lab, { ping, trace, drops }: Watched, switches: rea
 
 /** Which of the two switches a lost packet belongs to. */
 function whenOf(lostMs: number, switches: readonly Switches[]): string {
-  const last = switches.findLast(({ terminatedMs }) => terminatedMs <= lostMs + PING_INTERVAL_MS);
+  const last = switches.findLast(({ givenUpMs }) => givenUpMs <= lostMs + PING_INTERVAL_MS);
   if (last === undefined) return 'before the first';
   const [what, sinceMs] =
-    lostMs + PING_INTERVAL_MS < last.directMs ? ['a terminate', last.terminatedMs] : ['an upgrade', last.directMs];
+    lostMs + PING_INTERVAL_MS < last.directMs ? ['a fallback', last.givenUpMs] : ['an upgrade', last.directMs];
   return `${(lostMs - sinceMs).toFixed(0)} ms after ${what}`;
 }
