@@ -47,18 +47,23 @@ export class LinkWatch implements AsyncDisposable {
   #lost: ReadonlySet<string> = new Set();
   #ownRelayAddress: string | undefined;
   #dead: ReadonlyMap<string, number> = new Map();
+  /** When a peer asked last; before anything has: never. */
+  #askedAtMs = Number.NEGATIVE_INFINITY;
 
   /** `onChange`: a path has come to life, or has died. */
   constructor(deps: { readonly clock: Clock; readonly random: () => number; readonly onChange: () => void }) {
     this.#clock = deps.clock;
     this.#random = deps.random;
     this.#prober = new Prober(deps);
-    this.#responder = new ProbeResponder((to, from, initiatorSpi) => {
-      // Only what came through the relay's tunnel: nothing else says who sent it.
-      const isKnown = to === this.#ownRelayAddress && this.#direct.get(from)?.includes(initiatorSpi) === true;
-      if (!isKnown || this.#lost.has(initiatorSpi)) return;
-      this.#lost = new Set([...this.#lost, initiatorSpi]);
-      deps.onChange();
+    this.#responder = new ProbeResponder({
+      onAsked: () => (this.#askedAtMs = deps.clock.monotonicMs()),
+      onLost: (to, from, initiatorSpi) => {
+        // Only what came through the relay's tunnel: nothing else says who sent it.
+        const isKnown = to === this.#ownRelayAddress && this.#direct.get(from)?.includes(initiatorSpi) === true;
+        if (!isKnown || this.#lost.has(initiatorSpi)) return;
+        this.#lost = new Set([...this.#lost, initiatorSpi]);
+        deps.onChange();
+      },
     });
   }
 
@@ -177,14 +182,14 @@ export class LinkWatch implements AsyncDisposable {
   }
 
   /**
-   * Whether paths have died since the last time that this was asked, and nothing at all has come back since: then it may
-   * be this node's own network.
+   * Whether paths have died since the last time that this was asked, and nothing at all has come since, neither an answer nor
+   * a question: then it may be this node's own network. Where all answers are late, questions are what still comes.
    */
   takeOwnSilence(): boolean {
     const before = this.#dead;
     this.#dead = this.#prober.dead();
     const sinceMs = Math.min(...[...this.#dead].filter(([path]) => !before.has(path)).map(([, atMs]) => atMs));
-    return Number.isFinite(sinceMs) && (this.heardAtMs ?? -Infinity) <= sinceMs;
+    return Number.isFinite(sinceMs) && Math.max(this.heardAtMs ?? -Infinity, this.#askedAtMs) <= sinceMs;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

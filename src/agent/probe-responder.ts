@@ -2,20 +2,24 @@ import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { messageOf } from '../errors.ts';
 import { decodeProbe, encodeProbe, PROBE_PORT } from './probe-packet.ts';
 
-/** A packet to one of the own addresses, from a peer's, says that the peer has given up its end of this IKE SA. */
-export type OnLost = (to: string, from: string, initiatorSpi: string) => void;
+export interface ProbeResponderDeps {
+  /** A peer has asked, so packets of its reach this node. */
+  readonly onAsked: () => void;
+  /** A packet to one of the own addresses, from a peer's, says that the peer has given up its end of this IKE SA. */
+  readonly onLost: (to: string, from: string, initiatorSpi: string) => void;
+}
 
 /** Answers the probes of this node's peers on its mesh addresses. What comes from anybody else is dropped. */
 export class ProbeResponder implements AsyncDisposable {
   readonly #sockets = new Map<string, Socket>();
   readonly #answered = new Map<string, number>();
-  readonly #onLost: OnLost;
+  readonly #deps: ProbeResponderDeps;
   #peers: ReadonlySet<string> = new Set();
   /** Why an address is not listened on, by address. */
   readonly #problems = new Map<string, string>();
 
-  constructor(onLost: OnLost) {
-    this.#onLost = onLost;
+  constructor(deps: ProbeResponderDeps) {
+    this.#deps = deps;
   }
 
   /** Why it does not answer everywhere; null when it does. */
@@ -68,8 +72,9 @@ export class ProbeResponder implements AsyncDisposable {
   #answer({ socket, address }: { socket: Socket; address: string }, bytes: Uint8Array, from: RemoteInfo): void {
     if (!this.#peers.has(from.address)) return undefined;
     const packet = decodeProbe(bytes);
-    if (packet?.type === 'lost') return this.#onLost(address, from.address, packet.initiatorSpi);
+    if (packet?.type === 'lost') return this.#deps.onLost(address, from.address, packet.initiatorSpi);
     if (packet?.type !== 'ask') return undefined;
+    this.#deps.onAsked();
     this.#answered.set(from.address, this.answersTo(from.address) + 1);
     // A path that is gone refuses, which the peer's own probes will show.
     return socket.send(encodeProbe({ ...packet, type: 'answer' }), from.port, from.address, () => undefined);

@@ -530,6 +530,17 @@ describe('in a time of its own', () => {
       expect(take()).toBe(false);
     });
 
+    it('is none while a peer still asks: its packets reach this node, and answers may be late', async () => {
+      await begin();
+      answersDirect = answersRelay = false;
+      await pass(2000);
+      atMesh.send({ type: 'ask', sender: 9, sequence: 1 }, { address: OWN.mesh });
+      await turns(() => atMesh.probes.some(({ type }) => type === 'answer'), 100_000);
+      await pass(1000);
+      expect([watching.healthOf('direct'), watching.healthOf('relay')]).toEqual(['dead', 'dead']);
+      expect(take()).toBe(false);
+    });
+
     it('is told also when a path has been dead before: its old silence does not hide the new one', async () => {
       await begin();
       answersDirect = false;

@@ -17,11 +17,15 @@ const ask = (sequence: number): { type: 'ask'; sender: number; sequence: number 
   sequence,
 });
 
-function respond(): { readonly responder: ProbeResponder; readonly lost: string[] } {
+function respond(): { readonly responder: ProbeResponder; readonly lost: string[]; readonly timesAsked: () => number } {
   const lost: string[] = [];
-  const responder = new ProbeResponder((to, from, initiatorSpi) => lost.push(`${from} to ${to}: ${initiatorSpi}`));
+  let timesAsked = 0;
+  const responder = new ProbeResponder({
+    onAsked: () => (timesAsked += 1),
+    onLost: (to, from, initiatorSpi) => lost.push(`${from} to ${to}: ${initiatorSpi}`),
+  });
   onTestFinished(() => responder[Symbol.asyncDispose]());
-  return { responder, lost };
+  return { responder, lost, timesAsked: () => timesAsked };
 }
 
 let sequence = 0;
@@ -53,8 +57,8 @@ describe('a responder', () => {
     expect(responder.problem).toBeNull();
   });
 
-  it('answers nobody else', async () => {
-    const { responder } = respond();
+  it('answers nobody else, whose questions count for nothing', async () => {
+    const { responder, timesAsked } = respond();
     responder.serve([MESH], new Set([PEER]));
     const [peer, stranger] = [await peerAt(PEER), await peerAt(STRANGER)];
     await answered(peer, MESH);
@@ -62,6 +66,7 @@ describe('a responder', () => {
     await answered(peer, MESH);
     expect(stranger.received).toEqual([]);
     expect(responder.answersTo(STRANGER)).toBe(0);
+    expect(timesAsked()).toBe(responder.answersTo(PEER));
   });
 
   it('answers questions only: no answer, no garbage, and nothing longer than it got', async () => {
