@@ -56,7 +56,10 @@ export class LinkWatch implements AsyncDisposable {
     this.#random = deps.random;
     this.#prober = new Prober(deps);
     this.#responder = new ProbeResponder({
-      onAsked: () => (this.#askedAtMs = deps.clock.monotonicMs()),
+      onAsked: (to, from) => {
+        this.#askedAtMs = deps.clock.monotonicMs();
+        this.#prober.askBack(to, from);
+      },
       onLost: (to, from, initiatorSpi) => {
         // Only what came through the relay's tunnel: nothing else says who sent it.
         const isKnown = to === this.#ownRelayAddress && this.#direct.get(from)?.includes(initiatorSpi) === true;
@@ -225,7 +228,9 @@ export class LinkWatch implements AsyncDisposable {
     // Each answer is a packet in and one out.
     const ours = this.#prober.packets(link, path) + 2 * this.#responder.answersTo(remote);
     const packets = seen - ours;
-    const inUse = before === undefined || Math.abs(packets - before.packets) > UNDERWAY_PACKETS_MAX;
+    // All relays of a node come up at once. One that is used is found out at the next look.
+    const isUnknown = before === undefined;
+    const inUse = isUnknown ? path === 'direct' : Math.abs(packets - before.packets) > UNDERWAY_PACKETS_MAX;
     this.#usage.set(key, { atMs: nowMs, packets, inUse });
     return inUse;
   }

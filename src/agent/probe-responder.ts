@@ -3,8 +3,8 @@ import { messageOf } from '../errors.ts';
 import { decodeProbe, encodeProbe, PROBE_PORT } from './probe-packet.ts';
 
 export interface ProbeResponderDeps {
-  /** A peer has asked, so packets of its reach this node. */
-  readonly onAsked: () => void;
+  /** A peer has asked from one of its addresses at one of the own ones: packets of its come through that path. */
+  readonly onAsked: (to: string, from: string) => void;
   /** A packet to one of the own addresses, from a peer's, says that the peer has given up its end of this IKE SA. */
   readonly onLost: (to: string, from: string, initiatorSpi: string) => void;
 }
@@ -74,7 +74,7 @@ export class ProbeResponder implements AsyncDisposable {
     const packet = decodeProbe(bytes);
     if (packet?.type === 'lost') return this.#deps.onLost(address, from.address, packet.initiatorSpi);
     if (packet?.type !== 'ask') return undefined;
-    this.#deps.onAsked();
+    this.#deps.onAsked(address, from.address);
     this.#answered.set(from.address, this.answersTo(from.address) + 1);
     // A path that is gone refuses, which the peer's own probes will show.
     return socket.send(encodeProbe({ ...packet, type: 'answer' }), from.port, from.address, () => undefined);

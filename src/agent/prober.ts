@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts';
+import { afterAnswer } from '../paths/lateness.ts';
 import {
   answeredSentAtMs,
   comparedSinceMs,
@@ -7,6 +8,8 @@ import {
   isIdle,
   isOutdone,
   isWorthAsking,
+  isWorthAskingBack,
+  lateBy,
   lossOf,
   lostSince,
   newProbe,
@@ -17,13 +20,16 @@ import {
   type PathProbe,
   type PathUse,
   type ProbeEvent,
+  type ProbeMoment,
 } from '../paths/path-probe.ts';
 import { ProbeSocket } from './probe-socket.ts';
+
+type PathKind = 'direct' | 'relay';
 
 /** One path of one link that is to be probed. */
 export interface ProbeTarget {
   readonly link: string;
-  readonly path: 'direct' | 'relay';
+  readonly path: PathKind;
   /** Own address and the peer's; they lead through this path. */
   readonly local: string;
   readonly remote: string;
@@ -76,7 +82,9 @@ interface Watched {
 export class Prober implements Disposable {
   readonly #deps: ProberDeps;
   readonly #watched = new Map<string, Watched>();
-  #heardAtMs: number | undefined;
+  /** When something came back last, through any path of a kind. */
+  readonly #heardAtMs = new Map<PathKind, number>();
+  readonly #lateMs: Record<PathKind, number> = { direct: 0, relay: 0 };
 
   constructor(deps: ProberDeps) {
     this.#deps = deps;
@@ -97,12 +105,12 @@ export class Prober implements Disposable {
   }
 
   /** Undefined for a path that is not watched. */
-  target(link: string, path: ProbeTarget['path']): ProbeTarget | undefined {
+  target(link: string, path: PathKind): ProbeTarget | undefined {
     return this.#watched.get(keyOf(link, path))?.target;
   }
 
   /** Undefined for a path that is not watched. */
-  reading(link: string, path: ProbeTarget['path']): ProbeReading | undefined {
+  reading(link: string, path: PathKind): ProbeReading | undefined {
     const watched = this.#watched.get(keyOf(link, path));
     if (watched === undefined) return undefined;
     const nowMs = this.#deps.clock.monotonicMs();
@@ -119,16 +127,27 @@ export class Prober implements Disposable {
   }
 
   /** Sends a packet through a path now, unless one has just gone out. */
-  ask(link: string, path: ProbeTarget['path']): void {
+  ask(link: string, path: PathKind): void {
     const key = keyOf(link, path);
     const probe = this.#watched.get(key)?.probe;
     if (probe !== undefined && !hasJustSent(probe, this.#deps.clock.monotonicMs())) this.#take(key, { type: 'due' });
   }
 
+  /**
+   * A peer has asked through the path between these addresses. One that was silent asks as well, at once: its next packet may
+   * be far off.
+   */
+  askBack(local: string, remote: string): void {
+    for (const [key, { target, probe }] of this.#watched) {
+      const isIt = target.local === local && target.remote === remote;
+      if (isIt && isWorthAskingBack(probe, this.#moment(target.path).nowMs)) this.#take(key, { type: 'due' });
+    }
+  }
+
   /** Packets that were sent through a path since `atMs`, monotonic, and are overdue; 0 for one that is not watched. */
-  lostSince(link: string, path: ProbeTarget['path'], atMs: number): number {
+  lostSince(link: string, path: PathKind, atMs: number): number {
     const watched = this.#watched.get(keyOf(link, path));
-    return watched === undefined ? 0 : lostSince(watched.probe, atMs, this.#deps.clock.monotonicMs());
+    return watched === undefined ? 0 : lostSince(watched.probe, atMs, this.#moment(path));
   }
 
   /** The paths that are dead now, each by a name of its own, and since when nothing came back through them. */
@@ -140,11 +159,11 @@ export class Prober implements Disposable {
 
   /** When anything came back through any of the paths last, monotonic ms; undefined before anything has. */
   get heardAtMs(): number | undefined {
-    return this.#heardAtMs;
+    return this.#heardAtMs.size === 0 ? undefined : Math.max(...this.#heardAtMs.values());
   }
 
   /** Probe packets that went through the path, both ways, as far as this end began them. */
-  packets(link: string, path: ProbeTarget['path']): number {
+  packets(link: string, path: PathKind): number {
     return this.#watched.get(keyOf(link, path))?.packets ?? 0;
   }
 
@@ -182,54 +201,65 @@ export class Prober implements Disposable {
     const watched = this.#watched.get(key);
     if (watched === undefined) return;
     watched.packets += 1;
-    const before = watched.probe;
+    const { target, probe: before } = watched;
+    const { nowMs, lateMs } = this.#moment(target.path);
+    const lateByMs = event.type === 'answered' ? lateBy(before, event.sequence, nowMs) : undefined;
+    if (lateByMs !== undefined) this.#lateMs[target.path] = afterAnswer(lateMs, lateByMs);
     this.#take(key, event);
-    const { target, probe } = watched;
-    if (probe === before) return;
-    this.#heardAtMs = probe.answeredAtMs;
-    this.#take(twinOf(target), { type: 'other-answered', sentAtMs: answeredSentAtMs(probe) });
+    if (watched.probe === before) return;
+    this.#heardAtMs.set(target.path, nowMs);
+    this.#take(twinOf(target), { type: 'other-answered', sentAtMs: answeredSentAtMs(watched.probe) });
   }
 
   #take(key: string, event: ProbeEvent): void {
     const watched = this.#watched.get(key);
     if (watched === undefined) return;
-    const nowMs = this.#deps.clock.monotonicMs();
-    const facts = { nowMs, use: watched.target.use, paths: this.#watched.size };
-    const { probe, send } = nextProbe(watched.probe, event, facts);
+    const { target } = watched;
+    const moment = this.#moment(target.path);
+    const { probe, send } = nextProbe(watched.probe, event, { ...moment, use: target.use, paths: this.#watched.size });
     watched.probe = probe;
     if (send !== undefined) {
       watched.packets += 1;
       watched.socket.send(send);
-      this.#askTwin(watched, nowMs);
+      this.#askTwin(watched);
       if (overdueFor(probe) === 1) this.#hurryOthers(watched);
     }
     clearTimeout(watched.timer);
-    watched.timer = setTimeout(() => this.#take(key, { type: 'time' }), Math.max(0, Math.ceil(probe.nextAtMs - nowMs)));
-    this.#tell(watched, nowMs);
+    const inMs = Math.max(0, Math.ceil(probe.nextAtMs - moment.nowMs));
+    watched.timer = setTimeout(() => this.#take(key, { type: 'time' }), inMs);
+    this.#tell(watched, moment.nowMs);
+  }
+
+  #moment(path: PathKind): ProbeMoment {
+    return { nowMs: this.#deps.clock.monotonicMs(), lateMs: this.#lateMs[path] };
   }
 
   /**
    * Whether one that is overdue has died or this node's network has is for the link's other path to say. So each of its
    * packets takes one through that path along, until something has come back: the first one may be lost as well. Of two that
-   * have never worked neither says anything about the other.
+   * have never worked neither says anything about the other. A relay is only asked whether it is this node's network: when
+   * anything at all has come back since, it is not, and with a hub the relays of all links go.
    */
-  #askTwin({ target, probe }: Watched, nowMs: number): void {
-    const sinceMs = comparedSinceMs(probe, nowMs);
-    if (sinceMs === undefined) return;
+  #askTwin({ target, probe }: Watched): void {
+    if (target.path === 'relay' && (this.heardAtMs ?? -Infinity) > (probe.unansweredSinceMs ?? Infinity)) return;
     const key = twinOf(target);
-    const twin = this.#watched.get(key)?.probe;
-    if (twin === undefined || (twin.answeredAtMs === undefined && probe.answeredAtMs === undefined)) return;
-    if (isWorthAsking(twin, sinceMs, nowMs)) this.#take(key, { type: 'due' });
+    const twin = this.#watched.get(key);
+    if (twin === undefined || (twin.probe.answeredAtMs === undefined && probe.answeredAtMs === undefined)) return;
+    const moment = this.#moment(twin.target.path);
+    const sinceMs = comparedSinceMs(probe, moment.nowMs);
+    if (sinceMs !== undefined && isWorthAsking(twin.probe, sinceMs, moment)) this.#take(key, { type: 'due' });
   }
 
   /**
    * One that is overdue makes a few of other links due, once, that were not asked for long. When those are overdue too, each
-   * of them does the same; so all are asked soon when all are dead, and hardly any when one packet of a crowd was lost.
+   * of them does the same; so all are asked soon when all are dead, and hardly any when one packet of a crowd was lost. None is
+   * when something has come back since through another one of the kind: then it is not all of them.
    */
-  #hurryOthers({ target: { link } }: Watched): void {
+  #hurryOthers({ target: { link, path }, probe: { unansweredSinceMs = Infinity } }: Watched): void {
+    if ((this.#heardAtMs.get(path) ?? -Infinity) > unansweredSinceMs) return;
     const nowMs = this.#deps.clock.monotonicMs();
     const hurried = [...this.#watched]
-      .filter(([, { target, probe }]) => target.link !== link && isIdle(probe, nowMs))
+      .filter(([, { target, probe }]) => target.path === path && target.link !== link && isIdle(probe, nowMs))
       .toSorted(([, a], [, b]) => a.probe.nextAtMs - b.probe.nextAtMs)
       .slice(0, HURRIED_MAX);
     for (const [other] of hurried) this.#take(other, { type: 'due' });
@@ -243,7 +273,7 @@ export class Prober implements Disposable {
   }
 }
 
-function keyOf(link: string, path: ProbeTarget['path']): string {
+function keyOf(link: string, path: PathKind): string {
   return `${link} ${path}`;
 }
 

@@ -57,12 +57,17 @@ export type ProbeEvent =
  */
 export type PathUse = 'busy' | 'idle' | 'spare';
 
-export interface ProbeFacts {
-  /** Monotonic ms. */
-  readonly nowMs: number;
+export interface ProbeFacts extends ProbeMoment {
   readonly use: PathUse;
   /** Paths that this node probes, both of every link. */
   readonly paths: number;
+}
+
+export interface ProbeMoment {
+  /** Monotonic ms. */
+  readonly nowMs: number;
+  /** How much later than usual answers come now, through all paths of this kind together, ms (`lateness.ts`). */
+  readonly lateMs: number;
 }
 
 /** From one packet to the next while answers come; idle and spare ones wait at least so long. */
@@ -71,7 +76,7 @@ const INTERVAL_MS: Readonly<Record<PathUse, number>> = { busy: 1000, idle: 5000,
 const IDLE_PER_SECOND_MAX = 2.5;
 /** A path that has just come up, and is no spare one, is watched like one in use. */
 const YOUNG_MS = 10_000;
-/** One that stays silent is asked like one in use for so long. */
+/** One that stays silent, and is no spare one, is asked like one in use for so long. */
 const HOPEFUL_MS = 60_000;
 const RETRY_INTERVAL_MS = 150;
 /** Silence after the first lost packet, besides two round trips. */
@@ -83,8 +88,11 @@ const COMPARED_AFTER_MS = 900;
 /** A path through which nothing has ever come has so long. */
 const NEVER_HEARD_MS = 5000;
 const RECENT_MAX = 20;
-/** A round trip that an answer may take before it counts as overdue, in round trips and in ms. */
-const OVERDUE = { factor: 3, leastMs: 250, mostMs: 1000 } as const;
+/**
+ * A round trip that an answer may take before it counts as overdue, in round trips and in ms; and at least so many times of what
+ * answers take now.
+ */
+const OVERDUE = { factor: 3, leastMs: 250, mostMs: 1000, leastFactor: 1.5 } as const;
 /** Share of a new round trip in the smoothed one (RFC 6298), as often as a path in use is asked. */
 const RTT_GAIN = 1 / 8;
 
@@ -137,7 +145,7 @@ function sent(probe: PathProbe, facts: ProbeFacts): { readonly probe: PathProbe;
       sequence,
       recent: [...probe.recent, packet].slice(-RECENT_MAX),
       unansweredSinceMs: probe.unansweredSinceMs ?? nowMs,
-      nextAtMs: nowMs + (isRetry ? retryMs(probe, facts) : overdueMs(probe)),
+      nextAtMs: nowMs + (isRetry ? retryMs(probe, facts) : overdueMs(probe, facts.lateMs)),
     },
     send: sequence,
   };
@@ -190,16 +198,24 @@ function intervalMs({ use, paths }: ProbeFacts): number {
  * what makes them late.
  */
 function retryMs(probe: PathProbe, facts: ProbeFacts): number {
-  const { nowMs, use } = facts;
+  const { nowMs, use, lateMs } = facts;
+  const takesMs = (probe.rttMs ?? 0) + lateMs;
   if (probe.answeredAtMs !== undefined && healthOf(probe, nowMs) === 'alive')
-    return use === 'spare' ? INTERVAL_MS.busy : Math.max(RETRY_INTERVAL_MS, (probe.rttMs ?? 0) / 2);
-  if (silentMs(probe, nowMs) < HOPEFUL_MS) return INTERVAL_MS[use === 'spare' ? 'idle' : 'busy'];
+    return use === 'spare' ? Math.max(INTERVAL_MS.busy, takesMs) : Math.max(RETRY_INTERVAL_MS, takesMs / 2);
+  if (use !== 'spare' && silentMs(probe, nowMs) < HOPEFUL_MS) return Math.max(INTERVAL_MS.busy, takesMs);
   return use === 'busy' ? INTERVAL_MS.idle : intervalMs({ ...facts, use: 'idle' });
 }
 
-function overdueMs({ rttMs }: PathProbe): number {
-  const { factor, leastMs, mostMs } = OVERDUE;
-  return Math.min(mostMs, Math.max(leastMs, factor * (rttMs ?? mostMs)));
+function overdueMs({ rttMs }: PathProbe, lateMs: number): number {
+  const { factor, leastMs, mostMs, leastFactor } = OVERDUE;
+  const usualMs = Math.min(mostMs, Math.max(leastMs, factor * (rttMs ?? mostMs)));
+  return Math.max(usualMs, leastFactor * ((rttMs ?? 0) + lateMs));
+}
+
+/** By how much the answer to this packet is later than usual when it comes now, ms; undefined while nothing is usual. */
+export function lateBy({ recent, rttMs }: PathProbe, packet: number, nowMs: number): number | undefined {
+  const sent = recent.find(({ sequence }) => sequence === packet);
+  return sent === undefined || sent.isAnswered || rttMs === undefined ? undefined : nowMs - sent.sentAtMs - rttMs;
 }
 
 /** For how many packets more an answer has not come in time, on a path that has worked; 0 when all is well. */
@@ -223,9 +239,14 @@ export function comparedSinceMs(probe: PathProbe, nowMs: number): number | undef
  * Whether nothing was sent since then that has been answered, and the last packet is not too young for another one. Where
  * answers take long, or one has been due for long, there is time: when all is late, all ask.
  */
-export function isWorthAsking(probe: PathProbe, sinceMs: number, nowMs: number): boolean {
-  const gapMs = Math.max(probe.rttMs ?? 0, silentMs(probe, nowMs)) / 2;
+export function isWorthAsking(probe: PathProbe, sinceMs: number, { nowMs, lateMs }: ProbeMoment): boolean {
+  const gapMs = Math.max((probe.rttMs ?? 0) + lateMs, silentMs(probe, nowMs)) / 2;
   return answeredSentAtMs(probe) < sinceMs && sentForMs(probe, nowMs) >= gapMs && !hasJustSent(probe, nowMs);
+}
+
+/** Whether the peer, which asks through this path now, may have been given up here, and nothing was asked just now. */
+export function isWorthAskingBack(probe: PathProbe, nowMs: number): boolean {
+  return healthOf(probe, nowMs) !== 'alive' && sentForMs(probe, nowMs) >= INTERVAL_MS.busy;
 }
 
 /** Whether a packet now would be one beside another that has just gone out. */
@@ -272,9 +293,9 @@ export function silentMs({ unansweredSinceMs }: PathProbe, nowMs: number): numbe
 }
 
 /** How many of the last packets were sent since `atMs`, and are overdue. */
-export function lostSince(probe: PathProbe, atMs: number, nowMs: number): number {
+export function lostSince(probe: PathProbe, atMs: number, { nowMs, lateMs }: ProbeMoment): number {
   const isLost = ({ sentAtMs, isAnswered }: SentProbe): boolean =>
-    !isAnswered && sentAtMs >= atMs && nowMs - sentAtMs >= overdueMs(probe);
+    !isAnswered && sentAtMs >= atMs && nowMs - sentAtMs >= overdueMs(probe, lateMs);
   return probe.recent.filter(isLost).length;
 }
 

@@ -371,7 +371,7 @@ describe('in a time of its own', () => {
     await pass(4900);
     expect(isSilent()).toBe(false);
     const before = watching.changes;
-    await pass(200);
+    await pass(700);
     expect(watching.healthOf('direct')).toBe('unknown');
     expect(isSilent()).toBe(true);
     expect(watching.changes, 'which is told').toBe(before + 1);
@@ -402,6 +402,20 @@ describe('in a time of its own', () => {
     const withoutPeer = meshWith(OWN, undefined);
     watching.watch.look(withoutPeer, [direct, relay]);
     expect(isProven(withoutPeer.links[0]), 'with a peer that has no address').toBe(true);
+  });
+
+  it('a peer that asks through a path which was silent is asked through it at once', async () => {
+    answersRelay = false;
+    await begin();
+    await pass(60_000);
+    expect(watching.healthOf('relay')).toBe('unknown');
+    answersRelay = true;
+    await pass(1000);
+    const [received, directReceived] = [atRelay.received.length, atMesh.received.length];
+    atRelay.send({ type: 'ask', sender: 9, sequence: 1 }, { address: OWN.relay });
+    await turns(() => watching.healthOf('relay') === 'alive', 100_000);
+    expect(atRelay.probes.filter(({ type }) => type === 'ask').length - received).toBe(1);
+    expect(atMesh.received.length).toBe(directReceived);
   });
 
   it('a direct tunnel counts as proven after a minute in which nothing spoke for or against it', async () => {
@@ -541,6 +555,16 @@ describe('in a time of its own', () => {
       expect(take()).toBe(false);
     });
 
+    it('is none when a hub has died, and what is asked of others then is hardly more than usual', async () => {
+      await begin();
+      await pass(20_000);
+      answersRelay = false;
+      const before = atMesh.received.length;
+      await pass(20_000);
+      expect([watching.healthOf('relay'), take()]).toEqual(['dead', false]);
+      expect(atMesh.received.length - before).toBeLessThanOrEqual(25);
+    });
+
     it('is told also when a path has been dead before: its old silence does not hide the new one', async () => {
       await begin();
       answersDirect = false;
@@ -548,7 +572,7 @@ describe('in a time of its own', () => {
       expect(take()).toBe(false);
       await pass(10_000);
       answersRelay = false;
-      await pass(3000);
+      await pass(20_000);
       expect(watching.healthOf('relay')).toBe('dead');
       expect([take(), take()]).toEqual([true, false]);
     });

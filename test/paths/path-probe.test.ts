@@ -7,6 +7,8 @@ import {
   isIdle,
   isOutdone,
   isWorthAsking,
+  isWorthAskingBack,
+  lateBy,
   lossOf,
   lostSince,
   newProbe,
@@ -22,8 +24,8 @@ import { SimulatedPath } from './simulated-path.ts';
 
 const BEGIN_MS = 1_000_000;
 const facts =
-  (use: PathUse, paths = 2) =>
-  (nowMs: number) => ({ nowMs, use, paths });
+  (use: PathUse, paths = 2, lateMs = 0) =>
+  (nowMs: number) => ({ nowMs, use, paths, lateMs });
 const busy = facts('busy');
 const spare = facts('spare');
 const idle = facts('idle');
@@ -137,24 +139,22 @@ describe('the next packet is due', () => {
   it('after fifteen on a spare one, however young', () =>
     expect(dueIn(nextProbe(after(), answer(1), spare(BEGIN_MS + 40)).probe)).toBe(15_000));
 
-  it('every five seconds on a spare one that is silent', () => {
+  it('every five seconds on a spare one that is silent, where there are few', () => {
     let { probe } = nextProbe(after(), time, spare(BEGIN_MS + 1000));
     expect(dueIn(probe)).toBe(6000);
     probe = nextProbe(probe, time, spare(BEGIN_MS + 6000)).probe;
     expect(dueIn(probe)).toBe(11_000);
   });
 
-  it('later the more paths there are, on one that was silent for a minute and is not in use', () => {
+  it('later the more paths there are, on a spare one that is silent, and on an idle one after a minute', () => {
     const silentFor = (ms: number, use: PathUse): number[] =>
       [12, 39, 500].map((links) => {
         const nowMs = BEGIN_MS + ms;
         return nextProbe(after(), time, facts(use, 2 * links)(nowMs)).probe.nextAtMs - nowMs;
       });
-    expect([silentFor(59_999, 'idle'), silentFor(59_999, 'spare')]).toEqual([
-      [1000, 1000, 1000],
-      [5000, 5000, 5000],
-    ]);
-    for (const use of ['idle', 'spare'] as const) expect(silentFor(60_000, use)).toEqual([5000, 15_600, 200_000]);
+    expect(silentFor(59_999, 'idle')).toEqual([1000, 1000, 1000]);
+    expect(silentFor(60_000, 'idle')).toEqual([5000, 15_600, 200_000]);
+    for (const ms of [2000, 60_000]) expect(silentFor(ms, 'spare')).toEqual([5000, 15_600, 200_000]);
     expect(silentFor(60_000, 'busy')).toEqual([5000, 5000, 5000]);
   });
 
@@ -177,12 +177,20 @@ describe('the next packet is due', () => {
       1600,
     ],
     [
-      'a second at most',
+      'a second, which is more than half as long again',
+      [
+        [600, answer(1)],
+        [1000, time],
+      ],
+      2000,
+    ],
+    [
+      'half as long again on a very slow one',
       [
         [900, answer(1)],
         [1000, time],
       ],
-      2000,
+      2350,
     ],
   ] as const)('as soon as an answer is overdue: %s', (_what, events, dueMs) =>
     expect(dueIn(after(...events))).toBe(dueMs),
@@ -201,8 +209,23 @@ describe('the next packet is due', () => {
   });
 
   it('twice in a round trip where that is long, so that late answers bring no storm', () => {
-    const retries = after([900, answer(1)], [1000, time], [2000, time]);
-    expect(dueIn(retries)).toBe(2450);
+    const retries = after([900, answer(1)], [1000, time], [2350, time]);
+    expect(dueIn(retries)).toBe(2800);
+  });
+
+  it('as much later as answers come later than usual, and retries are as much further apart', () => {
+    const late = facts('busy', 2, 2000);
+    const out = nextProbe(after([10, answer(1)]), time, late(BEGIN_MS + 1000)).probe;
+    expect(dueIn(out)).toBe(1000 + 1.5 * 2010);
+    expect(dueIn(nextProbe(out, time, late(BEGIN_MS + 4015)).probe)).toBe(4015 + 2010 / 2);
+    const spareOne = nextProbe(out, time, facts('spare', 2, 2000)(BEGIN_MS + 4015)).probe;
+    expect(dueIn(spareOne)).toBe(4015 + 2010);
+  });
+
+  it('of a dead path no sooner than answers come now', () => {
+    const dead = after([10, answer(1)], [1000, time], [1250, time], [1400, time], [1550, time]);
+    expect(dueIn(nextProbe(dead, time, busy(BEGIN_MS + 2250)).probe)).toBe(3250);
+    expect(dueIn(nextProbe(dead, time, facts('busy', 2, 2000)(BEGIN_MS + 2250)).probe)).toBe(2250 + 2010);
   });
 
   it('a second after an overdue answer of a spare path', () => {
@@ -258,21 +281,24 @@ describe('a packet that is out', () => {
 
   it('is worth another one while nothing has come back, but not at once', () => {
     const out = after([10, answer(1)], [1000, time]);
-    const isWorth = (sinceMs: number, ms: number): boolean => isWorthAsking(out, BEGIN_MS + sinceMs, BEGIN_MS + ms);
+    const isWorth = (sinceMs: number, ms: number): boolean =>
+      isWorthAsking(out, BEGIN_MS + sinceMs, busy(BEGIN_MS + ms));
     expect([isWorth(900, 1070), isWorth(900, 1080)]).toEqual([false, true]);
-    expect(isWorthAsking(newProbe(BEGIN_MS), BEGIN_MS, BEGIN_MS)).toBe(true);
+    expect(isWorthAsking(newProbe(BEGIN_MS), BEGIN_MS, busy(BEGIN_MS))).toBe(true);
     expect([isWorth(0, 1080), isWorth(1, 1080)], 'after an answer to what was sent at 0').toEqual([false, true]);
     expect([answeredSentAtMs(newProbe(BEGIN_MS)), answeredSentAtMs(out)]).toEqual([-Infinity, BEGIN_MS]);
   });
 
   it('is worth another one after half a round trip at the soonest', () => {
     const slow = after([900, answer(1)], [1000, time]);
-    expect([1449, 1450].map((ms) => isWorthAsking(slow, BEGIN_MS + 1, BEGIN_MS + ms))).toEqual([false, true]);
+    expect([1449, 1450].map((ms) => isWorthAsking(slow, BEGIN_MS + 1, busy(BEGIN_MS + ms)))).toEqual([false, true]);
+    const late = facts('busy', 2, 200);
+    expect([1549, 1550].map((ms) => isWorthAsking(slow, BEGIN_MS + 1, late(BEGIN_MS + ms)))).toEqual([false, true]);
   });
 
   it('is worth another one the later, the longer it is out', () => {
     const out = after([10, answer(1)], [1000, time], [1250, time], [1400, time]);
-    expect([1799, 1800].map((ms) => isWorthAsking(out, BEGIN_MS + 1, BEGIN_MS + ms))).toEqual([false, true]);
+    expect([1799, 1800].map((ms) => isWorthAsking(out, BEGIN_MS + 1, busy(BEGIN_MS + ms)))).toEqual([false, true]);
   });
 
   it('asks for an answer through the other path, and for a newer one when nothing has come back for 0.9 s', () => {
@@ -295,15 +321,41 @@ describe('a packet that is out', () => {
   });
 });
 
+describe('a peer that asks', () => {
+  const isWorth = (probe: PathProbe, ms: number): boolean => isWorthAskingBack(probe, BEGIN_MS + ms);
+
+  it('is asked back through a path that never worked, or has died, once a second at most', () => {
+    expect([isWorth(after(), 999), isWorth(after(), 1000)]).toEqual([false, true]);
+    const dead = after([10, answer(1)], [1000, time], [1250, time], [1400, time], [1550, time]);
+    expect([isWorth(dead, 2549), isWorth(dead, 2550)]).toEqual([false, true]);
+  });
+
+  it('is not asked back through one that works', () => expect(isWorth(after([10, answer(1)]), 60_000)).toBe(false));
+});
+
 describe('what was lost', () => {
   it('since a moment are the packets from then on that are overdue', () => {
     const silent = after([10, answer(1)], [1000, time], [1250, time], [1400, time]);
-    const lost = (sinceMs: number, ms: number): number => lostSince(silent, BEGIN_MS + sinceMs, BEGIN_MS + ms);
+    const lost = (sinceMs: number, ms: number): number => lostSince(silent, BEGIN_MS + sinceMs, busy(BEGIN_MS + ms));
     expect([lost(0, 1400), lost(0, 1649), lost(0, 1650)]).toEqual([1, 2, 3]);
     expect([lost(1000, 1650), lost(1001, 1650), lost(1401, 1650)]).toEqual([3, 2, 0]);
-    expect(lostSince(nextProbe(silent, answer(3), busy(BEGIN_MS + 1500)).probe, BEGIN_MS + 1001, BEGIN_MS + 1650)).toBe(
-      1,
-    );
+    const { probe } = nextProbe(silent, answer(3), busy(BEGIN_MS + 1500));
+    expect(lostSince(probe, BEGIN_MS + 1001, busy(BEGIN_MS + 1650))).toBe(1);
+    const late = facts('busy', 2, 1000);
+    expect([2514, 2515, 2915].map((ms) => lostSince(silent, BEGIN_MS, late(BEGIN_MS + ms)))).toEqual([0, 1, 3]);
+  });
+});
+
+describe('an answer', () => {
+  it('is as late as it takes longer than usual; the first one, one of nobody’s packets and one more are not', () => {
+    const slow = after([100, answer(1)], [1000, time], [1300, time]);
+    const lateAt = (packet: number, ms: number): number | undefined => lateBy(slow, packet, BEGIN_MS + ms);
+    expect([lateAt(2, 1100), lateAt(2, 3000), lateAt(3, 3000)]).toEqual([0, 1900, 1600]);
+    expect([lateAt(1, 3000), lateAt(9, 3000), lateBy(after(), 1, BEGIN_MS + 3000)]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
   });
 });
 

@@ -93,13 +93,14 @@ export class SimulatedLink {
 
   #take(path: Path, event: ProbeEvent): void {
     const use = path === 'direct' ? 'busy' : 'spare';
-    const { probe, send } = nextProbe(this.#probes[path], event, { nowMs: this.#nowMs, use, paths: 2 });
+    const { probe, send } = nextProbe(this.#probes[path], event, { nowMs: this.#nowMs, use, paths: 2, lateMs: 0 });
     this.#probes[path] = probe;
     if (send === undefined) return;
     if (path === 'relay' || !this.#isDirectDead) this.#arrivals.push({ path, atMs: this.#answerMs(), sequence: send });
     const sinceMs = comparedSinceMs(probe, this.#nowMs);
     if (sinceMs === undefined) return;
-    if (isWorthAsking(this.#probes[OTHER[path]], sinceMs, this.#nowMs)) this.#take(OTHER[path], { type: 'due' });
+    if (isWorthAsking(this.#probes[OTHER[path]], sinceMs, { nowMs: this.#nowMs, lateMs: 0 }))
+      this.#take(OTHER[path], { type: 'due' });
   }
 
   #answerMs(): number {

@@ -76,7 +76,7 @@ export class SimulatedPath {
 
   #take(event: ProbeEvent): void {
     const { rttMs, loss, use = 'busy' } = this.#conditions;
-    const { probe, send } = nextProbe(this.probe, event, { nowMs: this.nowMs, use, paths: 2 });
+    const { probe, send } = nextProbe(this.probe, event, { nowMs: this.nowMs, use, paths: 2, lateMs: 0 });
     this.probe = probe;
     if (send === undefined || this.#isDead || this.#random() < loss) return;
     this.#arrivals.push({ atMs: this.nowMs + rttMs(this.#random), sequence: send });
