@@ -251,6 +251,7 @@ export class Agent {
         return this.#holdMeshAddresses();
       },
       gate: (observed) => this.#node.gate(observed),
+      onFound: (dataPlane) => this.#node.charonFound(dataPlane),
       frozen: this.#makeFrozenCharon(),
       onRound: (round) => this.#roundDone(round),
       onLost: (problem) => this.#node.charonLost(problem),
@@ -377,8 +378,8 @@ export class Agent {
   }
 
   #target(): Target | undefined {
-    const { desired } = this.#node;
-    return desired && this.#credentials.targetOf(desired);
+    const { local } = this.#node;
+    return local && this.#credentials.targetOf(local);
   }
 
   async #renew(signal: AbortSignal): Promise<{ readonly certificates: readonly CertificateStatus[] }> {

@@ -1,10 +1,18 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
-import { CONNECTION_PREFIX, type Connection } from '../ike/connection.ts';
+import { CONNECTION_PREFIX, STEERING_PREFIX, type Connection } from '../ike/connection.ts';
 import { ikeSaOf, type IkeSa } from '../ike/sa.ts';
 import { loadConnRequest, plainOf } from '../ike/sections.ts';
+import type { DataPlane, Steering } from '../ike/steering.ts';
 import { digestOfText } from '../json.ts';
-import { StepRefused, type Charon, type Executors, type ObservedState } from '../reconcile/charon.ts';
+import {
+  StepRefused,
+  type Charon,
+  type Executors,
+  type ObservedState,
+  type ObservedTrap,
+} from '../reconcile/charon.ts';
+import { trapKey } from '../reconcile/traps.ts';
 import { ViciError, type ViciCallCommand, type ViciReply, type ViciRequest, type ViciSession } from '../vici/index.ts';
 
 /** charon tells its start in whole seconds. What the wall clock gains on the other one by itself meanwhile is far less. */
@@ -35,7 +43,7 @@ export function charonCredentials(parts: Omit<CharonCredentials, 'digest'>): Cha
 }
 
 /** Digest of the load-conn request of a connection. */
-export function requestDigest(connection: Connection, credentials: IssuingCas): string {
+export function requestDigest(connection: Connection | Steering, credentials: IssuingCas): string {
   const request = plainOf(loadConnRequest(connection, ...casOf(credentials)));
   return digestOfText(JSON.stringify(request));
 }
@@ -66,6 +74,7 @@ export interface ViciCharonDeps {
 export class ViciCharon {
   readonly #deps: ViciCharonDeps;
   #version: string | undefined;
+  #dataPlane: DataPlane | undefined;
 
   constructor(deps: ViciCharonDeps) {
     this.#deps = deps;
@@ -79,13 +88,20 @@ export class ViciCharon {
     return { observe: (signal) => this.#observe(signal), executors: this.#executorsWith(material) };
   }
 
+  /** Who carries its packets; the same as long as it runs. */
+  async dataPlane(signal: AbortSignal): Promise<DataPlane> {
+    const { plugins } = await this.#deps.session.call('stats', undefined, { signal });
+    return (this.#dataPlane = plugins.includes('kernel-libipsec') ? 'libipsec' : 'kernel');
+  }
+
   async #observe(signal: AbortSignal): Promise<ObservedState> {
     const { session } = this.#deps;
-    const [{ stats, charonStartMs }, connections, keys, ikeSas] = await Promise.all([
+    const [{ stats, charonStartMs }, connections, keys, ikeSas, traps] = await Promise.all([
       this.#stats(signal),
       session.call('get-conns', undefined, { signal }),
       session.call('get-keys', undefined, { signal }),
       this.#ikeSas(signal),
+      this.#traps(signal),
     ]);
     const version = (this.#version ??= (await session.call('version', undefined, { signal })).version);
     return {
@@ -96,6 +112,7 @@ export class ViciCharon {
       connections: new Set(connections.conns.filter((name) => name.startsWith(CONNECTION_PREFIX))),
       keyIds: new Set(keys.keys),
       ikeSas,
+      traps,
     };
   }
 
@@ -123,6 +140,18 @@ export class ViciCharon {
     return ikeSas;
   }
 
+  /** The kernel's traffic is not moved by traps. */
+  async #traps(signal: AbortSignal): Promise<ReadonlyMap<string, ObservedTrap>> {
+    const traps = new Map<string, ObservedTrap>();
+    if (this.#dataPlane !== 'libipsec') return traps;
+    for await (const policy of this.#deps.session.stream('list-policies', { trap: true }, { signal })) {
+      const { ike: connection, child: name, 'local-ts': localTs, 'remote-ts': remoteTs } = policy;
+      if (connection?.startsWith(STEERING_PREFIX) !== true) continue;
+      traps.set(trapKey(connection, name), { connection, name, localTs, remoteTs });
+    }
+    return traps;
+  }
+
   #executorsWith({ credentials, crl }: CharonMaterial): Executors {
     return {
       'load-credentials': async (_step, signal) => this.#loadCredentials(needed(credentials), signal),
@@ -130,6 +159,9 @@ export class ViciCharon {
       'load-conn': async ({ connection }, signal) =>
         this.#ask('load-conn', loadConnRequest(connection, ...casOf(needed(credentials))), signal),
       'unload-conn': ({ connection }, signal) => this.#ask('unload-conn', { name: connection }, signal),
+      'install-trap': ({ connection, trap }, signal) => this.#ask('install', { ike: connection, child: trap }, signal),
+      'uninstall-trap': ({ connection, trap }, signal) =>
+        this.#ask('uninstall', { ike: connection, child: trap }, signal),
       'unload-key': ({ keyId }, signal) => this.#ask('unload-key', { id: keyId }, signal),
       // timeout -1: charon queues it and answers; what comes of it is seen in the next observation.
       'terminate-ike': ({ ikeSaId }, signal) => this.#ask('terminate', { 'ike-id': ikeSaId, timeout: -1 }, signal),

@@ -2,6 +2,7 @@ import { pause, type Clock } from '../clock.ts';
 import type { NodeEvent } from '../control/report.ts';
 import { messageOf, systemCodeOf } from '../errors.ts';
 import type { Logger } from '../log.ts';
+import type { DataPlane } from '../ike/steering.ts';
 import type { Gate, Reconciler, RoundResult, Target } from '../reconcile/loop.ts';
 import { ViciClient, ViciError, type ViciOutage, type ViciSession, type ViciSubscription } from '../vici/index.ts';
 import { ViciCharon, type CharonMaterial } from './charon-adapter.ts';
@@ -34,6 +35,8 @@ export interface CharonLoopDeps {
   /** Called before each round; must not reject. */
   readonly prepare: () => Promise<void>;
   readonly gate: Gate;
+  /** Called when charon was found, before its first round. */
+  readonly onFound: (dataPlane: DataPlane) => void;
   /** Told of every answer, and of what stays without one. */
   readonly frozen: Pick<FrozenCharon, 'answered' | 'gone' | 'unanswered'>;
   readonly onRound: (result: RoundResult) => void;
@@ -122,6 +125,7 @@ export class CharonLoop {
   }
 
   async #reconcile(charon: ViciCharon, signal: AbortSignal): Promise<void> {
+    this.#deps.onFound(await charon.dataPlane(signal));
     while (!signal.aborted) {
       this.#isTriggered = false;
       const waiters = [...this.#waiters];

@@ -1,7 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import type { NodeReport } from '../control/report.ts';
 import { certificatesIn } from '../identity/operator-ca.ts';
-import type { DesiredState } from '../ike/desired-state.ts';
+import type { LocalState } from '../ike/steering.ts';
 import type { Logger } from '../log.ts';
 import type { Target } from '../reconcile/loop.ts';
 import type { CertificateStatus } from './api.ts';
@@ -70,12 +70,13 @@ export class NodeCredentials {
   }
 
   /** What charon is to have; without credentials that can be used, what has no place any more goes all the same. */
-  targetOf(desired: DesiredState): Target | undefined {
+  targetOf({ desired, steering }: LocalState): Target | undefined {
     const shown = this.#shown;
     const crl = this.crl.current;
     if (this.#identity === undefined) return undefined;
     return {
       desired,
+      steering,
       credentialsDigest: shown?.digest,
       ...(crl !== undefined && { crlDigest: crl.digest }),
       digestOf: (connection) => shown && requestDigest(connection, shown),

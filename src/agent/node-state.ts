@@ -2,16 +2,21 @@ import type { Clock } from '../clock.ts';
 import { PROTOCOL_VERSION, type AgentFrame, type CoordinatorFrame, type LinkHint } from '../control/frames.ts';
 import { messageOf } from '../errors.ts';
 import type { LinkReport, NodeEvent, NodeReport } from '../control/report.ts';
+import { STEERING_PREFIX } from '../ike/connection.ts';
 import type { DesiredState } from '../ike/desired-state.ts';
+import { localState, type DataPlane, type LocalState } from '../ike/steering.ts';
 import type { ObservedState, Step } from '../reconcile/charon.ts';
 import type { DatedEvidence } from '../paths/evidence-board.ts';
 import type { NatKind } from '../paths/path-cause.ts';
+import { takesDirect } from '../paths/traffic.ts';
 import type { Gate, PathWishes, RoundResult } from '../reconcile/loop.ts';
+import { trapKey } from '../reconcile/traps.ts';
 import type { DirectPaths, DirectWishes } from './direct-paths.ts';
 import { effectiveHints, mediatedLinks } from './hints.ts';
 import type { HeldCrl } from './held-crl.ts';
 import type { LinkWatch } from './link-watch.ts';
 import type { Repairs } from './repairs.ts';
+import { PROBE_PORT } from './probe-packet.ts';
 import { connectionReports, linkReports, type ReportInput } from './report.ts';
 import { ReportSender } from './report-sender.ts';
 import { claimOf, type StateFrame } from './state-acceptance.ts';
@@ -19,7 +24,13 @@ import type { StateKeeper } from './state-keeper.ts';
 import { StateOutcomes } from './state-outcomes.ts';
 
 /** Before there is a desired state. */
-const NO_WISHES: PathWishes = { allows: () => false, abandon: new Set(), rekey: new Set(), lookInMs: Infinity };
+const NO_WISHES: PathWishes = {
+  allows: () => false,
+  abandon: new Set(),
+  rekey: new Set(),
+  takesDirect: new Set(),
+  lookInMs: Infinity,
+};
 
 /** A link without the time of its path, which is known here only. */
 type UndatedLink = ReturnType<typeof linkReports>[number];
@@ -66,6 +77,8 @@ export class NodeState {
   readonly #reports: ReportSender;
   #hints: readonly LinkHint[] | undefined;
   #round: RoundResult | undefined;
+  #dataPlane: DataPlane = 'kernel';
+  #local: (LocalState & { readonly of: DesiredState; readonly dataPlane: DataPlane }) | undefined;
   #charonProblem: string | null = 'not connected to charon yet';
   /** What peers are told when the round under way is done. */
   #lost: DirectWishes['lost'] = [];
@@ -78,7 +91,17 @@ export class NodeState {
   }
 
   get desired(): DesiredState | undefined {
-    return this.#deps.keeper.held?.state;
+    return this.local?.desired;
+  }
+
+  /** The same object as long as nothing changes. */
+  get local(): LocalState | undefined {
+    const of = this.#deps.keeper.held?.state;
+    if (of === undefined) return undefined;
+    const dataPlane = this.#dataPlane;
+    if (this.#local?.of !== of || this.#local.dataPlane !== dataPlane)
+      this.#local = { ...localState(of, dataPlane, PROBE_PORT), of, dataPlane };
+    return this.#local;
   }
 
   /** False until charon was seen, and again when it is lost. */
@@ -93,7 +116,9 @@ export class NodeState {
   /** What charon refuses that no connection's report can tell, in words. */
   get problems(): readonly string[] {
     return (this.#round?.refusals ?? []).flatMap(({ resource, message }) => {
-      const what = UNREPORTED_RESOURCES.get(resource);
+      const what = resource.startsWith(STEERING_PREFIX)
+        ? `the policies that move traffic (${resource})`
+        : UNREPORTED_RESOURCES.get(resource);
       return what === undefined ? [] : [`charon refuses ${what}: ${message}; it is tried again`];
     });
   }
@@ -132,9 +157,25 @@ export class NodeState {
       allows: (key) => (isMediated(key) ? direct.turns.has(key) && !repair.renews : true),
       abandon: new Set([...direct.abandon, ...repair.abandon]),
       rekey: repair.rekey,
+      takesDirect: this.#takingDirect(),
       lookInMs: Math.min(direct.changesInMs, repair.lookInMs),
     };
   };
+
+  /** Before the first round with a charon. */
+  charonFound(dataPlane: DataPlane): void {
+    this.#dataPlane = dataPlane;
+  }
+
+  /** Links whose traffic belongs in their direct tunnel, among those whose traffic this node moves. */
+  #takingDirect(): ReadonlySet<string> {
+    const { directPaths, links } = this.#deps;
+    const taking = (this.local?.steering ?? []).filter(({ link }) => {
+      const path = directPaths.paths.get(link);
+      return path !== undefined && takesDirect({ path, relay: links.reading(link, 'relay')?.health });
+    });
+    return new Set(taking.map(({ link }) => link));
+  }
 
   /** Takes in a finished round and tells the coordinator what is new. */
   roundDone(round: RoundResult): void {
@@ -145,7 +186,7 @@ export class NodeState {
     for (const step of round.done) this.#noteStep(step);
     const links = this.#linkReports();
     this.#notePaths(links);
-    this.#outcomes.take(round);
+    this.#outcomes.take(round, this.desired);
     this.#reports.send(this.#report(links));
     this.#takePostponed();
   }
@@ -179,7 +220,7 @@ export class NodeState {
     this.#hints = undefined;
     this.#outcomes.forget();
     this.#reports.forget();
-    if (this.#round !== undefined) this.#outcomes.take(this.#round);
+    if (this.#round !== undefined) this.#outcomes.take(this.#round, this.desired);
     this.#reports.send(this.report());
   }
 
@@ -252,7 +293,7 @@ export class NodeState {
         return this.#taken(frame);
       case 'confirmed':
         // Under another generation it is another one to be confirmed, too.
-        if (this.#round !== undefined) this.#outcomes.take(this.#round);
+        if (this.#round !== undefined) this.#outcomes.take(this.#round, this.desired);
         return;
       case 'resend':
         this.#deps.send({ type: 'resend', reason: receipt.message });
@@ -323,10 +364,17 @@ export class NodeState {
       ikeSas: this.#round?.observed.ikeSas,
       refusals: new Map(this.#round?.refusals.map(({ resource, message }) => [resource, message])),
       directPaths: this.#deps.directPaths.paths,
+      takesDirect: (link) => this.#takesDirect(link),
       causeOf: (link) => this.#deps.directPaths.causeOf(link),
       reading: (link, path) => this.#deps.links.reading(link, path),
       evidenceOf: (connection) => this.#deps.logged(connection)?.evidence,
     };
+  }
+
+  /** What charon was told last; undefined where it decides by itself. */
+  #takesDirect(link: string): boolean | undefined {
+    const steering = this.local?.steering.find((each) => each.link === link);
+    return steering && this.#round?.traps.has(trapKey(steering.name, steering.direct.name));
   }
 
   #event(kind: string, message: string): void {

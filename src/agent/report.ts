@@ -17,6 +17,8 @@ export interface ReportInput {
   /** charon's refusals by connection. */
   readonly refusals: ReadonlyMap<string, string>;
   readonly directPaths: ReadonlyMap<string, DirectPath>;
+  /** Where this node has a link's traffic go; undefined where charon chooses. */
+  readonly takesDirect: (link: string) => boolean | undefined;
   /** Why a link has no direct path; undefined while there is nothing to explain. */
   readonly causeOf: (link: string) => PathCause | undefined;
   /** What charon's log says about a connection that does not come up. */
@@ -124,7 +126,7 @@ function ikeSaReport(ikeSa: IkeSa, connection: Connection): IkeSaReport {
   };
 }
 
-function childSaReport(childSa: ChildSa, link: string | null): ChildSaReport {
+function childSaReport({ reqid: _reqid, ...childSa }: ChildSa, link: string | null): ChildSaReport {
   return {
     ...childSa,
     link,
@@ -145,7 +147,7 @@ export function linkReports(input: ReportInput): Omit<LinkReport, 'sinceMs'>[] {
     const unprobed = { cause: null, direct: null, relay: null };
     if (input.ikeSas === undefined) return { id, peer, path: 'unknown', problem: null, directFailures, ...unprobed };
     const readings = { direct: input.reading(id, 'direct'), relay: input.reading(id, 'relay') };
-    const path = pathOf(link, sasOf, readings, input.directPaths.get(id));
+    const path = pathOf(link, sasOf, readings, input);
     const problem = outdatedProblem(link, connections, sasOf) ?? linkProblem(link, path, input);
     const cause = path === 'direct' ? null : (input.causeOf(id) ?? null);
     const [direct, relay] = [pathReading(readings.direct), pathReading(readings.relay)];
@@ -169,11 +171,12 @@ function pathOf(
   link: DesiredLink,
   sasOf: SasOf,
   { direct, relay }: Readings,
-  decided: DirectPath | undefined,
+  { directPaths, takesDirect }: Pick<ReportInput, 'directPaths' | 'takesDirect'>,
 ): LinkReport['path'] {
   const isInstalled = (refs: readonly ChildRef[]): boolean => installedIn(refs, sasOf).length > 0;
-  const isKept = decided?.phase === 'up' && relay?.health === 'alive';
-  const isUsed = decided?.phase !== 'ending' && (direct?.health !== 'dead' || isKept);
+  const phase = directPaths.get(link.id)?.phase;
+  const isKept = phase === 'up' && relay?.health === 'alive';
+  const isUsed = phase !== 'ending' && takesDirect(link.id) !== false && (direct?.health !== 'dead' || isKept);
   if (isInstalled(link.direct) && isUsed) return 'direct';
   return isInstalled(link.relay) && relay?.health !== 'dead' ? 'relay' : 'none';
 }

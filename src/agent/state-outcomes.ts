@@ -1,5 +1,6 @@
 import type { AgentFrame, ResourceOutcome } from '../control/frames.ts';
 import { canonicalJson } from '../json.ts';
+import type { DesiredState } from '../ike/desired-state.ts';
 import type { RoundResult } from '../reconcile/loop.ts';
 import type { StateKeeper } from './state-keeper.ts';
 
@@ -34,11 +35,11 @@ export class StateOutcomes {
     this.#sent = '';
   }
 
-  /** Takes in what a round came to, and tells the coordinator if that is news. */
-  take(round: RoundResult): void {
+  /** Takes in what a round came to, and tells the coordinator if that is news. `desired`: what rounds work towards now. */
+  take(round: RoundResult, desired: DesiredState | undefined): void {
     const { held } = this.#deps.keeper;
     // A round that began before this state was received says nothing about it.
-    if (held === undefined || round.target?.desired !== held.state) return;
+    if (held === undefined || round.target === undefined || round.target.desired !== desired) return;
     const refused = new Map(
       round.refusals.filter(({ step }) => step === 'load').map(({ resource, message }) => [resource, message]),
     );

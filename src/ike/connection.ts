@@ -8,6 +8,8 @@ import { addressSchema, cidrSchema } from './traffic-selector.ts';
 
 /** All that Cygnet loads into charon carries this prefix; everything else there belongs to someone else. */
 export const CONNECTION_PREFIX = 'cygnet-';
+/** What a node makes up by itself, to move traffic between tunnels. The desired state can name none of these. */
+export const STEERING_PREFIX = `${CONNECTION_PREFIX}via-`;
 
 const nameText = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,120}$/, 'letters, digits, ".", "_" and "-" only');
 
@@ -94,10 +96,16 @@ export const childConfigSchema = z.strictObject({
   /** `start`: this side initiates it and keeps it up. `add`: it only answers. */
   start: z.enum(['add', 'start']),
 });
-export type ChildConfig = Readonly<z.output<typeof childConfigSchema>>;
+export type ChildConfig = Readonly<z.output<typeof childConfigSchema>> & {
+  /** The node's own choice, where it moves traffic by itself: CHILD SAs without policies, of this reqid. */
+  readonly reqid?: number;
+};
 
 const base = {
-  name: connectionNameSchema,
+  name: connectionNameSchema.refine(
+    (name) => !name.startsWith(STEERING_PREFIX),
+    `must not begin with ${STEERING_PREFIX}`,
+  ),
   /** The node at the other end; absent on a mediation server, which answers all nodes. */
   localId: identitySchema,
   remoteId: identitySchema,

@@ -5,6 +5,8 @@ export interface ChildSa {
   /** Name of its configuration. */
   readonly name: string;
   readonly uniqueId: number;
+  /** Shared with the policies that lead into it; 0 until it is installed. */
+  readonly reqid: number;
   /** charon's word: INSTALLED, REKEYED, CREATED, … */
   readonly state: string;
   /** Hex, as charon and `ip xfrm` print them. */
@@ -68,6 +70,7 @@ function childSaOf(sa: ViciChildSa): ChildSa {
   return {
     name: sa.name,
     uniqueId: sa.uniqueid,
+    reqid: sa.reqid,
     state: sa.state,
     spiIn: sa['spi-in'] ?? '',
     spiOut: sa['spi-out'] ?? '',

@@ -1,28 +1,61 @@
 import type { ViciSection, ViciValue } from '../vici/index.ts';
 import { childrenOf, type ChildConfig, type Connection, type IkeParameters } from './connection.ts';
+import type { Steering, TrapPolicy } from './steering.ts';
 
 /**
  * The `load-conn` request for one connection. The only place that knows charon's spelling of these options.
  *
  * @param cas CAs, DER: a peer must present a certificate that one of them issued
  */
-export function loadConnRequest(connection: Connection, ...cas: readonly Uint8Array[]): ViciSection {
+export function loadConnRequest(connection: Connection | Steering, ...cas: readonly Uint8Array[]): ViciSection {
+  const options = connection.kind === 'steering' ? steeringOptions(connection, cas) : tunnelOptions(connection, cas);
+  return section({ [connection.name]: section(options) });
+}
+
+function tunnelOptions(connection: Connection, cas: readonly Uint8Array[]): Record<string, ViciValue> {
+  return {
+    version: '2',
+    ...mediationOptions(connection),
+    ...remoteOptions(connection),
+    mobike: yesNo(connection.ike.mobike),
+    encap: yesNo(connection.ike.encap),
+    ...ikeOptions(connection.ike),
+    // A node that comes back (restart, new address) replaces what is left of its former self.
+    unique: 'replace',
+    // No `certs`: charon takes the newest certificate of this identity whose key it has (credential_manager.c,
+    // mem_cred.c). A renewal then changes no connection, and charon goes on using the SAs of those that it has.
+    local: section({ auth: 'pubkey', id: connection.localId }),
+    remote: section({ auth: 'pubkey', id: connection.remoteId, cacerts: cas }),
+    ...childrenOption(childrenOf(connection).map((child) => [child.name, childSection(child)])),
+  };
+}
+
+/**
+ * Longer than a part of a host name can be, so that charon finds no address without asking anybody. It then installs traps
+ * for any address (trap_manager.c), and gives up at once when a trap without an SA makes it set one up (ike_sa.c).
+ */
+const NO_HOST = 'has-no-address-'.padEnd(64, '-');
+/** Nobody has a certificate of this name: the connection is never anybody's answer. */
+const NOBODY = 'cygnet.nobody.invalid';
+
+function steeringOptions({ lasting, direct }: Steering, cas: readonly Uint8Array[]): Record<string, ViciValue> {
+  return {
+    version: '2',
+    remote_addrs: [NO_HOST],
+    local: section({ auth: 'pubkey', id: NOBODY }),
+    remote: section({ auth: 'pubkey', id: NOBODY, cacerts: cas }),
+    ...childrenOption([...lasting, direct].map((trap) => [trap.name, trapSection(trap)])),
+  };
+}
+
+function trapSection({ localSelectors, remoteSelectors, reqid }: TrapPolicy): ViciSection {
   return section({
-    [connection.name]: section({
-      version: '2',
-      ...mediationOptions(connection),
-      ...remoteOptions(connection),
-      mobike: yesNo(connection.ike.mobike),
-      encap: yesNo(connection.ike.encap),
-      ...ikeOptions(connection.ike),
-      // A node that comes back (restart, new address) replaces what is left of its former self.
-      unique: 'replace',
-      // No `certs`: charon takes the newest certificate of this identity whose key it has (credential_manager.c,
-      // mem_cred.c). A renewal then changes no connection, and charon goes on using the SAs of those that it has.
-      local: section({ auth: 'pubkey', id: connection.localId }),
-      remote: section({ auth: 'pubkey', id: connection.remoteId, cacerts: cas }),
-      ...childOptions(childrenOf(connection)),
-    }),
+    local_ts: localSelectors,
+    remote_ts: remoteSelectors,
+    reqid: String(reqid),
+    start_action: 'none',
+    close_action: 'none',
+    dpd_action: 'clear',
   });
 }
 
@@ -63,9 +96,8 @@ function ikeOptions(ike: IkeParameters): Record<string, ViciValue> {
   };
 }
 
-function childOptions(children: readonly ChildConfig[]): Record<string, ViciValue> {
-  if (children.length === 0) return {};
-  return { children: section(Object.fromEntries(children.map((child) => [child.name, childSection(child)]))) };
+function childrenOption(children: readonly (readonly [string, ViciSection])[]): Record<string, ViciValue> {
+  return children.length === 0 ? {} : { children: section(Object.fromEntries(children)) };
 }
 
 /** No start, close or DPD action: charon would go to a stale address, past the mediator. The agent initiates. */
@@ -81,6 +113,7 @@ function childSection(child: ChildConfig): ViciSection {
     }),
     ...(child.lifetimeSeconds === 0 && { rekey_time: seconds(0) }),
     priority: String(child.priority),
+    ...(child.reqid !== undefined && { policies: 'no', reqid: String(child.reqid) }),
     start_action: 'none',
     close_action: 'none',
     dpd_action: 'clear',

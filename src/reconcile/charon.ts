@@ -1,5 +1,6 @@
 import type { ChildName, Connection, ConnectionName } from '../ike/connection.ts';
 import type { IkeSa } from '../ike/sa.ts';
+import type { Steering } from '../ike/steering.ts';
 
 /** All of charon that the loop looks at, read at one moment. */
 export interface ObservedState {
@@ -19,6 +20,16 @@ export interface ObservedState {
   readonly keyIds: ReadonlySet<string>;
   /** IKE SAs of connections with our prefix. */
   readonly ikeSas: readonly IkeSa[];
+  /** Installed traps of connections with our prefix, by `trapKey`. */
+  readonly traps: ReadonlyMap<string, ObservedTrap>;
+}
+
+/** A trap policy that charon has installed. */
+export interface ObservedTrap {
+  readonly connection: string;
+  readonly name: string;
+  readonly localTs: readonly string[];
+  readonly remoteTs: readonly string[];
 }
 
 interface StepArgs {
@@ -26,8 +37,11 @@ interface StepArgs {
   'load-credentials': { readonly digest: string };
   /** The list of revoked certificates. */
   'load-crl': { readonly digest: string };
-  'load-conn': { readonly connection: Connection; readonly digest: string };
+  'load-conn': { readonly connection: Connection | Steering; readonly digest: string };
   'unload-conn': { readonly connection: ConnectionName };
+  /** What fits it goes into another tunnel from then on. Loses nothing. */
+  'install-trap': { readonly connection: string; readonly trap: string };
+  'uninstall-trap': { readonly connection: string; readonly trap: string };
   /** A private key that a newer one has replaced. */
   'unload-key': { readonly keyId: string };
   'terminate-ike': { readonly connection: string; readonly ikeSaId: number };

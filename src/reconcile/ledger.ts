@@ -64,6 +64,8 @@ export function ledgerAfter(ledger: Ledger, step: Step, keyId: string | undefine
       return without(ledger, step.connection);
     case 'unload-key':
       return { ...ledger, formerKeyIds: ledger.formerKeyIds.filter((id) => id !== step.keyId) };
+    case 'install-trap':
+    case 'uninstall-trap':
     case 'terminate-ike':
     case 'abandon-ike':
     case 'rekey-child':

@@ -1,15 +1,15 @@
 import type { Clock } from '../clock.ts';
 import { childrenOf, type Connection } from '../ike/connection.ts';
-import type { DesiredState } from '../ike/desired-state.ts';
+import type { LocalState, Steering } from '../ike/steering.ts';
 import type { ChildSa, IkeSa } from '../ike/sa.ts';
 import { executeStep, StepRefused, type Charon, type ObservedState, type Step } from './charon.ts';
 import { emptyLedger, isOfThisCharon, ledgerAfter, ledgerAfterRefusal, validLedger, type Ledger } from './ledger.ts';
 import { nextAttempt, type Attempt } from './pace.ts';
 import { fits, initiateKey, paceKey, plan, type PlanInput } from './plan.ts';
+import { trapKey } from './traps.ts';
 
 /** What charon is to be brought to. */
-export interface Target {
-  readonly desired: DesiredState;
+export interface Target extends LocalState {
   /** Digest of the node's key, certificate and CAs; undefined while it has none that can be used. */
   readonly credentialsDigest: string | undefined;
   /** Digest of the list of revoked certificates; absent while there is none. */
@@ -22,7 +22,7 @@ export interface Target {
 export interface Refusal {
   /** A connection's name, `credentials` or `crl`. */
   readonly resource: string;
-  readonly step: 'load' | 'initiate';
+  readonly step: 'load' | 'install' | 'initiate';
   readonly message: string;
 }
 
@@ -32,6 +32,8 @@ export interface RoundResult {
   readonly observed: ObservedState;
   /** The steps that charon accepted in this round, in order. */
   readonly done: readonly Step[];
+  /** The traps that are installed after the round, by `trapKey`. */
+  readonly traps: ReadonlySet<string>;
   readonly refusals: readonly Refusal[];
   /** Connections (and `credentials`, `crl`) that charon does not have as desired after this round. */
   readonly notLoaded: readonly string[];
@@ -49,7 +51,7 @@ export interface ReconcilerDeps {
 }
 
 /** What the paths want of a round. */
-export interface PathWishes extends Pick<PlanInput, 'abandon' | 'rekey'> {
+export interface PathWishes extends Pick<PlanInput, 'abandon' | 'rekey' | 'takesDirect'> {
   /** Whether a set-up (by `paceKey`) is wanted now. */
   readonly allows: (key: string) => boolean;
   /** Ms until they want another round all the same; infinite: no hurry. */
@@ -94,7 +96,8 @@ export class Reconciler {
     }
     const notLoaded = target === undefined ? [] : this.#notLoaded(target);
     const nextAttemptInMs = Math.min(this.#nextAttemptInMs(), wishes.lookInMs);
-    return { target, observed, done, refusals: this.#refusals(), notLoaded, nextAttemptInMs };
+    const traps = trapsAfter(observed, done);
+    return { target, observed, done, traps, refusals: this.#refusals(), notLoaded, nextAttemptInMs };
   }
 
   /** Brings what is remembered into line with what is there now. */
@@ -126,11 +129,13 @@ export class Reconciler {
     for (const uniqueId of present) if (!this.#firstSeenMs.has(uniqueId)) this.#firstSeenMs.set(uniqueId, nowMs);
   }
 
-  #plan(target: Target, observed: ObservedState, { allows, abandon, rekey }: PathWishes): readonly Step[] {
+  #plan(target: Target, observed: ObservedState, { allows, abandon, rekey, takesDirect }: PathWishes): readonly Step[] {
     const nowMs = this.#deps.clock.monotonicMs();
     this.#forgetChanged(target);
     return plan({
       desired: target.desired,
+      steering: target.steering,
+      takesDirect,
       observed,
       ledger: this.#ledger ?? validLedger(undefined, observed),
       credentialsDigest: target.credentialsDigest,
@@ -146,11 +151,11 @@ export class Reconciler {
 
   /** A connection that has changed starts with a clean slate: its back-off was for what is gone. */
   #forgetChanged(target: Target): void {
-    const { desired, credentialsDigest } = target;
+    const { desired, steering, credentialsDigest } = target;
     if (this.#digested?.desired === desired && this.#digested.credentialsDigest === credentialsDigest) return;
     this.#digested = { desired, credentialsDigest };
     const digests = new Map(
-      target.desired.connections.map((connection) => [connection.name as string, target.digestOf(connection)]),
+      [...desired.connections, ...steering].map((each) => [each.name as string, target.digestOf(each)]),
     );
     for (const key of this.#attempts.keys()) {
       const connection = connectionOf(key);
@@ -181,9 +186,10 @@ export class Reconciler {
    * The other end is to take its part of a change of selectors first: a charon with the old configuration narrows the new
    * CHILD SA to the old selectors, and that one then is in the way of the right one.
    */
-  #letSettle(connection: Connection, { ikeSas }: ObservedState): void {
+  #letSettle(connection: Connection | Steering, { ikeSas }: ObservedState): void {
     const childSas = ikeSas.filter(({ name }) => name === connection.name).flatMap((ikeSa) => ikeSa.childSas);
     const notBeforeMs = this.#deps.clock.monotonicMs() + SETTLE_MS;
+    if (connection.kind === 'steering') return;
     for (const child of childrenOf(connection)) {
       const isReplaced = childSas.some((childSa) => childSa.name === child.name && !fits(childSa, child));
       if (!isReplaced) continue;
@@ -234,8 +240,7 @@ export class Reconciler {
   #refusals(): readonly Refusal[] {
     return [...this.#attempts].flatMap(([key, { refusal }]) => {
       if (refusal === undefined) return [];
-      const step = key.startsWith('load') ? 'load' : 'initiate';
-      return [{ resource: connectionOf(key) ?? subjectOf(key), step, message: refusal }];
+      return [{ resource: connectionOf(key) ?? subjectOf(key), step: stepOf(key), message: refusal }];
     });
   }
 
@@ -245,6 +250,15 @@ export class Reconciler {
     const waits = [...this.#attempts.values()].map(({ notBeforeMs }) => notBeforeMs - nowMs).filter((ms) => ms > 0);
     return Math.min(...waits);
   }
+}
+
+function trapsAfter({ traps }: ObservedState, done: readonly Step[]): ReadonlySet<string> {
+  const after = new Set(traps.keys());
+  for (const step of done) {
+    if (step.kind === 'install-trap') after.add(trapKey(step.connection, step.trap));
+    if (step.kind === 'uninstall-trap') after.delete(trapKey(step.connection, step.trap));
+  }
+  return after;
 }
 
 /** More than it takes for a change to reach the other end, and to be loaded there. */
@@ -265,6 +279,11 @@ function isStableChild({ installedSeconds }: ChildSa): boolean {
 function connectionOf(key: string): string | undefined {
   const subject = subjectOf(key);
   return subject === 'credentials' || subject === 'crl' ? undefined : subject.split('/')[0];
+}
+
+function stepOf(key: string): Refusal['step'] {
+  if (key.startsWith('load ')) return 'load';
+  return key.startsWith('install ') ? 'install' : 'initiate';
 }
 
 function subjectOf(key: string): string {

@@ -8,8 +8,10 @@ import {
 import type { DesiredState } from '../ike/desired-state.ts';
 import { CHECKS_MAX_MS } from '../ike/mediation.ts';
 import type { ChildSa, IkeSa } from '../ike/sa.ts';
+import type { Steering } from '../ike/steering.ts';
 import type { ObservedState, Step } from './charon.ts';
 import type { Ledger } from './ledger.ts';
+import { divertSteps, trapSteps, type TrapInput } from './traps.ts';
 
 /** Below this many free worker threads charon is left alone: initiates would take the last ones (it then never answers again). */
 export const IDLE_WORKERS_MIN = 3;
@@ -17,7 +19,7 @@ export const IDLE_WORKERS_MIN = 3;
 /** Set-ups begun in one round: the next one looks at the workers again. */
 const INITIATES_MAX = 16;
 
-export interface PlanInput {
+export interface PlanInput extends TrapInput {
   readonly desired: DesiredState;
   readonly observed: ObservedState;
   /** Already reduced to what is still true of the observed charon. */
@@ -27,7 +29,7 @@ export interface PlanInput {
   /** Digest of the list of revoked certificates; absent while there is none. */
   readonly crlDigest?: string;
   /** Digest of what load-conn would be given; undefined for a connection that cannot be loaded now, nor set up. */
-  readonly digestOf: (connection: Connection) => string | undefined;
+  readonly digestOf: (connection: Connection | Steering) => string | undefined;
   /** How long this agent has known the IKE SA, in ms. */
   readonly knownForMs: (ikeSa: IkeSa) => number;
   /** Tries in a row that a set-up (by its {@link initiateKey}) has had without a lasting result. */
@@ -53,6 +55,9 @@ export function paceKey(step: Step): string | undefined {
       return initiateKey(step.connection);
     case 'initiate-child':
       return initiateKey(step.connection, step.child);
+    case 'install-trap':
+      return `install ${step.connection}/${step.trap}`;
+    case 'uninstall-trap':
     case 'unload-conn':
     case 'unload-key':
     case 'terminate-ike':
@@ -68,11 +73,18 @@ export function initiateKey(connection: string, child?: string): string {
 }
 
 /**
- * The steps from what is to what should be, in order: repairs, credentials, loads, removals, set-ups. Empty when charon is as
- * desired. Pure; touches only what carries our prefix.
+ * The steps from what is to what should be, in order: traffic out of the way, repairs, credentials, loads, traps, removals,
+ * set-ups. Empty when charon is as desired. Pure; touches only what carries our prefix.
  */
 export function plan(input: PlanInput): readonly Step[] {
-  const steps = [...repairSteps(input), ...credentialSteps(input), ...loadSteps(input), ...removalSteps(input)];
+  const steps = [
+    ...divertSteps(input),
+    ...repairSteps(input),
+    ...credentialSteps(input),
+    ...loadSteps(input),
+    ...trapSteps(input, (steering) => isLoaded(steering, input)),
+    ...removalSteps(input),
+  ];
   const isAllowed = (step: Step): boolean => {
     const key = paceKey(step);
     return key === undefined || input.allowed(key);
@@ -119,9 +131,9 @@ function formerKeySteps({ ledger, credentialsDigest }: PlanInput): Step[] {
 }
 
 /** Mediation connections first: a mediated one names the connection that it is mediated by. */
-function loadSteps({ desired, ledger, digestOf }: PlanInput): Step[] {
-  const isPeer = (connection: Connection): number => (connection.kind === 'mediated-peer' ? 1 : 0);
-  return [...desired.connections]
+function loadSteps({ desired, steering, ledger, digestOf }: PlanInput): Step[] {
+  const isPeer = (connection: Connection | Steering): number => (connection.kind === 'mediated-peer' ? 1 : 0);
+  return [...desired.connections, ...steering]
     .sort((a, b) => isPeer(a) - isPeer(b))
     .flatMap((connection): Step[] => {
       const digest = digestOf(connection);
@@ -134,8 +146,11 @@ function removalSteps(input: PlanInput): Step[] {
   const wanted = new Map<string, Connection>(
     input.desired.connections.map((connection) => [connection.name, connection]),
   );
+  const steering = new Set<string>(input.steering.map(({ name }) => name));
   const unloads = [...input.observed.connections]
-    .filter((name): name is ConnectionName => name.startsWith(CONNECTION_PREFIX) && !wanted.has(name))
+    .filter(
+      (name): name is ConnectionName => name.startsWith(CONNECTION_PREFIX) && !wanted.has(name) && !steering.has(name),
+    )
     .map((connection) => ({ kind: 'unload-conn' as const, connection }));
   const terminates = input.observed.ikeSas.flatMap((ikeSa) => surplusOf(ikeSa, wanted.get(ikeSa.name), input));
   return [...unloads, ...formerKeySteps(input), ...terminates, ...duplicateSteps(input)];
@@ -231,8 +246,9 @@ function byFit(childSas: readonly ChildSa[], child: ChildConfig): readonly Child
   return [...childSas].sort((a, b) => Number(fits(b, child)) - Number(fits(a, child)) || b.uniqueId - a.uniqueId);
 }
 
-/** True when the CHILD SA has exactly the configured selectors. */
+/** True when the CHILD SA has exactly the configured selectors, and the reqid if one is fixed. */
 export function fits(childSa: ChildSa, child: ChildConfig): boolean {
+  if (child.reqid !== undefined && childSa.reqid !== child.reqid) return false;
   return sameSet(childSa.localTs, child.localSubnets) && sameSet(childSa.remoteTs, child.remoteSubnets);
 }
 
@@ -241,11 +257,10 @@ function sameSet(a: readonly string[], b: readonly string[]): boolean {
 }
 
 function initiateSteps(input: PlanInput): Step[] {
-  const { desired, observed, ledger } = input;
+  const { desired, observed } = input;
   return desired.connections.flatMap((connection): Step[] => {
     // What is loaded in this very round is set up in the next: a refused load must not be initiated.
-    const digest = input.digestOf(connection);
-    if (digest === undefined || ledger.connections[connection.name] !== digest) return [];
+    if (!isLoaded(connection, input)) return [];
     const ikeSas = sasOf(observed, connection);
     if (connection.kind === 'mediation-client') {
       const wanted = connection.start === 'start' && ikeSas.length === 0;
@@ -265,6 +280,12 @@ function initiateSteps(input: PlanInput): Step[] {
       { kind: 'initiate-child', connection: connection.name, child: child.name },
     ]);
   });
+}
+
+/** Whether charon was given a connection as it should be. */
+function isLoaded(connection: Connection | Steering, { ledger, digestOf }: PlanInput): boolean {
+  const digest = digestOf(connection);
+  return digest !== undefined && ledger.connections[connection.name] === digest;
 }
 
 /**

@@ -108,6 +108,7 @@ class Running {
           return 'no answer';
         },
       },
+      onFound: () => undefined,
       onRound: (round) => this.rounds.push(round),
       onLost: (problem) => this.lost.push(problem),
       onEvent: (event) => this.events.push(event),
@@ -128,7 +129,7 @@ async function roundOf(running: Running, count: number): Promise<RoundResult> {
   return running.rounds[count - 1]!;
 }
 
-const hubTarget: Target = { desired: desired(spoke()), credentialsDigest: 'credentials', digestOf };
+const hubTarget: Target = { desired: desired(spoke()), steering: [], credentialsDigest: 'credentials', digestOf };
 
 describe('a session with charon', () => {
   it('subscribes before its first look, which is a whole one', async () => {
@@ -186,7 +187,7 @@ describe('a session with charon', () => {
       target: () => {
         const now = credentials;
         const digestOf: Target['digestOf'] = (connection) => requestDigest(connection, now);
-        return { desired: desired(spoke()), credentialsDigest: now.digest, digestOf };
+        return { desired: desired(spoke()), steering: [], credentialsDigest: now.digest, digestOf };
       },
       material: () => ({ credentials, crl: undefined }),
       gate: () => {

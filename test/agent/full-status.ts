@@ -23,6 +23,7 @@ export function fullStatus(): AgentStatus {
       }),
     ],
     refusals: new Map(),
+    takesDirect: () => undefined,
     directPaths: new Map([['edge1--remote', { phase: 'trying' as const, failures: 2, lost: false, sinceMs: 0 }]]),
     evidenceOf: () => undefined,
     causeOf: () => 'symmetric-nat',

@@ -4,8 +4,10 @@ import { NodeState } from '../../src/agent/node-state.ts';
 import { Repairs } from '../../src/agent/repairs.ts';
 import type { HeldState } from '../../src/agent/state-acceptance.ts';
 import type { LinkHint } from '../../src/control/frames.ts';
+import type { Connection } from '../../src/ike/connection.ts';
 import type { DesiredState } from '../../src/ike/desired-state.ts';
 import type { ChildSa, IkeSa } from '../../src/ike/sa.ts';
+import type { Steering } from '../../src/ike/steering.ts';
 import { canonicalJson } from '../../src/json.ts';
 import type { Ledger } from '../../src/reconcile/ledger.ts';
 import { Reconciler } from '../../src/reconcile/loop.ts';
@@ -207,8 +209,9 @@ export class ModelNode {
     const vici = new ViciCharon({ session, clock, bootMs: () => clock.monotonicMs() }).with(material);
     const target = {
       desired: this.#held.state,
+      steering: [],
       credentialsDigest: credentials.digest,
-      digestOf: (connection: DesiredState['connections'][number]) => this.#digestOf(connection),
+      digestOf: (connection: Connection | Steering) => this.#digestOf(connection),
     };
     this.#node.roundDone(
       await this.#reconciler.round(vici, target, (seen) => this.#node.gate(seen), new AbortController().signal),
@@ -216,7 +219,7 @@ export class ModelNode {
   }
 
   /** Most of the time of a round would go into this. */
-  #digestOf(connection: DesiredState['connections'][number]): string {
+  #digestOf(connection: Connection | Steering): string {
     const digest = this.#digests.get(connection) ?? requestDigest(connection, credentials);
     this.#digests.set(connection, digest);
     return digest;

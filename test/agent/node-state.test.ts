@@ -27,6 +27,12 @@ import { hint, linkedTo } from './links.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 const mesh = desired(medsrv(), spoke(), mediatedPeer());
+/** The same with mesh addresses. */
+const addressed: DesiredState = {
+  ...mesh,
+  addresses: { mesh: '100.96.0.4', relay: '100.96.0.5' },
+  links: mesh.links.map((link) => ({ ...link, peerAddresses: { mesh: '100.96.0.6', relay: '100.96.0.7' } })),
+};
 const trust: StateTrust = { mesh: 'mesh', node: 'edge1', keys: [MESH_KEY.publicKey], retired: null, latest: null };
 
 /** What the probes would show, and what they were asked. */
@@ -140,9 +146,10 @@ class Node {
   round(change: Partial<RoundResult> = {}): void {
     const { desired } = this.state;
     const result: RoundResult = {
-      target: desired && { desired, credentialsDigest: '', digestOf: () => '' },
+      target: desired && { desired, steering: [], credentialsDigest: '', digestOf: () => '' },
       observed: observed(),
       done: [],
+      traps: new Set(),
       refusals: [],
       notLoaded: [],
       nextAttemptInMs: Infinity,
@@ -378,7 +385,7 @@ describe('an outcome', () => {
 
   it('is none of a round that began before the state came', () => {
     const node = withState();
-    const target = { desired: node.state.desired!, credentialsDigest: '', digestOf: () => '' };
+    const target = { desired: node.state.desired!, steering: [], credentialsDigest: '', digestOf: () => '' };
     node.receive(desired(spoke()), { generation: 6 });
     node.round({ target });
     expect(node.take().map(({ type }) => type)).toEqual(['report']);
@@ -632,6 +639,37 @@ describe('the gate', () => {
     node.receive(mesh);
     expect(node.state.gate(up)).toMatchObject({ abandon: new Set(), rekey: new Set(), lookInMs: Infinity });
     expect(node.links.toldLost).toEqual([]);
+  });
+
+  it('wants traffic in a direct tunnel that packets pass, where charon carries it itself', () => {
+    const node = new Node();
+    node.receive(addressed);
+    const reading = {
+      health: 'alive',
+      sas: '3',
+      silentMs: 0,
+      answeredAtMs: 0,
+      rttMs: 1,
+      loss: 0,
+      isOutdone: false,
+    } as const;
+    for (const path of ['direct', 'relay']) node.links.readings.set(`edge1--remote ${path}`, reading);
+    expect(node.state.gate(up).takesDirect).toEqual(new Set());
+
+    node.state.charonFound('libipsec');
+    expect(node.state.gate(up).takesDirect).toEqual(new Set(['edge1--remote']));
+    node.links.silent.add('edge1--remote');
+    expect(node.state.gate(up).takesDirect).toEqual(new Set());
+  });
+
+  it('has the report say where the traps lead, as they are after the round', () => {
+    const node = new Node();
+    node.receive(addressed);
+    node.state.charonFound('libipsec');
+    node.round({ observed: up });
+    expect(node.state.report().links).toMatchObject([{ path: 'relay' }]);
+    node.round({ observed: up, traps: new Set(['cygnet-via-remote/direct']) });
+    expect(node.state.report().links).toMatchObject([{ path: 'direct' }]);
   });
 
   it('gives up a direct tunnel that is silent, and leaves its registration and its hub in peace', () => {

@@ -20,6 +20,7 @@ function input(change: Partial<ReportInput> & { readonly connections?: readonly 
     ikeSas: [],
     refusals: new Map(),
     directPaths: new Map([['edge1--remote', { phase: 'idle' as const, failures: 0, lost: false }]]),
+    takesDirect: () => undefined,
     evidenceOf: () => undefined,
     causeOf: () => undefined,
     reading: () => undefined,
@@ -221,6 +222,14 @@ describe('the path of a link', () => {
     const causeOf = (): 'udp-blocked' => 'udp-blocked';
     expect(linkOf({ ikeSas: [relay], causeOf })).toMatchObject({ path: 'relay', cause: 'udp-blocked' });
     expect(linkOf({ ikeSas: [relay, direct], causeOf })).toMatchObject({ path: 'direct', cause: null, problem: null });
+  });
+
+  it('is the one that this node has its traffic take, where charon does not choose', () => {
+    const pathWith = (takesDirect: boolean): unknown =>
+      linkOf({ ikeSas: [relay, direct], takesDirect: () => takesDirect });
+    expect(pathWith(true)).toMatchObject({ path: 'direct', problem: null });
+    expect(pathWith(false)).toMatchObject({ path: 'relay' });
+    expect(linkOf({ ikeSas: [direct], takesDirect: () => false })).toMatchObject({ path: 'none' });
   });
 
   it('does not go over a tunnel that is dead, and goes over one of which nothing is known', () => {

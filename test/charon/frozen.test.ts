@@ -52,6 +52,7 @@ describe.runIf(canRunCharon)('a real charon that is stopped where it is', () => 
         onEvent: () => undefined,
       }),
       onRound: () => (rounds += 1),
+      onFound: () => undefined,
       onLost: (problem) => lost.push(problem),
       onEvent: () => undefined,
     });

@@ -12,6 +12,7 @@ import { generatePrivateKey } from '../../src/identity/keys.ts';
 import { renewMeshCa, type MeshCa } from '../../src/identity/mesh-ca.ts';
 import type { Connection } from '../../src/ike/connection.ts';
 import type { IkeSa } from '../../src/ike/sa.ts';
+import type { Steering } from '../../src/ike/steering.ts';
 import type { ObservedState } from '../../src/reconcile/charon.ts';
 import { Reconciler } from '../../src/reconcile/loop.ts';
 import { ViciClient, type ViciSession } from '../../src/vici/index.ts';
@@ -65,8 +66,9 @@ class Node {
       const credentials = this.#credentials!;
       const target = {
         desired: desired(this.#connection),
+        steering: [],
         credentialsDigest: credentials.digest,
-        digestOf: (connection: Connection) => requestDigest(connection, credentials),
+        digestOf: (connection: Connection | Steering) => requestDigest(connection, credentials),
       };
       const charon = this.#charon.with({ credentials, crl: undefined });
       const { done, refusals, observed } = await this.#reconciler.round(charon, target, () => wishes(), signal);

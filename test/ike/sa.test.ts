@@ -77,6 +77,7 @@ describe('an IKE SA of list-sas', () => {
         {
           name: 'edge1--remote',
           uniqueId: 3,
+          reqid: 2,
           state: 'INSTALLED',
           spiIn: 'c3a1f0aa',
           spiOut: 'ce0a1b22',

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Connection } from '../../src/ike/connection.ts';
+import { connectionNameSchema, linkIdSchema, type Connection } from '../../src/ike/connection.ts';
+import type { Steering } from '../../src/ike/steering.ts';
 import { loadConnRequest, plainOf, section } from '../../src/ike/sections.ts';
 import { encodeMessage } from '../../src/vici/message.ts';
 import { child, mediatedPeer, medsrv, names, spoke } from '../reconcile/builders.ts';
@@ -7,7 +8,7 @@ import { everyKind, hub, mediationServer } from './connections.ts';
 
 const ca = Uint8Array.of(2);
 
-const fieldsOf = (connection: Connection): Record<string, unknown> =>
+const fieldsOf = (connection: Connection | Steering): Record<string, unknown> =>
   (plainOf(loadConnRequest(connection, ca)) as Record<string, Record<string, unknown>>)[connection.name]!;
 
 /** What all kinds have alike, with the builders' IKE parameters. */
@@ -94,6 +95,37 @@ describe('the load-conn request', () => {
       children: { 'edge1--remote': { esp_proposals: ['aes128gcm16'] } },
     });
     expect(fieldsOf(spoke())).not.toHaveProperty('proposals');
+  });
+
+  it('of a child with a fixed reqid leaves its policies out', () =>
+    expect(fieldsOf(spoke([{ ...child('edge1--remote'), reqid: 7 }]))).toMatchObject({
+      children: { 'edge1--remote': { policies: 'no', reqid: '7' } },
+    }));
+
+  it('of traps has nobody to set anything up with', () => {
+    const trap = { localSelectors: ['7.7.7.0/24'], remoteSelectors: ['7.7.8.0/24[udp]'], reqid: 7 };
+    const steering: Steering = {
+      kind: 'steering',
+      name: connectionNameSchema.parse('cygnet-via-remote'),
+      link: linkIdSchema.parse('edge1--remote'),
+      lasting: [{ name: 'relay', ...trap }],
+      direct: { name: 'direct', ...trap, reqid: 6 },
+    };
+    const fields = fieldsOf(steering) as { remote_addrs: readonly string[] };
+    expect(fields).toEqual({
+      version: '2',
+      remote_addrs: [expect.stringMatching(/^[a-z-]{64}$/)],
+      local: { auth: 'pubkey', id: 'cygnet.nobody.invalid' },
+      remote: { auth: 'pubkey', id: 'cygnet.nobody.invalid', cacerts: [ca] },
+      children: {
+        relay: expect.objectContaining({
+          local_ts: ['7.7.7.0/24'],
+          remote_ts: ['7.7.8.0/24[udp]'],
+          reqid: '7',
+        }) as unknown,
+        direct: expect.objectContaining({ reqid: '6', start_action: 'none' }) as unknown,
+      },
+    });
   });
 
   it.each(everyKind().connections.map((connection) => [connection.kind, connection] as const))(

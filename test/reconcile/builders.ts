@@ -128,6 +128,7 @@ export function childSa(name: string, change: Partial<ChildSa> = {}): ChildSa {
   return {
     name,
     uniqueId: 1,
+    reqid: 1,
     state: 'INSTALLED',
     spiIn: 'c1000001',
     spiOut: 'c2000001',
@@ -166,7 +167,14 @@ export function ikeSa(name: string, change: Partial<IkeSa> = {}): IkeSa {
 
 /** Paths that want every set-up and no repair. */
 export function wishes(change: Partial<PathWishes> = {}): PathWishes {
-  return { allows: () => true, abandon: new Set(), rekey: new Set(), lookInMs: Infinity, ...change };
+  return {
+    allows: () => true,
+    abandon: new Set(),
+    rekey: new Set(),
+    takesDirect: new Set(),
+    lookInMs: Infinity,
+    ...change,
+  };
 }
 
 /** A charon that was given nothing yet. */
@@ -179,6 +187,7 @@ export function observed(change: Partial<ObservedState> = {}): ObservedState {
     connections: new Set(),
     keyIds: new Set(),
     ikeSas: [],
+    traps: new Map(),
     ...change,
   };
 }

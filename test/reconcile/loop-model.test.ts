@@ -59,7 +59,12 @@ class Witness {
       if (!this.#firstSeenMs.has(uniqueId)) this.#firstSeenMs.set(uniqueId, this.clock.monotonicMs());
     }
     const peer = mediatedPeer({ children: [child('edge1--remote', { priority: this.#priority })] });
-    const target = { desired: desired(medsrv(), spoke(), peer), credentialsDigest: this.#credentials, digestOf };
+    const target = {
+      desired: desired(medsrv(), spoke(), peer),
+      steering: [],
+      credentialsDigest: this.#credentials,
+      digestOf,
+    };
     await this.#reconciler.round(this.charon, target, () => this.#wishes, new AbortController().signal);
     this.#wishes = wishes();
   }
@@ -127,9 +132,12 @@ class Witness {
         const rekeyed = childSas.find(({ uniqueId }) => uniqueId === step.childSaId);
         return must(rekeyed?.state === 'INSTALLED', 'rekeyed, and not installed');
       }
+      case 'install-trap':
+        return must(this.#loaded.has(step.connection), 'installed, but not loaded');
       case 'load-credentials':
       case 'load-crl':
       case 'unload-conn':
+      case 'uninstall-trap':
       case 'terminate-child':
         return;
       case 'unload-key':

@@ -9,7 +9,7 @@ import { ManualClock, MemoryCharon, stepWords } from './memory-charon.ts';
 const always: Gate = () => wishes();
 
 function targetOf(state: DesiredState, credentialsDigest = 'credentials-1'): Target {
-  return { desired: state, credentialsDigest, digestOf };
+  return { desired: state, steering: [], credentialsDigest, digestOf };
 }
 
 /** A reconciler with its charon, and the words of what the last round asked for. */

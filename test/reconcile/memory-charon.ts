@@ -1,6 +1,15 @@
 import { childSa, ikeSa } from './builders.ts';
 import type { IkeSa } from '../../src/ike/sa.ts';
-import { StepRefused, type Charon, type Executors, type ObservedState, type Step } from '../../src/reconcile/charon.ts';
+import type { Steering } from '../../src/ike/steering.ts';
+import {
+  StepRefused,
+  type Charon,
+  type Executors,
+  type ObservedState,
+  type ObservedTrap,
+  type Step,
+} from '../../src/reconcile/charon.ts';
+import { trapKey } from '../../src/reconcile/traps.ts';
 
 /** Time that only the test moves. */
 export class ManualClock {
@@ -28,6 +37,9 @@ export class MemoryCharon implements Charon {
   readonly connections = new Set<string>();
   readonly keyIds = new Set<string>();
   ikeSas: IkeSa[] = [];
+  /** By `trapKey`, in the order of their installation. */
+  readonly traps = new Map<string, ObservedTrap>();
+  readonly #steering = new Map<string, Steering>();
   /** Called with each step before it is carried out. */
   onStep: (step: Step) => void = () => undefined;
   /** What `observe` rejects with, if anything. */
@@ -44,6 +56,8 @@ export class MemoryCharon implements Charon {
       'load-crl': execute,
       'load-conn': execute,
       'unload-conn': execute,
+      'install-trap': execute,
+      'uninstall-trap': execute,
       'unload-key': execute,
       'terminate-ike': execute,
       'abandon-ike': execute,
@@ -64,6 +78,7 @@ export class MemoryCharon implements Charon {
       connections: new Set(this.connections),
       keyIds: new Set(this.keyIds),
       ikeSas: this.ikeSas.map((sa) => ({ ...sa })),
+      traps: new Map(this.traps),
     });
   }
 
@@ -74,6 +89,7 @@ export class MemoryCharon implements Charon {
     this.connections.clear();
     this.keyIds.clear();
     this.ikeSas = [];
+    this.traps.clear();
   }
 
   /** An SA in the given state appears, as if this side had begun it. */
@@ -106,9 +122,15 @@ export class MemoryCharon implements Charon {
         return undefined;
       case 'load-conn':
         this.connections.add(step.connection.name);
+        if (step.connection.kind === 'steering') this.#steering.set(step.connection.name, step.connection);
         return undefined;
       case 'unload-conn':
         this.connections.delete(step.connection);
+        return undefined;
+      case 'install-trap':
+        return this.#install(step.connection, step.trap);
+      case 'uninstall-trap':
+        this.traps.delete(trapKey(step.connection, step.trap));
         return undefined;
       case 'unload-key':
         this.keyIds.delete(step.keyId);
@@ -133,6 +155,16 @@ export class MemoryCharon implements Charon {
         return undefined;
     }
   }
+
+  /** A trap that is there already is replaced in its place. */
+  #install(connection: string, name: string): undefined {
+    const { lasting = [], direct } = this.#steering.get(connection) ?? {};
+    const trap = [...lasting, direct].find((each) => each?.name === name);
+    if (trap === undefined) throw new TypeError(`no such trap: ${connection}/${name}`);
+    const { localSelectors: localTs, remoteSelectors: remoteTs } = trap;
+    this.traps.set(trapKey(connection, name), { connection, name, localTs, remoteTs });
+  }
+
   /** The CHILD SA gives way to one of the same configuration. */
   #rekey(childSaId: number): undefined {
     this.ikeSas = this.ikeSas.map((sa) => ({

@@ -40,6 +40,8 @@ function loaded(state = mesh): { observed: ObservedState; ledger: Ledger } {
 function planOf(change: Partial<PlanInput> = {}): readonly Step[] {
   return plan({
     desired: mesh,
+    steering: [],
+    takesDirect: new Set(),
     ...loaded(),
     credentialsDigest: CREDENTIALS,
     digestOf: ({ name }) => `digest of ${name}`,

@@ -1,0 +1,72 @@
+import { STEERING_PREFIX } from '../ike/connection.ts';
+import type { Steering, TrapPolicy } from '../ike/steering.ts';
+import type { ObservedTrap, Step } from './charon.ts';
+
+export interface TrapInput {
+  /** The links whose traffic this node moves by itself. */
+  readonly steering: readonly Steering[];
+  /** Links whose traffic belongs in their direct tunnel now. */
+  readonly takesDirect: ReadonlySet<string>;
+  readonly observed: { readonly traps: ReadonlyMap<string, ObservedTrap> };
+}
+
+/** What {@link TrapInput.observed} calls a trap. */
+export function trapKey(connection: string, trap: string): string {
+  return `${connection}/${trap}`;
+}
+
+/** Traffic leaves a direct tunnel, and the traps of links that are no more go. To be done before any tunnel is ended. */
+export function divertSteps({ steering, takesDirect, observed }: TrapInput): Step[] {
+  const wanted = new Set(
+    steering.flatMap((each) => trapsOf(each, takesDirect).map(({ name }) => trapKey(each.name, name))),
+  );
+  return [...observed.traps.values()]
+    .filter(({ connection, name }) => connection.startsWith(STEERING_PREFIX) && !wanted.has(trapKey(connection, name)))
+    .map(({ connection, name }) => ({ kind: 'uninstall-trap', connection, trap: name }));
+}
+
+/** The traps that are missing, or that have other selectors, of connections that charon has as they should be. */
+export function trapSteps(input: TrapInput, isLoaded: (steering: Steering) => boolean): Step[] {
+  return input.steering.filter(isLoaded).flatMap((each) => trapStepsOf(each, input));
+}
+
+/**
+ * From the first one on that is not right: their order counts. One that is there already is taken away first where an older
+ * one is missing; with other selectors it is replaced in its place.
+ */
+function trapStepsOf(steering: Steering, { takesDirect, observed }: TrapInput): Step[] {
+  const traps = trapsOf(steering, takesDirect);
+  const observedOf = ({ name }: TrapPolicy): ObservedTrap | undefined =>
+    observed.traps.get(trapKey(steering.name, name));
+  const first = traps.findIndex((trap) => !isRight(trap, observedOf(trap)));
+  if (first === -1) return [];
+  const late = traps.slice(first);
+  const missing = late.findIndex((trap) => observedOf(trap) === undefined);
+  const misplaced = missing === -1 ? [] : late.slice(missing).filter((trap) => observedOf(trap) !== undefined);
+  const { name: connection } = steering;
+  return [
+    ...misplaced.map(({ name }): Step => ({ kind: 'uninstall-trap', connection, trap: name })),
+    ...late.map(({ name }): Step => ({ kind: 'install-trap', connection, trap: name })),
+  ];
+}
+
+/** In the order of their installation. */
+function trapsOf({ lasting, direct, link }: Steering, takesDirect: ReadonlySet<string>): readonly TrapPolicy[] {
+  return takesDirect.has(link) ? [...lasting, direct] : lasting;
+}
+
+function isRight({ localSelectors, remoteSelectors }: TrapPolicy, observed: ObservedTrap | undefined): boolean {
+  return (
+    observed !== undefined && isSame(localSelectors, observed.localTs) && isSame(remoteSelectors, observed.remoteTs)
+  );
+}
+
+/** By their networks: whether charon writes protocol and port of a selector as names or numbers depends on the machine. */
+function isSame(a: readonly string[], b: readonly string[]): boolean {
+  const networks = b.map(networkOf);
+  return a.length === b.length && a.every((selector) => networks.includes(networkOf(selector)));
+}
+
+function networkOf(selector: string): string {
+  return selector.replace(/\[.*$/, '');
+}

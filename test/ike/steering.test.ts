@@ -1,0 +1,84 @@
+import { describe, expect, it } from 'vitest';
+import { childrenOf, type ConnectionOf } from '../../src/ike/connection.ts';
+import type { DesiredState } from '../../src/ike/desired-state.ts';
+import { localState } from '../../src/ike/steering.ts';
+import { desired, mediatedPeer, medsrv, names, spoke } from '../reconcile/builders.ts';
+import { hub } from './connections.ts';
+
+const PROBE_PORT = 7447;
+
+const own = { mesh: '100.96.0.4', relay: '100.96.0.5' };
+const peer = { mesh: '100.96.0.6', relay: '100.96.0.7' };
+/** 100.96.0.6 and 100.96.0.7 as numbers. */
+const [DIRECT, RELAY] = [1_684_013_062, 1_684_013_063];
+
+function addressed(state: DesiredState, peerAddresses = peer): DesiredState {
+  return { ...state, addresses: own, links: state.links.map((link) => ({ ...link, peerAddresses })) };
+}
+
+const mesh = addressed(desired(medsrv(), mediatedPeer(), spoke()));
+const steered = (state: DesiredState) => localState(state, 'libipsec', PROBE_PORT);
+
+const reqidsOf = (state: DesiredState): unknown =>
+  Object.fromEntries(
+    steered(state).desired.connections.map((each) => [each.name, childrenOf(each).map(({ reqid }) => reqid)]),
+  );
+
+describe('a node whose kernel encrypts', () => {
+  it('is brought to the desired state as it is', () =>
+    expect(localState(mesh, 'kernel', PROBE_PORT)).toEqual({ desired: mesh, steering: [] }));
+});
+
+describe('a node whose charon encrypts', () => {
+  it('gives the tunnels of a link fixed reqids, which are the peer’s addresses on them', () =>
+    expect(reqidsOf(mesh)).toEqual({ [names.medsrv]: [], [names.peer]: [DIRECT], [names.hub]: [RELAY] }));
+
+  it('leaves the tunnels of others’ links alone, which it relays', () => {
+    const relayed: ConnectionOf<'hub'> = hub();
+    expect(reqidsOf({ ...mesh, connections: [...mesh.connections, relayed] })).toMatchObject({
+      [relayed.name]: [undefined],
+    });
+  });
+
+  it('has traps in an order in which traffic takes the relay, and one more that makes it take the direct tunnel', () => {
+    const all = { localSelectors: ['7.7.7.0/24', '100.96.0.4/32'], remoteSelectors: ['7.7.8.0/24', '100.96.0.6/32'] };
+    expect(steered(mesh).steering).toEqual([
+      {
+        kind: 'steering',
+        name: 'cygnet-via-remote',
+        link: 'edge1--remote',
+        lasting: [
+          { name: 'receive-direct', reqid: DIRECT, ...all },
+          {
+            name: 'ask-direct',
+            reqid: DIRECT,
+            localSelectors: ['100.96.0.4/32[17]'],
+            remoteSelectors: ['100.96.0.6/32[17/7447]'],
+          },
+          {
+            name: 'answer-direct',
+            reqid: DIRECT,
+            localSelectors: ['100.96.0.4/32[17/7447]'],
+            remoteSelectors: ['100.96.0.6/32[17]'],
+          },
+          { name: 'relay', reqid: RELAY, ...all },
+          {
+            name: 'probe-relay',
+            reqid: RELAY,
+            localSelectors: ['100.96.0.5/32'],
+            remoteSelectors: ['100.96.0.7/32'],
+          },
+        ],
+        direct: { name: 'direct', reqid: DIRECT, ...all },
+      },
+    ]);
+  });
+
+  it.each<[string, DesiredState]>([
+    ['in a mesh without mesh addresses, as nothing could be probed', desired(medsrv(), mediatedPeer(), spoke())],
+    ['of a link without a relay, as there is nothing to choose', addressed(desired(medsrv(), mediatedPeer()))],
+    ['of a link with IPv6 mesh addresses', addressed(mesh, { mesh: 'fd00::6', relay: 'fd00::7' })],
+  ])('leaves the traffic to charon %s', (_why, state) => {
+    expect(steered(state)).toEqual({ desired: state, steering: [] });
+  });
+});
