@@ -3,8 +3,8 @@
  * {@link nextProbe} says, when {@link PathProbe.nextAtMs} has come.
  *
  * A path that works is asked once a second while it is in use or young, and now and then otherwise: seldom, when it only
- * has to be there in case it is needed. As soon as an answer is overdue it is asked seven times a second, a spare one once
- * (as often as the link's other path, when that one is overdue too: which of the two is to be taken waits for it).
+ * has to be there in case it is needed. As soon as an answer is overdue it is asked seven times a second, one that nobody uses
+ * once (a spare one as often as the link's other path, when that is overdue: which of the two is to be taken waits for it).
  * It is dead when nothing came back for {@link DEAD_AFTER_MS} after the first packet that was lost, so that a busy path is
  * known to be dead within two and a half seconds of its death.
  *
@@ -194,14 +194,14 @@ function intervalMs({ use, paths }: ProbeFacts): number {
 
 /**
  * In a hurry only until it is certain that a path has died; one that stays silent is asked as seldom as an idle one, all of
- * which together take turns. Where answers take long, and for spare paths, more haste would only add to the load that may be
- * what makes them late.
+ * which together take turns. Where answers take long, and on paths that nobody uses, more haste would only add to the load that
+ * may be what makes them late.
  */
 function retryMs(probe: PathProbe, facts: ProbeFacts): number {
   const { nowMs, use, lateMs } = facts;
   const takesMs = (probe.rttMs ?? 0) + lateMs;
   if (probe.answeredAtMs !== undefined && healthOf(probe, nowMs) === 'alive')
-    return use === 'spare' ? Math.max(INTERVAL_MS.busy, takesMs) : Math.max(RETRY_INTERVAL_MS, takesMs / 2);
+    return use === 'busy' ? Math.max(RETRY_INTERVAL_MS, takesMs / 2) : Math.max(INTERVAL_MS.busy, takesMs);
   if (use !== 'spare' && silentMs(probe, nowMs) < HOPEFUL_MS) return Math.max(INTERVAL_MS.busy, takesMs);
   return use === 'busy' ? INTERVAL_MS.idle : intervalMs({ ...facts, use: 'idle' });
 }

@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { decodeProbe } from '../../src/agent/probe-packet.ts';
 import { Prober, type ProbeReading, type ProbeTarget } from '../../src/agent/prober.ts';
 import { systemClock } from '../../src/clock.ts';
 import { ManualClock } from '../reconcile/memory-charon.ts';
 import { eventually } from '../vici/eventually.ts';
-import { loopbackAddress, openSockets, peerAt } from './udp-peer.ts';
+import { loopbackAddress, openSockets, peerAt, type UdpPeer } from './udp-peer.ts';
 
 const OWN = loopbackAddress(2);
 const PEER = loopbackAddress(4);
@@ -19,6 +20,44 @@ const target = (change: Partial<ProbeTarget> = {}): ProbeTarget => ({
   use: 'busy',
   ...change,
 });
+
+/** Answers what comes to a peer so late, and one after the other: an agent or a hub with little time. */
+class LateAnswers {
+  lateMs = 0;
+  readonly #peer: UdpPeer;
+  readonly #perSecond: number;
+  readonly #cameAtMs: number[] = [];
+  #answered = 0;
+  #nowMs = 0;
+  #credit = 0;
+
+  constructor(peer: UdpPeer, perSecond = 1000) {
+    this.#peer = peer;
+    this.#perSecond = perSecond;
+  }
+
+  get waiting(): number {
+    return this.#peer.received.length - this.#answered;
+  }
+
+  passed(ms: number): void {
+    this.#nowMs += ms;
+    while (this.#cameAtMs.length < this.#peer.received.length) this.#cameAtMs.push(this.#nowMs);
+    this.#credit = Math.min(this.waiting, this.#credit + (ms * this.#perSecond) / 1000);
+    for (; this.#credit >= 1 && this.#isDue; this.#credit -= 1) this.#answer();
+  }
+
+  get #isDue(): boolean {
+    return (this.#cameAtMs[this.#answered] ?? Infinity) + this.lateMs <= this.#nowMs;
+  }
+
+  #answer(): void {
+    const { bytes, from } = this.#peer.received[this.#answered]!;
+    this.#answered += 1;
+    const packet = decodeProbe(bytes);
+    if (packet?.type === 'ask') this.#peer.send({ ...packet, type: 'answer' }, from);
+  }
+}
 
 class Probing {
   changes = 0;
@@ -232,6 +271,104 @@ describe('a path whose peer falls silent', () => {
       await pass(50);
     }
     expect(other.received.length - asked).toBe(4);
+  });
+
+  it('makes none of the others send when one of them has been answered since', async () => {
+    const [peer, other] = [await peerAt(PEER), await peerAt(OTHER_PEER)];
+    let isSilent = false;
+    peer.answerWhen(() => !isSilent);
+    other.answerWhen();
+    const probing = new Probing(clock);
+    const crowd = Array.from({ length: 30 }, (_, index) =>
+      target({ link: `other${index}--remote`, remote: OTHER_PEER, use: 'idle' }),
+    );
+    probing.prober.watch([target(), ...crowd]);
+    await soon(() => crowd.every(({ link }) => probing.prober.reading(link, 'direct')?.health === 'alive'));
+    await pass(67_500);
+    isSilent = true;
+    const before = peer.received.length;
+    while (peer.received.length === before) await pass(50);
+    const asked = other.received.length;
+    probing.prober.ask('other0--remote', 'direct');
+    while (peer.received.length < before + 2) await pass(50);
+    expect(other.received.length - asked).toBe(1);
+  });
+
+  it('makes no relay of another link send when it is a direct one', async () => {
+    const [peer, other] = [await peerAt(PEER), await peerAt(OTHER_PEER)];
+    let isSilent = false;
+    peer.answerWhen(() => !isSilent);
+    other.answerWhen();
+    const probing = new Probing(clock);
+    const relay = target({ link: 'other--remote', path: 'relay', remote: OTHER_PEER, use: 'spare' });
+    probing.prober.watch([target(), relay]);
+    await soon(() => probing.direct?.health === 'alive' && other.received.length === 1);
+    isSilent = true;
+    await pass(10_000);
+    expect(probing.direct?.health).toBe('dead');
+    expect(other.received.length).toBe(1);
+  });
+
+  it('and is a relay leaves the direct path of its link in peace when anything at all has come back since', async () => {
+    const [peer, other] = [await peerAt(PEER), await peerAt(OTHER_PEER)];
+    let isSilent = false;
+    peer.answerWhen();
+    other.answerWhen(() => !isSilent);
+    const probing = new Probing(clock);
+    const [idle, relay] = [target({ use: 'idle' }), target({ path: 'relay', remote: OTHER_PEER, use: 'spare' })];
+    probing.prober.watch([idle, relay, target({ link: 'edge1--other' })]);
+    await soon(() => probing.direct?.health === 'alive' && probing.prober.reading(LINK, 'relay')?.health === 'alive');
+    await pass(67_500);
+    isSilent = true;
+    const before = probing.prober.packets(LINK, 'direct');
+    await pass(30_000);
+    expect(probing.prober.reading(LINK, 'relay')?.health).toBe('dead');
+    expect(probing.prober.packets(LINK, 'direct') - before, 'six packets and their answers').toBe(12);
+  });
+
+  const sites = Array.from({ length: 39 }, (_, index) => `edge1--site${index}`);
+
+  async function passWith(answers: LateAnswers, ms: number): Promise<void> {
+    for (let passed = 0; passed < ms; passed += 50) {
+      await pass(50);
+      answers.passed(50);
+    }
+  }
+
+  it('is asked hardly more often when all answers come two seconds late', async () => {
+    const peer = await peerAt(PEER);
+    const answers = new LateAnswers(peer);
+    const probing = new Probing(clock);
+    // Each has a turn of its own.
+    for (const [index] of sites.entries()) {
+      probing.prober.watch(sites.slice(0, index + 1).map((link) => target({ link, use: 'idle' })));
+      await passWith(answers, 200);
+    }
+    await passWith(answers, 60_000);
+    const asked = async (): Promise<number> => {
+      const before = peer.received.length;
+      await passWith(answers, 30_000);
+      return peer.received.length - before;
+    };
+    const usual = await asked();
+    answers.lateMs = 2000;
+    const late = await asked();
+    expect(late).toBeLessThanOrEqual(2 * usual);
+  });
+
+  it('is asked so little when answers are late that a hub with much to do catches up', async () => {
+    const [peer, hub] = [await peerAt(PEER), await peerAt(OTHER_PEER)];
+    peer.answerWhen();
+    const answers = new LateAnswers(hub, 6);
+    const probing = new Probing(clock);
+    const relays = sites.map((link) => target({ link, path: 'relay', remote: OTHER_PEER, use: 'spare' }));
+    probing.prober.watch([...sites.map((link) => target({ link, use: 'idle' })), ...relays]);
+    await soon(() => hub.received.length === sites.length);
+    answers.passed(10_000);
+    await soon(() => sites.every((link) => probing.prober.reading(link, 'relay')?.health === 'alive'));
+    // All of them are due again at the same time.
+    await passWith(answers, 100_000);
+    expect(answers.waiting).toBeLessThanOrEqual(3);
   });
 
   it('leaves the others in peace when it never answered', async () => {
