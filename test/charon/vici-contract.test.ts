@@ -4,6 +4,7 @@ import type { CharonUnderTest, CharonWithPeer } from '../vici/contract/charon-un
 import { describeClient } from '../vici/contract/client-contract.ts';
 import { describeSas } from '../vici/contract/sas-contract.ts';
 import { describeSession } from '../vici/contract/session-contract.ts';
+import { describeTraps } from '../vici/contract/traps-contract.ts';
 import { describeWire } from '../vici/contract/wire-contract.ts';
 import { canRunCharon, CharonDaemon } from './charon-daemon.ts';
 import { CharonPair } from './charon-pair.ts';
@@ -48,6 +49,7 @@ describe.skipIf(!canRunCharon)('VICI', () => {
   describeWire('charon', startOnUnix);
   describeSession('charon', startOnUnix);
   describeClient('charon', startOnUnix);
+  describeTraps('charon', startOnUnix);
 
   describeWire('charon on TCP', startOnTcp);
   // charon writes the length and the rest apart, so that Nagle's algorithm costs 40 ms for each answer.

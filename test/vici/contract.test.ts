@@ -4,6 +4,7 @@ import { describeClient } from './contract/client-contract.ts';
 import { CONFIG } from './contract/connections.ts';
 import { describeSas } from './contract/sas-contract.ts';
 import { describeSession } from './contract/session-contract.ts';
+import { describeTraps } from './contract/traps-contract.ts';
 import { describeWire } from './contract/wire-contract.ts';
 
 async function start(options: FakeCharonOptions): Promise<CharonUnderTest> {
@@ -33,5 +34,6 @@ for (const [name, options] of KINDS) {
   describeWire(name, () => start(options));
   describeSession(name, () => start(options));
   describeClient(name, () => start(options));
+  describeTraps(name, () => start(options));
 }
 describeSas('a fake charon', startWithPeer);

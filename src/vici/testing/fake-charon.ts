@@ -6,6 +6,7 @@ import { daemonHandlers } from './daemon-handlers.ts';
 import { FakeClient, NO_ANSWER, type Arrival, type FakeDaemon, type FakeHandler } from './fake-client.ts';
 import { FakeSas, type EmitEvent } from './fake-sas.ts';
 import { HeldCommand } from './held-command.ts';
+import { trapHandlers } from './installed-traps.ts';
 import { Listener, type FakeTransport } from './listener.ts';
 import type { Loaded } from './loaded.ts';
 import { connHandlers, loadConns } from './loaded-conns.ts';
@@ -19,7 +20,10 @@ import type { ChildSaFields, FakeChildSa, FakeIkeSa, IkeSaAddresses, IkeSaFields
 export interface FakeCharonOptions {
   /** `unix` by default. */
   readonly transport?: FakeTransport | undefined;
-  /** What `version` answers, 6.0.6 by default. Before 6.0.3 there is no event `alert`. */
+  /**
+   * What `version` answers, 6.0.6 by default. Before 6.0.3 there is no event `alert`, before 6.0.2 `list-policies` tells
+   * no reqid.
+   */
   readonly version?: string | undefined;
   /**
    * Connections that may wait to be accepted; charon's 3 by default on a Unix socket, where one more meets EAGAIN. On
@@ -210,8 +214,8 @@ export class FakeCharon implements AsyncDisposable {
   }
 
   /**
-   * A new process at the same place: nothing loaded, no SAs, unique ids from 1, a later start in `stats`. How commands
-   * are answered stays as the test has set it.
+   * A new process at the same place: nothing loaded, no traps, no SAs, unique ids from 1, a later start in `stats`. How
+   * commands are answered stays as the test has set it.
    */
   async restart(): Promise<void> {
     await this.die();
@@ -266,6 +270,7 @@ export class FakeCharon implements AsyncDisposable {
     this.#builtIn = new Map([
       ...daemonHandlers({ version: this.#version, startedMs }, this.#sas),
       ...connHandlers(this.#conns, emit),
+      ...trapHandlers(this.#conns, !/^(?:5\.|6\.0\.[01]\b)/.test(this.#version)),
       ...credentialHandlers(),
       ...authorityHandlers(),
       ...poolHandlers(),

@@ -14,9 +14,6 @@ export function connHandlers(conns: Loaded, emit: EmitEvent): readonly (readonly
     ['unload-conn', unloadHandler(conns, { key: 'name', missing: 'unload: missing connection name', unknown })],
     ['get-conns', () => ({ conns: [...conns.keys()] })],
     ['list-conns', (request, client) => listConns(conns, textOf(request, 'ike'), client)],
-    ['list-policies', () => ({})],
-    ['install', (request) => install(conns, request)],
-    ['uninstall', (request) => refusal(`policy '${textOf(request, 'child')}' not found`)],
   ];
 }
 
@@ -65,12 +62,6 @@ export function childFieldsOf(config: ViciSection, name: string): ChildSaFields 
   };
 }
 
-/** Says that it is done; nothing traps traffic here, and so nothing can be uninstalled. */
-function install(conns: Loaded, request: ViciSection): FakeAnswer {
-  const isKnown = findConn(conns, textOf(request, 'ike'), textOf(request, 'child')) !== undefined;
-  return isKnown ? SUCCESS : refusal('configuration name not found');
-}
-
 function listConns(conns: Loaded, wanted: string | undefined, client: FakeClient): FakeAnswer {
   for (const [name, config] of conns) {
     if (wanted === undefined || wanted === name) client.event('list-conn', { [name]: listing(config) });
@@ -101,7 +92,8 @@ function authListing(auth: ViciSection | undefined): ViciInput {
   return { id: textOf(auth, 'id'), class: isPsk ? 'pre-shared key' : 'public key', ...lists };
 }
 
-function childListing(child: ViciSection): ViciInput {
+/** A part of what charon lists of a child, in its spelling. */
+export function childListing(child: ViciSection) {
   return {
     mode: (textOf(child, 'mode') ?? 'tunnel').toUpperCase(),
     rekey_time: textOf(child, 'rekey_time') ?? 3600,
@@ -114,7 +106,8 @@ function childListing(child: ViciSection): ViciInput {
   };
 }
 
-function childOf(config: ViciSection, name: string): ViciSection | undefined {
+/** The configuration of a child. */
+export function childOf(config: ViciSection | undefined, name: string): ViciSection | undefined {
   return sectionAt(sectionAt(config, 'children'), name);
 }
 
