@@ -124,6 +124,18 @@ export function desired(...connections: DesiredState['connections']): DesiredSta
   };
 }
 
+/** The same mesh with an address of each node on each path; the peers' are of their links in turn. */
+export function addressed(state: DesiredState): DesiredState {
+  return {
+    ...state,
+    addresses: { mesh: '100.96.0.4', relay: '100.96.0.5' },
+    links: state.links.map((link, number) => ({
+      ...link,
+      peerAddresses: { mesh: `100.96.0.${6 + 2 * number}`, relay: `100.96.0.${7 + 2 * number}` },
+    })),
+  };
+}
+
 export function childSa(name: string, change: Partial<ChildSa> = {}): ChildSa {
   return {
     name,
