@@ -8,6 +8,7 @@ export const HAZARDS = [
   'termination during checks',
   'repeated load',
   'initiation by IKE connection',
+  'the end of a tunnel that takes the traffic',
 ] as const;
 export type Hazard = (typeof HAZARDS)[number];
 
@@ -30,6 +31,8 @@ export interface Breach {
   readonly what: string;
 }
 
+/** The trap that makes a link's traffic take its direct tunnel. */
+const STEERING_TRAP = 'direct';
 /** charon's connectivity checks end 65 s after their start at the latest; some more, as an agent may see them late. */
 const CHECKS_MS = 75_000;
 
@@ -46,6 +49,8 @@ class Book {
   readonly #firstSeenMs = new Map<number, number>();
   /** Asked for since the last list: their SAs may not show in it yet. */
   readonly #begun = new Set<string>();
+  /** The reqids that traffic is steered into, by the connection of the trap. */
+  readonly #steered = new Map<string, number>();
   #ikeSas: readonly IkeSa[] = [];
 
   read(record: CharonRecord): readonly Breach[] {
@@ -54,6 +59,7 @@ class Book {
         this.#loaded.clear();
         this.#firstSeenMs.clear();
         this.#begun.clear();
+        this.#steered.clear();
         this.#ikeSas = [];
         return [];
       case 'listed':
@@ -78,6 +84,11 @@ class Book {
       case 'unload-conn':
         this.#loaded.delete(String(request['name']));
         return [];
+      case 'install':
+        return this.#install(String(request['ike']), String(request['child']));
+      case 'uninstall':
+        if (request['child'] === STEERING_TRAP) this.#steered.delete(String(request['ike']));
+        return [];
       case 'initiate':
         return this.#initiate(request['ike'] as string | undefined, request['child'] as string | undefined);
       case 'terminate':
@@ -91,6 +102,12 @@ class Book {
     const isSame = textOf(this.#loaded.get(name)) === textOf(section);
     this.#loaded.set(name, section);
     return isSame ? [{ hazard: 'repeated load', what: name }] : [];
+  }
+
+  #install(ike: string, child: string): readonly Breach[] {
+    const reqid = childIn(this.#loaded.get(ike), child)?.['reqid'];
+    if (child === STEERING_TRAP && reqid !== undefined) this.#steered.set(ike, Number(reqid));
+    return [];
   }
 
   #initiate(ike: string | undefined, child: string | undefined): readonly Breach[] {
@@ -119,11 +136,13 @@ class Book {
   #serves(ikeSa: IkeSa, config: RequestFields | undefined, child: string | undefined): boolean {
     if (ikeSa.state === 'CREATED' || ikeSa.state === 'CONNECTING') return true;
     if (child === undefined) return ikeSa.state === 'ESTABLISHED';
-    const wanted = (config?.['children'] as Record<string, RequestFields> | undefined)?.[child];
+    const wanted = childIn(config, child);
     return ikeSa.childSas.some(
       (sa) =>
         sa.name === child &&
         sa.state === 'INSTALLED' &&
+        // charon does not take them for duplicates either (child_create.c).
+        (wanted?.['reqid'] === undefined || sa.reqid === Number(wanted['reqid'])) &&
         sameSet(sa.localTs, wanted?.['local_ts']) &&
         sameSet(sa.remoteTs, wanted?.['remote_ts']),
     );
@@ -138,8 +157,33 @@ class Book {
       ({ state, uniqueId }) =>
         (state === 'CREATED' || state === 'CONNECTING') && atMs - (this.#firstSeenMs.get(uniqueId) ?? atMs) < CHECKS_MS,
     );
-    return young.map(({ name, uniqueId }) => ({ hazard: 'termination during checks', what: `${name}[${uniqueId}]` }));
+    return [
+      ...young.map((sa): Breach => ({ hazard: 'termination during checks', what: wordsOf(sa) })),
+      ...hit
+        .filter((sa) => this.#takesTraffic(sa))
+        .map((sa): Breach => ({ hazard: 'the end of a tunnel that takes the traffic', what: wordsOf(sa) })),
+    ];
   }
+
+  /** Whether traffic is steered into the IKE SA, and no other one would take it. */
+  #takesTraffic(ikeSa: IkeSa): boolean {
+    const others = this.#ikeSas.filter(({ uniqueId }) => uniqueId !== ikeSa.uniqueId);
+    return [...this.#steered.values()].some(
+      (reqid) => carries(ikeSa, reqid) && !others.some((other) => carries(other, reqid)),
+    );
+  }
+}
+
+function wordsOf({ name, uniqueId }: IkeSa): string {
+  return `${name}[${uniqueId}]`;
+}
+
+function carries({ childSas }: IkeSa, reqid: number): boolean {
+  return childSas.some((sa) => sa.reqid === reqid && (sa.state === 'INSTALLED' || sa.state === 'REKEYING'));
+}
+
+function childIn(config: RequestFields | undefined, name: string): RequestFields | undefined {
+  return (config?.['children'] as Record<string, RequestFields> | undefined)?.[name];
 }
 
 function textOf(section: RequestFields | undefined): string | undefined {

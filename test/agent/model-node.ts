@@ -7,7 +7,7 @@ import type { LinkHint } from '../../src/control/frames.ts';
 import type { Connection } from '../../src/ike/connection.ts';
 import type { DesiredState } from '../../src/ike/desired-state.ts';
 import type { ChildSa, IkeSa } from '../../src/ike/sa.ts';
-import type { Steering } from '../../src/ike/steering.ts';
+import type { DataPlane, Steering } from '../../src/ike/steering.ts';
 import { canonicalJson } from '../../src/json.ts';
 import type { Ledger } from '../../src/reconcile/ledger.ts';
 import { Reconciler } from '../../src/reconcile/loop.ts';
@@ -32,20 +32,25 @@ export class ModelCharon {
   idleWorkers = 12;
   /** Refuses every load and initiate. */
   isRefusing = false;
+  readonly #dataPlane: DataPlane;
   readonly #connections = new Map<string, RequestFields>();
+  /** As list-policies gives them: the youngest first. */
+  #traps: RequestFields[] = [];
   #hasKey = false;
   #startMs: number;
   #nextId = 1;
 
-  constructor(clock: ManualClock) {
+  constructor(clock: ManualClock, dataPlane: DataPlane) {
     this.clock = clock;
+    this.#dataPlane = dataPlane;
     this.#startMs = clock.nowMs();
   }
 
   get session(): Pick<ViciSession, 'call' | 'stream'> {
     const call = (command: string, request: RequestFields = {}): Promise<unknown> =>
       Promise.resolve().then(() => this.#answer(command, request));
-    const stream = (): AsyncGenerator => this.#list();
+    const stream = (command: string): AsyncGenerator =>
+      command === 'list-policies' ? this.#listTraps() : this.#list();
     return { call, stream } as unknown as Pick<ViciSession, 'call' | 'stream'>;
   }
 
@@ -54,6 +59,7 @@ export class ModelCharon {
     this.clock.advance(10_000);
     this.#startMs = this.clock.nowMs();
     this.#connections.clear();
+    this.#traps = [];
     this.#hasKey = false;
     this.#nextId = 1;
     this.ikeSas = [];
@@ -72,7 +78,8 @@ export class ModelCharon {
   /** What of the connection is being set up comes up, with the CHILD SA of this name if any. */
   establish(name: string, child: string | undefined): void {
     this.ikeSas = this.ikeSas.filter((sa) => sa.name !== name);
-    const childSas: ChildSa[] = child === undefined ? [] : [childSa(child, { uniqueId: this.#nextId })];
+    const reqid = Number((child !== undefined && this.#childOf(name, child)?.['reqid']) || 1);
+    const childSas: ChildSa[] = child === undefined ? [] : [childSa(child, { uniqueId: this.#nextId, reqid })];
     this.addSa(name, { state: 'ESTABLISHED', establishedSeconds: 1, childSas });
   }
 
@@ -85,12 +92,20 @@ export class ModelCharon {
     yield* this.ikeSas.map(listedSa);
   }
 
+  async *#listTraps(): AsyncGenerator {
+    yield* this.#traps;
+  }
+
   #answer(command: string, request: RequestFields): unknown {
     switch (command) {
       case 'version':
         return { version: '5.9.8' };
       case 'stats':
-        return { uptime: { since: new Date(this.#startMs).toISOString() }, workers: { idle: this.idleWorkers } };
+        return {
+          uptime: { since: new Date(this.#startMs).toISOString() },
+          workers: { idle: this.idleWorkers },
+          plugins: [`kernel-${this.#dataPlane === 'kernel' ? 'netlink' : 'libipsec'}`],
+        };
       case 'get-keys':
         return { keys: this.#hasKey ? ['key-1'] : [] };
       case 'get-conns': {
@@ -119,6 +134,11 @@ export class ModelCharon {
       case 'unload-conn':
         this.unload(String(fields['name']));
         return undefined;
+      case 'install':
+        return this.#install(String(fields['ike']), String(fields['child']));
+      case 'uninstall':
+        this.#uninstall(String(fields['ike']), String(fields['child']));
+        return undefined;
       case 'initiate':
         return this.#initiate(String(fields['ike']));
       case 'terminate':
@@ -128,6 +148,22 @@ export class ModelCharon {
       default:
         return undefined;
     }
+  }
+
+  #install(ike: string, child: string): undefined {
+    const config = this.#childOf(ike, child);
+    if (config === undefined) throw new ViciError('command-failed', 'configuration name not found');
+    this.#uninstall(ike, child);
+    this.#traps.unshift({ ike, child, 'local-ts': config['local_ts'], 'remote-ts': config['remote_ts'] });
+  }
+
+  #uninstall(ike: string, child: string): void {
+    this.#traps = this.#traps.filter((trap) => trap['ike'] !== ike || trap['child'] !== child);
+  }
+
+  #childOf(connection: string, child: string): RequestFields | undefined {
+    const children = this.#connections.get(connection)?.['children'];
+    return (children as Record<string, RequestFields> | undefined)?.[child];
   }
 
   #initiate(name: string): undefined {
@@ -158,7 +194,7 @@ export class ModelCharon {
 /** All of an agent that decides what charon is asked, with that charon: no sockets, no time but the test's. */
 export class ModelNode {
   readonly clock = new ManualClock();
-  readonly charon = new ModelCharon(this.clock);
+  readonly charon: ModelCharon;
   /** Links through which nothing comes. */
   readonly silent = new Set<string>();
   /** Hubs, by their connections, through which nothing comes any more. */
@@ -173,7 +209,8 @@ export class ModelNode {
   #node: NodeState;
   #reconciler: Reconciler;
 
-  constructor(desired: DesiredState) {
+  constructor(desired: DesiredState, dataPlane: DataPlane) {
+    this.charon = new ModelCharon(this.clock, dataPlane);
     this.#held = heldOf(desired);
     this.#directPaths = this.#makeDirectPaths();
     this.#node = this.#makeNode();
@@ -206,15 +243,16 @@ export class ModelNode {
     const { charon, clock } = this;
     const { session } = charon;
     const material = { credentials, crl: undefined };
-    const vici = new ViciCharon({ session, clock, bootMs: () => clock.monotonicMs() }).with(material);
+    const { signal } = new AbortController();
+    const vici = new ViciCharon({ session, clock, bootMs: () => clock.monotonicMs() });
+    this.#node.charonFound(await vici.dataPlane(signal));
     const target = {
-      desired: this.#held.state,
-      steering: [],
+      ...this.#node.local!,
       credentialsDigest: credentials.digest,
       digestOf: (connection: Connection | Steering) => this.#digestOf(connection),
     };
     this.#node.roundDone(
-      await this.#reconciler.round(vici, target, (seen) => this.#node.gate(seen), new AbortController().signal),
+      await this.#reconciler.round(vici.with(material), target, (seen) => this.#node.gate(seen), signal),
     );
   }
 
@@ -316,6 +354,7 @@ function listedSa(sa: IkeSa): unknown {
         {
           name: child.name,
           uniqueid: child.uniqueId,
+          reqid: child.reqid,
           state: child.state,
           'spi-in': child.spiIn,
           'spi-out': child.spiOut,
