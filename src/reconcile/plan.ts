@@ -77,18 +77,18 @@ export function initiateKey(connection: string, child?: string): string {
  * set-ups. Empty when charon is as desired. Pure; touches only what carries our prefix.
  */
 export function plan(input: PlanInput): readonly Step[] {
+  const isAllowed = (step: Step): boolean => {
+    const key = paceKey(step);
+    return key === undefined || input.allowed(key);
+  };
   const steps = [
     ...divertSteps(input),
     ...repairSteps(input),
     ...credentialSteps(input),
     ...loadSteps(input),
-    ...trapSteps(input, (steering) => isLoaded(steering, input)),
+    ...trapSteps(input, { isLoaded: (steering) => isLoaded(steering, input), isAllowed }),
     ...removalSteps(input),
   ];
-  const isAllowed = (step: Step): boolean => {
-    const key = paceKey(step);
-    return key === undefined || input.allowed(key);
-  };
   const initiates = input.observed.idleWorkers < IDLE_WORKERS_MIN ? [] : initiateSteps(input).filter(isAllowed);
   return [...steps.filter(isAllowed), ...initiates.slice(0, INITIATES_MAX)];
 }

@@ -25,9 +25,20 @@ export function divertSteps({ steering, takesDirect, observed }: TrapInput): Ste
     .map(({ connection, name }) => ({ kind: 'uninstall-trap', connection, trap: name }));
 }
 
-/** The traps that are missing, or that have other selectors, of connections that charon has as they should be. */
-export function trapSteps(input: TrapInput, isLoaded: (steering: Steering) => boolean): Step[] {
-  return input.steering.filter(isLoaded).flatMap((each) => trapStepsOf(each, input));
+export interface TrapConditions {
+  /** Whether charon has the connection as it should be. */
+  readonly isLoaded: (steering: Steering) => boolean;
+  /** False while a step is not to be tried. */
+  readonly isAllowed: (step: Step) => boolean;
+}
+
+/**
+ * The traps that are missing, or that have other selectors. A link's steps belong together: while charon refuses one of the
+ * traps, those that it has stay, or they would be taken away for its sake in each round.
+ */
+export function trapSteps(input: TrapInput, { isLoaded, isAllowed }: TrapConditions): Step[] {
+  const ofLinks = input.steering.filter(isLoaded).map((each) => trapStepsOf(each, input));
+  return ofLinks.filter((steps) => steps.every(isAllowed)).flat();
 }
 
 /**

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { connectionNameSchema, linkIdSchema } from '../../src/ike/connection.ts';
 import type { Steering, TrapPolicy } from '../../src/ike/steering.ts';
 import type { Step } from '../../src/reconcile/charon.ts';
-import { divertSteps, trapKey, trapSteps, type TrapInput } from '../../src/reconcile/traps.ts';
+import { divertSteps, trapKey, trapSteps, type TrapConditions, type TrapInput } from '../../src/reconcile/traps.ts';
 
 function trap(name: string, reqid: number, remote = '7.7.8.0/24'): TrapPolicy {
   return { name, localSelectors: ['7.7.7.0/24'], remoteSelectors: [remote], reqid };
@@ -51,6 +51,8 @@ class Traps {
   }
 }
 
+const always: TrapConditions = { isLoaded: () => true, isAllowed: () => true };
+
 function stepsFor(
   traps: Traps,
   wanted: readonly Steering[],
@@ -62,7 +64,7 @@ function stepsFor(
     takesDirect: new Set(takesDirect),
     observed: traps.observed,
   };
-  return [...divertSteps(input), ...trapSteps(input, () => loaded)];
+  return [...divertSteps(input), ...trapSteps(input, { ...always, isLoaded: () => loaded })];
 }
 
 const words = (steps: readonly Step[]): string[] =>
@@ -73,6 +75,16 @@ const RELAYED = ['receive-direct', 'relay', 'probe-relay'].map((name) => trapKey
 const DIRECT = [...RELAYED, trapKey(link.name, 'direct')];
 
 describe('the traps of a link', () => {
+  it('stay as they are while one that charon refuses waits to be tried again', () => {
+    const traps = new Traps(link);
+    const refused = (step: Step): boolean => step.kind === 'install-trap' && step.trap === 'receive-direct';
+    traps.carryOut(stepsFor(traps, [link]).filter((step) => !refused(step)));
+    const input = { steering: [link], takesDirect: new Set<string>(), observed: traps.observed };
+    expect(trapSteps(input, { ...always, isAllowed: (step) => !refused(step) })).toEqual([]);
+    // When it is tried again, those after it have to come after it.
+    expect(words(trapSteps(input, always)).filter((each) => each.startsWith('uninstall'))).toHaveLength(2);
+  });
+
   it('are installed in their order, when their connection is loaded', () => {
     const traps = new Traps(link);
     expect(stepsFor(traps, [link], [], false)).toEqual([]);
@@ -107,7 +119,7 @@ describe('the traps of a link', () => {
     const observedAs = (remote: string) => {
       const seen = { connection: link.name, name: 'ask-direct', localTs: ['7.7.7.0/24'], remoteTs: [remote] };
       const observed = { traps: new Map([[trapKey(link.name, 'ask-direct'), seen]]) };
-      return trapSteps({ steering: [probing], takesDirect: new Set(), observed }, () => true);
+      return trapSteps({ steering: [probing], takesDirect: new Set(), observed }, always);
     };
     expect(observedAs('7.7.8.0/24[udp/7447]')).toEqual([]);
     expect(observedAs('7.7.9.0/24[17/7447]')).toHaveLength(1);
