@@ -76,6 +76,7 @@ export class Agent {
   readonly #evidence = new EvidenceBoard();
   readonly #keeper: StateKeeper;
   readonly #node: NodeState;
+  readonly #reconciler: Reconciler;
   readonly #charonLoop: CharonLoop;
   readonly #network: NodeNetwork;
   readonly #credentials: NodeCredentials;
@@ -104,6 +105,11 @@ export class Agent {
     });
     this.#node = this.#makeNode();
     this.#evidence.keep(this.#node.desired?.connections ?? []);
+    this.#reconciler = new Reconciler({
+      ...deps,
+      ledger: this.#stored.ledger.readIfUsable((error) => this.#noteUnusable(error)),
+      saveLedger: (ledger) => this.#saveLedger(ledger),
+    });
     this.#charonLoop = this.#makeCharonLoop();
     this.#network = this.#makeNetwork();
     this.#enrolments = this.#makeEnrolments();
@@ -229,12 +235,6 @@ export class Agent {
 
   #makeCharonLoop(): CharonLoop {
     const { clock, random, bootMs, logger } = this.#deps;
-    const reconciler = new Reconciler({
-      clock,
-      random,
-      ledger: this.#stored.ledger.readIfUsable((error) => this.#noteUnusable(error)),
-      saveLedger: (ledger) => this.#saveLedger(ledger),
-    });
     return new CharonLoop({
       viciSocket: this.#config.viciSocket,
       answerMs: CHARON_ANSWER_MS,
@@ -243,7 +243,7 @@ export class Agent {
       bootMs,
       random,
       logger: logger.child({ component: 'charon' }),
-      reconciler,
+      reconciler: this.#reconciler,
       target: () => this.#target(),
       material: () => this.#credentials.material,
       prepare: () => {
@@ -405,6 +405,7 @@ export class Agent {
     const message = `${peer}: the direct tunnel is given up, as agentctl reconnect has asked for`;
     this.#events.add({ atMs: givenUpAtMs, kind: 'path', connection: null, child: null, message });
     this.#directPaths.reconnect(link.id);
+    this.#reconciler.forgive(this.#node.desired?.links.find(({ id }) => id === link.id)?.direct ?? []);
     await this.#lookAtCharon();
     return { peer, givenUpAtMs, directSinceMs: link.sinceMs };
   }

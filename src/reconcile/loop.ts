@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts';
 import { childrenOf, type Connection } from '../ike/connection.ts';
 import type { LocalState, Steering } from '../ike/steering.ts';
+import type { ChildRef } from '../ike/desired-state.ts';
 import type { ChildSa, IkeSa } from '../ike/sa.ts';
 import { executeStep, StepRefused, type Charon, type ObservedState, type Step } from './charon.ts';
 import { emptyLedger, isOfThisCharon, ledgerAfter, ledgerAfterRefusal, validLedger, type Ledger } from './ledger.ts';
@@ -78,6 +79,11 @@ export class Reconciler {
   constructor(deps: ReconcilerDeps) {
     this.#deps = deps;
     this.#ledger = deps.ledger;
+  }
+
+  /** The operator wants these children set up anew: what became of them before does not count. */
+  forgive(children: readonly ChildRef[]): void {
+    for (const { connection, child } of children) this.#attempts.delete(initiateKey(connection, child));
   }
 
   /** One round. Without a target it only observes. A step that charon refuses does not keep the others. */

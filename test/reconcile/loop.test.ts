@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { DesiredState } from '../../src/ike/desired-state.ts';
 import { digestOf } from '../../src/json.ts';
 import type { Ledger } from '../../src/reconcile/ledger.ts';
+import { childNameSchema } from '../../src/ike/connection.ts';
 import { Reconciler, type Gate, type RoundResult, type Target } from '../../src/reconcile/loop.ts';
 import { child, desired, mediatedPeer, medsrv, names, spoke, wishes } from './builders.ts';
 import { ManualClock, MemoryCharon, stepWords } from './memory-charon.ts';
@@ -20,21 +21,21 @@ class Lab {
   target: Target | undefined;
   gate: Gate = always;
   isDiskFull = false;
-  #reconciler: Reconciler;
+  reconciler: Reconciler;
 
   constructor(target: Target | undefined = targetOf(desired(spoke()))) {
     this.target = target;
-    this.#reconciler = this.#start(undefined);
+    this.reconciler = this.#start(undefined);
   }
 
   /** Another agent process, with what the last one left on disk. */
   restartAgent(): void {
-    this.#reconciler = this.#start(this.saved.at(-1));
+    this.reconciler = this.#start(this.saved.at(-1));
   }
 
   async round(): Promise<RoundResult> {
     this.charon.asked.length = 0;
-    return await this.#reconciler.round(this.charon, this.target, this.gate, new AbortController().signal);
+    return await this.reconciler.round(this.charon, this.target, this.gate, new AbortController().signal);
   }
 
   async asked(afterMs = 0): Promise<string[]> {
@@ -386,6 +387,14 @@ describe('a set-up', () => {
     const lab = new Lab();
     await lab.round();
     expect(await waitsOf(lab, 7, 0)).toEqual([0, 1000, 2000, 4000, 8000, 16_000, 30_000]);
+  });
+
+  it('that the operator asks for is begun as if it had never been lost', async () => {
+    const lab = new Lab();
+    await lab.round();
+    await waitsOf(lab, 4, 0);
+    lab.reconciler.forgive([{ connection: names.hub, child: childNameSchema.parse('edge1--remote') }]);
+    expect(await waitsOf(lab, 3, 0)).toEqual([0, 1000, 2000]);
   });
 
   it('that held for ten seconds is begun again at once', async () => {
