@@ -2,7 +2,6 @@ import type { Clock } from '../clock.ts';
 import { PROTOCOL_VERSION, type AgentFrame, type CoordinatorFrame, type LinkHint } from '../control/frames.ts';
 import { messageOf } from '../errors.ts';
 import type { LinkReport, NodeEvent, NodeReport } from '../control/report.ts';
-import { STEERING_PREFIX } from '../ike/connection.ts';
 import type { DesiredState } from '../ike/desired-state.ts';
 import { localState, type DataPlane, type LocalState } from '../ike/steering.ts';
 import type { ObservedState, Step } from '../reconcile/charon.ts';
@@ -116,9 +115,7 @@ export class NodeState {
   /** What charon refuses that no connection's report can tell, in words. */
   get problems(): readonly string[] {
     return (this.#round?.refusals ?? []).flatMap(({ resource, message }) => {
-      const what = resource.startsWith(STEERING_PREFIX)
-        ? `the policies that move traffic (${resource})`
-        : UNREPORTED_RESOURCES.get(resource);
+      const what = UNREPORTED_RESOURCES.get(resource);
       return what === undefined ? [] : [`charon refuses ${what}: ${message}; it is tried again`];
     });
   }
@@ -157,7 +154,7 @@ export class NodeState {
       allows: (key) => (isMediated(key) ? direct.turns.has(key) && !repair.renews : true),
       abandon: new Set([...direct.abandon, ...repair.abandon]),
       rekey: repair.rekey,
-      takesDirect: this.#takingDirect(),
+      takesDirect: this.#takingDirect(observed),
       lookInMs: Math.min(direct.changesInMs, repair.lookInMs),
     };
   };
@@ -168,11 +165,13 @@ export class NodeState {
   }
 
   /** Links whose traffic belongs in their direct tunnel, among those whose traffic this node moves. */
-  #takingDirect(): ReadonlySet<string> {
+  #takingDirect({ traps }: ObservedState): ReadonlySet<string> {
     const { directPaths, links } = this.#deps;
-    const taking = (this.local?.steering ?? []).filter(({ link }) => {
+    const taking = (this.local?.steering ?? []).filter(({ name, link, direct }) => {
       const path = directPaths.paths.get(link);
-      return path !== undefined && takesDirect({ path, relay: links.reading(link, 'relay')?.health });
+      const isDirect = traps.has(trapKey(name, direct.name));
+      const relay = links.reading(link, 'relay')?.health;
+      return path !== undefined && takesDirect({ path, isDirect, relay });
     });
     return new Set(taking.map(({ link }) => link));
   }

@@ -1,11 +1,11 @@
-import { childrenOf, type Connection } from '../ike/connection.ts';
+import { childrenOf, STEERING_PREFIX, type Connection } from '../ike/connection.ts';
 import type { ChildRef, DesiredLink, DesiredState } from '../ike/desired-state.ts';
 import type { ChildSa, IkeSa } from '../ike/sa.ts';
 import type { ChildSaReport, ConnectionReport, IkeSaReport, LinkReport, PathReading } from '../control/report.ts';
 import type { DirectPath } from '../paths/direct-path.ts';
 import type { Evidence } from '../paths/evidence.ts';
 import { explainCause, type PathCause } from '../paths/path-cause.ts';
-import { fits } from '../reconcile/plan.ts';
+import { hasSelectorsOf } from '../reconcile/plan.ts';
 import { indexSas, installedIn, type SasOf } from './installed-sas.ts';
 import type { ProbeReading } from './prober.ts';
 
@@ -100,7 +100,7 @@ function missingChildren(connection: Connection, ikeSas: readonly IkeSa[]): stri
   const missing = wanted.filter(({ name }) => !childSas.some((childSa) => childSa.name === name));
   if (missing.length > 0) return `no CHILD SA for ${missing.map(({ name }) => name).join(', ')}`;
   const outdated = wanted.filter(
-    (child) => !childSas.some((childSa) => childSa.name === child.name && fits(childSa, child)),
+    (child) => !childSas.some((childSa) => childSa.name === child.name && hasSelectorsOf(childSa, child)),
   );
   if (outdated.length === 0) return null;
   return `other selectors than configured on ${outdated.map(({ name }) => name).join(', ')}: the other end has not taken the change, or one of the two charons refuses it; see the charon log`;
@@ -147,8 +147,10 @@ export function linkReports(input: ReportInput): Omit<LinkReport, 'sinceMs'>[] {
     const unprobed = { cause: null, direct: null, relay: null };
     if (input.ikeSas === undefined) return { id, peer, path: 'unknown', problem: null, directFailures, ...unprobed };
     const readings = { direct: input.reading(id, 'direct'), relay: input.reading(id, 'relay') };
-    const path = pathOf(link, sasOf, readings, input);
-    const problem = outdatedProblem(link, connections, sasOf) ?? linkProblem(link, path, input);
+    const refusal = input.refusals.get(`${STEERING_PREFIX}${peer}`);
+    const path = refusal === undefined ? pathOf(link, sasOf, readings, input) : 'none';
+    const problem =
+      refusedProblem(refusal) ?? outdatedProblem(link, connections, sasOf) ?? linkProblem(link, path, input);
     const cause = path === 'direct' ? null : (input.causeOf(id) ?? null);
     const [direct, relay] = [pathReading(readings.direct), pathReading(readings.relay)];
     return { id, peer, path, problem, directFailures, cause, direct, relay };
@@ -181,6 +183,11 @@ function pathOf(
   return isInstalled(link.relay) && relay?.health !== 'dead' ? 'relay' : 'none';
 }
 
+/** Where the node moves a link's traffic by itself, its tunnels carry nothing without the policies for that. */
+function refusedProblem(refusal: string | undefined): string | undefined {
+  return refusal && `no traffic is possible: charon refuses the policies that lead into the tunnels: ${refusal}`;
+}
+
 /** A change of the subnets that one of the two charons has not taken: traffic of the new ones has no tunnel. */
 function outdatedProblem(link: DesiredLink, connections: ReadonlyMap<string, Connection>, sasOf: SasOf): string | null {
   const isOutdated = (ref: ChildRef): boolean => {
@@ -189,7 +196,7 @@ function outdatedProblem(link: DesiredLink, connections: ReadonlyMap<string, Con
     const child = connection && childrenOf(connection).find(({ name }) => name === ref.child);
     if (child === undefined) return false;
     const childSas = sasOf(ref.connection).flatMap((ikeSa) => ikeSa.childSas);
-    return !childSas.some((childSa) => childSa.name === child.name && fits(childSa, child));
+    return !childSas.some((childSa) => childSa.name === child.name && hasSelectorsOf(childSa, child));
   };
   if (![...link.direct, ...link.relay].some(isOutdated)) return null;
   return `a tunnel to ${link.peer} still has other subnets than the mesh spec`;

@@ -41,12 +41,14 @@ export class StateOutcomes {
     // A round that began before this state was received says nothing about it.
     if (held === undefined || round.target === undefined || round.target.desired !== desired) return;
     const refused = new Map(
-      round.refusals.filter(({ step }) => step === 'load').map(({ resource, message }) => [resource, message]),
+      round.refusals.filter(({ step }) => step !== 'initiate').map(({ resource, message }) => [resource, message]),
     );
     if (round.notLoaded.length > 0 && refused.size === 0) return;
     const isListed = round.target.crlDigest !== undefined;
-    const names = ['credentials', ...(isListed ? ['crl'] : []), ...held.state.connections.map(({ name }) => name)];
-    const outcomes: ResourceOutcome[] = names.map((resource) => {
+    const wanted = ['credentials', ...(isListed ? ['crl'] : []), ...held.state.connections.map(({ name }) => name)];
+    // What the node adds by itself is told of when it is refused.
+    const names = new Set([...wanted, ...refused.keys()]);
+    const outcomes = Array.from(names, (resource): ResourceOutcome => {
       const message = refused.get(resource) ?? (round.notLoaded.includes(resource) ? 'not loaded yet' : null);
       return { resource, ok: message === null, message };
     });

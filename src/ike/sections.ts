@@ -35,12 +35,15 @@ function tunnelOptions(connection: Connection, cas: readonly Uint8Array[]): Reco
  * for any address (trap_manager.c), and gives up at once when a trap without an SA makes it set one up (ike_sa.c).
  */
 const NO_HOST = 'has-no-address-'.padEnd(64, '-');
+/** Of the addresses that are nobody's (RFC 5737): charon compares it first, and then asks nobody for the name above. */
+const NO_ADDRESS = '192.0.2.1';
 /** Nobody has a certificate of this name: the connection is never anybody's answer. */
 const NOBODY = 'cygnet.nobody.invalid';
 
 function steeringOptions({ lasting, direct }: Steering, cas: readonly Uint8Array[]): Record<string, ViciValue> {
   return {
     version: '2',
+    local_addrs: [NO_ADDRESS],
     remote_addrs: [NO_HOST],
     local: section({ auth: 'pubkey', id: NOBODY }),
     remote: section({ auth: 'pubkey', id: NOBODY, cacerts: cas }),

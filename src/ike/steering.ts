@@ -33,7 +33,7 @@ export interface Steering {
   readonly link: LinkId;
   /**
    * In the order of their installation, as a younger one comes before an older one with the same selectors: both tunnels may
-   * deliver, traffic takes the relay, and the probes of each path take that path.
+   * deliver, traffic takes the relay if there is one, and the probes of each path take that path.
    */
   readonly lasting: readonly TrapPolicy[];
   /** While it is installed, being the youngest, traffic takes the direct tunnel. */
@@ -48,17 +48,20 @@ export interface LocalState {
 
 /** The desired state as it is; or with fixed reqids, and the traps for them, where charon carries the packets. */
 export function localState(desired: DesiredState, dataPlane: DataPlane, probePort: number): LocalState {
-  const { addresses: own } = desired;
+  const { addresses: own, connections } = desired;
+  const mediated = new Set<string>(connections.filter(({ kind }) => kind === 'mediated-peer').map(({ name }) => name));
   if (dataPlane === 'kernel' || own === undefined) return { desired, steering: [] };
   const reqids = new Map<string, number>();
   const steering = desired.links.flatMap((link): Steering[] => {
     const { peerAddresses: peer } = link;
-    if (peer === undefined || link.relay.length === 0 || !isIpv4(peer.mesh) || !isIpv4(peer.relay)) return [];
-    for (const ref of link.direct) reqids.set(keyOf(ref), reqidOf(peer.mesh));
+    if (peer === undefined || !isIpv4(peer.mesh) || !isIpv4(peer.relay)) return [];
+    const direct = link.direct.filter(({ connection }) => mediated.has(connection));
+    if (direct.length === 0 && link.relay.length === 0) return [];
+    for (const ref of direct) reqids.set(keyOf(ref), reqidOf(peer.mesh));
     for (const ref of link.relay) reqids.set(keyOf(ref), reqidOf(peer.relay));
     return [steeringOf(link, { own, peer, probePort })];
   });
-  return { desired: { ...desired, connections: withReqids(desired.connections, reqids) }, steering };
+  return { desired: { ...desired, connections: withReqids(connections, reqids) }, steering };
 }
 
 interface Ends {
@@ -87,16 +90,22 @@ function steeringOf(link: DesiredLink, { own, peer, probePort }: Ends): Steering
       trap('receive-direct', peer.mesh, local, remote),
       trap('ask-direct', peer.mesh, [`${own.mesh}/32${asking}`], [`${peer.mesh}/32${answering}`]),
       trap('answer-direct', peer.mesh, [`${own.mesh}/32${answering}`], [`${peer.mesh}/32${asking}`]),
-      trap('relay', peer.relay, local, remote),
-      trap('probe-relay', peer.relay, [`${own.relay}/32`], [`${peer.relay}/32`]),
+      ...(link.relay.length === 0
+        ? []
+        : [
+            trap('relay', peer.relay, local, remote),
+            trap('probe-relay', peer.relay, [`${own.relay}/32`], [`${peer.relay}/32`]),
+          ]),
     ],
     direct: trap('direct', peer.mesh, local, remote),
   };
 }
 
+/** Fixed reqids begin here, the address 1.0.0.0; charon counts its own from 1. */
+export const FIXED_REQID_MIN = 2 ** 24;
+
 /**
- * The peer's address on a path names the path in charon: no other peer has it, and it lasts as long as the link. charon
- * counts its own reqids from 1.
+ * The peer's address on a path names the path in charon: no other peer has it, and it lasts as long as the link.
  */
 function reqidOf(address: string): number {
   return ipaddr.IPv4.parse(address).octets.reduce((number, octet) => number * 256 + octet, 0);

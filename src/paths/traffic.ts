@@ -3,6 +3,8 @@ import type { PathHealth } from './path-probe.ts';
 
 export interface TrafficFacts {
   readonly path: DirectPath;
+  /** It is in the direct tunnel already. */
+  readonly isDirect: boolean;
   /** What probes say of the relay; undefined while there is none that is up. */
   readonly relay: PathHealth | undefined;
 }
@@ -12,8 +14,8 @@ export interface TrafficFacts {
  * that packets have come through will do: then both ends have it, and nothing is lost at the switch. It stays there until
  * the tunnel is given up.
  */
-export function takesDirect({ path, relay }: TrafficFacts): boolean {
+export function takesDirect({ path, isDirect, relay }: TrafficFacts): boolean {
   if (path.phase !== 'up') return false;
-  if (relay === undefined || relay === 'dead') return true;
+  if (isDirect || relay === undefined || relay === 'dead') return true;
   return path.proven;
 }

@@ -8,7 +8,7 @@ import {
 import type { DesiredState } from '../ike/desired-state.ts';
 import { CHECKS_MAX_MS } from '../ike/mediation.ts';
 import type { ChildSa, IkeSa } from '../ike/sa.ts';
-import type { Steering } from '../ike/steering.ts';
+import { FIXED_REQID_MIN, type Steering } from '../ike/steering.ts';
 import type { ObservedState, Step } from './charon.ts';
 import type { Ledger } from './ledger.ts';
 import { divertSteps, trapSteps, type TrapInput } from './traps.ts';
@@ -160,7 +160,7 @@ function removalSteps(input: PlanInput): Step[] {
 function surplusOf(ikeSa: IkeSa, connection: Connection | undefined, input: PlanInput): Step[] {
   if (connection === undefined) return isSettled(ikeSa, input) ? [terminateIke(ikeSa)] : [];
   if (isBarred(ikeSa, connection)) return [{ kind: 'abandon-ike', connection: ikeSa.name, ikeSaId: ikeSa.uniqueId }];
-  if (isStuck(ikeSa, connection, input)) return [terminateIke(ikeSa)];
+  if (isStuck(ikeSa, connection, input) || hasOtherPolicies(ikeSa, connection)) return [terminateIke(ikeSa)];
   const names = new Set<string>(childrenOf(connection).map((child) => child.name));
   return ikeSa.childSas.filter((childSa) => !names.has(childSa.name)).map((childSa) => terminateChild(ikeSa, childSa));
 }
@@ -181,6 +181,19 @@ function isBarred({ state, remoteId }: IkeSa, connection: Connection): boolean {
 /** A failed or poisoned mediation stays in CREATED for ever and says nothing. */
 function isStuck(ikeSa: IkeSa, connection: Connection, { knownForMs }: PlanInput): boolean {
   return connection.kind === 'mediated-peer' && ikeSa.state === 'CREATED' && knownForMs(ikeSa) > CHECKS_MAX_MS;
+}
+
+/**
+ * Of an agent before this one, or of a desired state, that left traffic to charon where it is moved now, or the other way round.
+ * Its policies come before all traps, or it has none; and an end whose turn it is not could never replace it.
+ */
+function hasOtherPolicies({ state, childSas }: IkeSa, connection: Connection): boolean {
+  if (connection.kind !== 'mediated-peer' || state !== 'ESTABLISHED') return false;
+  return connection.children.some((child) =>
+    childSas.some(
+      (childSa) => childSa.name === child.name && childSa.state === 'INSTALLED' && !hasReqidOf(childSa, child),
+    ),
+  );
 }
 
 /**
@@ -246,10 +259,18 @@ function byFit(childSas: readonly ChildSa[], child: ChildConfig): readonly Child
   return [...childSas].sort((a, b) => Number(fits(b, child)) - Number(fits(a, child)) || b.uniqueId - a.uniqueId);
 }
 
-/** True when the CHILD SA has exactly the configured selectors, and the reqid if one is fixed. */
+/** True when the CHILD SA has exactly the configured selectors, and the right reqid. */
 export function fits(childSa: ChildSa, child: ChildConfig): boolean {
-  if (child.reqid !== undefined && childSa.reqid !== child.reqid) return false;
+  return hasSelectorsOf(childSa, child) && hasReqidOf(childSa, child);
+}
+
+export function hasSelectorsOf(childSa: ChildSa, child: ChildConfig): boolean {
   return sameSet(childSa.localTs, child.localSubnets) && sameSet(childSa.remoteTs, child.remoteSubnets);
+}
+
+/** One with a fixed reqid has no policies of its own, and one without has: neither can take the place of the other. */
+function hasReqidOf({ reqid }: ChildSa, child: ChildConfig): boolean {
+  return child.reqid === undefined ? reqid < FIXED_REQID_MIN : reqid === child.reqid;
 }
 
 function sameSet(a: readonly string[], b: readonly string[]): boolean {
@@ -262,6 +283,7 @@ function initiateSteps(input: PlanInput): Step[] {
     // What is loaded in this very round is set up in the next: a refused load must not be initiated.
     if (!isLoaded(connection, input)) return [];
     const ikeSas = sasOf(observed, connection);
+    if (ikeSas.some((ikeSa) => hasOtherPolicies(ikeSa, connection))) return [];
     if (connection.kind === 'mediation-client') {
       const wanted = connection.start === 'start' && ikeSas.length === 0;
       return wanted ? [{ kind: 'initiate-ike' as const, connection: connection.name }] : [];

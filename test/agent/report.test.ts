@@ -232,6 +232,12 @@ describe('the path of a link', () => {
     expect(linkOf({ ikeSas: [direct], takesDirect: () => false })).toMatchObject({ path: 'none' });
   });
 
+  it('is none where charon refuses the policies that lead into the tunnels', () =>
+    expect(linkOf({ ikeSas: [relay, direct], refusals: new Map([['cygnet-via-remote', 'no']]) })).toMatchObject({
+      path: 'none',
+      problem: 'no traffic is possible: charon refuses the policies that lead into the tunnels: no',
+    }));
+
   it('does not go over a tunnel that is dead, and goes over one of which nothing is known', () => {
     const readingOf =
       (health: Readonly<Record<'direct' | 'relay', ProbeReading['health']>>): ReportInput['reading'] =>

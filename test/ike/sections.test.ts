@@ -114,6 +114,7 @@ describe('the load-conn request', () => {
     const fields = fieldsOf(steering) as { remote_addrs: readonly string[] };
     expect(fields).toEqual({
       version: '2',
+      local_addrs: ['192.0.2.1'],
       remote_addrs: [expect.stringMatching(/^[a-z-]{64}$/)],
       local: { auth: 'pubkey', id: 'cygnet.nobody.invalid' },
       remote: { auth: 'pubkey', id: 'cygnet.nobody.invalid', cacerts: [ca] },

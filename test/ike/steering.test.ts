@@ -17,6 +17,12 @@ function addressed(state: DesiredState, peerAddresses = peer): DesiredState {
 }
 
 const mesh = addressed(desired(medsrv(), mediatedPeer(), spoke()));
+/** The tunnel to the hub is the direct path. */
+function hubLink(): DesiredState {
+  const state = addressed(desired(spoke()));
+  return { ...state, links: state.links.map((link) => ({ ...link, direct: link.relay, relay: [] })) };
+}
+
 const steered = (state: DesiredState) => localState(state, 'libipsec', PROBE_PORT);
 
 const reqidsOf = (state: DesiredState): unknown =>
@@ -74,9 +80,15 @@ describe('a node whose charon encrypts', () => {
     ]);
   });
 
+  it('has the traps of the direct tunnel also where there is no relay: the spec may get one', () => {
+    const withoutRelay = steered(addressed(desired(medsrv(), mediatedPeer()))).steering;
+    expect(withoutRelay.map(({ lasting }) => lasting)).toEqual([steered(mesh).steering[0]!.lasting.slice(0, 3)]);
+    expect(reqidsOf(addressed(desired(medsrv(), mediatedPeer())))).toMatchObject({ [names.peer]: [DIRECT] });
+  });
+
   it.each<[string, DesiredState]>([
     ['in a mesh without mesh addresses, as nothing could be probed', desired(medsrv(), mediatedPeer(), spoke())],
-    ['of a link without a relay, as there is nothing to choose', addressed(desired(medsrv(), mediatedPeer()))],
+    ['of a link whose other end is a hub, as there is nothing to choose', hubLink()],
     ['of a link with IPv6 mesh addresses', addressed(mesh, { mesh: 'fd00::6', relay: 'fd00::7' })],
   ])('leaves the traffic to charon %s', (_why, state) => {
     expect(steered(state)).toEqual({ desired: state, steering: [] });

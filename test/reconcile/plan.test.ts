@@ -1,10 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { connectionNameSchema, nodeNameSchema } from '../../src/ike/connection.ts';
 import { CHECKS_MAX_MS } from '../../src/ike/mediation.ts';
+import type { DesiredState } from '../../src/ike/desired-state.ts';
 import type { IkeSa } from '../../src/ike/sa.ts';
-import type { ObservedState, Step } from '../../src/reconcile/charon.ts';
+import { localState, type TrapPolicy } from '../../src/ike/steering.ts';
+import type { ObservedState, ObservedTrap, Step } from '../../src/reconcile/charon.ts';
 import { emptyLedger, ledgerAfter, validLedger, type Ledger } from '../../src/reconcile/ledger.ts';
 import { initiateKey, plan, type PlanInput } from '../../src/reconcile/plan.ts';
+import { trapKey } from '../../src/reconcile/traps.ts';
 import {
   child,
   childSa,
@@ -441,4 +444,73 @@ describe('initiating', () => {
     const key = initiateKey(names.peer, 'edge1--remote');
     expect(planOf({ ...withSas(upMedsrv, upHub), allowed: (asked) => asked !== key })).toEqual([]);
   });
+});
+
+describe('traffic that this node moves by itself', () => {
+  const own = { mesh: '100.96.0.4', relay: '100.96.0.5' };
+  const peerAddresses = { mesh: '100.96.0.6', relay: '100.96.0.7' };
+  const addressed: DesiredState = {
+    ...mesh,
+    addresses: own,
+    links: mesh.links.map((link) => ({ ...link, peerAddresses })),
+  };
+  const local = localState(addressed, 'libipsec', 7447);
+  const via = local.steering[0]!;
+  const [directReqid, relayReqid] = [via.direct.reqid, via.lasting[3]!.reqid];
+  const sasWith = (direct: number, relay: number): IkeSa[] => [
+    upMedsrv,
+    ikeSa(names.hub, { uniqueId: 2, childSas: [childSa('edge1--remote', { reqid: relay })] }),
+    ikeSa(names.peer, { uniqueId: 3, childSas: [childSa('edge1--remote', { uniqueId: 2, reqid: direct })] }),
+  ];
+  const installed = (...traps: readonly TrapPolicy[]): ReadonlyMap<string, ObservedTrap> =>
+    new Map(
+      traps.map(({ name, localSelectors: localTs, remoteSelectors: remoteTs }) => [
+        trapKey(via.name, name),
+        { connection: via.name, name, localTs, remoteTs },
+      ]),
+    );
+
+  function steered(change: Partial<PlanInput> & Partial<Pick<ObservedState, 'ikeSas' | 'traps'>> = {}): string[] {
+    const { ikeSas = sasWith(directReqid, relayReqid), traps = installed(...via.lasting), ...rest } = change;
+    const { observed: seen, ledger } = loaded();
+    const connections = [...seen.connections, via.name];
+    const steps = planOf({
+      ...local,
+      observed: { ...seen, connections: new Set(connections), ikeSas, traps },
+      ledger: { ...ledger, connections: { ...ledger.connections, [via.name]: `digest of ${via.name}` } },
+      ...rest,
+    });
+    return steps.map((step) => ('trap' in step ? `${step.kind} ${step.trap}` : step.kind));
+  }
+
+  it('needs nothing when all is as it should be', () => expect(steered()).toEqual([]));
+
+  it('leaves the direct tunnel before that is ended', () => {
+    const traps = installed(...via.lasting, via.direct);
+    expect(steered({ traps, abandon: new Set([3]) })).toEqual(['uninstall-trap direct', 'abandon-ike']);
+    expect(steered({ traps, desired: desired(medsrv(), spoke()) })[0]).toBe('uninstall-trap direct');
+  });
+
+  it('takes it when it is told to', () =>
+    expect(steered({ takesDirect: new Set([via.link]) })).toEqual(['install-trap direct']));
+
+  it('has all of its policies or waits with all, when charon refuses one', () => {
+    const traps = installed(...via.lasting.slice(1));
+    const isRefused = (key: string): boolean => key === `install ${via.name}/receive-direct`;
+    expect(steered({ traps, allowed: (key) => !isRefused(key) })).toEqual([]);
+    expect(steered({ traps })).toHaveLength(4 + 5);
+  });
+
+  it('has a direct tunnel with policies of its own ended, whoever has set it up, and one of the relay replaced', () => {
+    const waits = { allowed: (key: string): boolean => !key.startsWith('initiate ') };
+    expect(steered({ ikeSas: sasWith(7, relayReqid), ...waits })).toEqual(['terminate-ike']);
+    expect(steered({ ikeSas: sasWith(directReqid, 7) })).toEqual(['initiate-child']);
+  });
+
+  it('is charon’s again in a tunnel with policies, when it is not to be moved any more', () =>
+    expect(
+      steered({ desired: addressed, steering: [], traps: new Map(), ledger: loaded().ledger }).filter(
+        (kind) => kind !== 'unload-conn',
+      ),
+    ).toEqual(['terminate-ike', 'initiate-child']));
 });
