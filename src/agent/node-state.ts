@@ -363,17 +363,23 @@ export class NodeState {
       ikeSas: this.#round?.observed.ikeSas,
       refusals: new Map(this.#round?.refusals.map(({ resource, message }) => [resource, message])),
       directPaths: this.#deps.directPaths.paths,
-      takesDirect: (link) => this.#takesDirect(link),
+      takesDirect: this.#takesDirect(),
       causeOf: (link) => this.#deps.directPaths.causeOf(link),
       reading: (link, path) => this.#deps.links.reading(link, path),
       evidenceOf: (connection) => this.#deps.logged(connection)?.evidence,
     };
   }
 
-  /** What charon was told last; undefined where it decides by itself. */
-  #takesDirect(link: string): boolean | undefined {
-    const steering = this.local?.steering.find((each) => each.link === link);
-    return steering && this.#round?.traps.has(trapKey(steering.name, steering.direct.name));
+  /** Of a link: what charon was told last; undefined where it decides by itself. */
+  #takesDirect(): ReportInput['takesDirect'] {
+    const { local } = this;
+    const traps = new Map<string, string>(
+      local?.steering.map(({ link, name, direct }) => [link, trapKey(name, direct.name)]),
+    );
+    return (link) => {
+      const trap = traps.get(link);
+      return trap === undefined ? undefined : this.#round?.traps.has(trap);
+    };
   }
 
   #event(kind: string, message: string): void {
