@@ -3,6 +3,7 @@ import { pause, type Clock } from '../clock.ts';
 import { messageOf } from '../errors.ts';
 import { renew } from '../identity/renew.ts';
 import { CERTIFICATE_PURPOSES } from '../identity/renewal.ts';
+import type { DesiredLink } from '../ike/desired-state.ts';
 import type { Logger } from '../log.ts';
 import type { Ledger } from '../reconcile/ledger.ts';
 import { EvidenceBoard } from '../paths/evidence-board.ts';
@@ -389,32 +390,33 @@ export class Agent {
   }
 
   async #ping({ peer }: PingCommand): Promise<PingResult> {
-    const link = this.#node.desired?.links.find((candidate) => candidate.peer === peer);
-    if (link === undefined) throw this.#noSuchLink(peer);
-    return { peer, ...(await this.#links.ping(link.id)) };
+    return { peer, ...(await this.#links.ping(this.#linkTo(peer).id)) };
   }
 
   /** Resolves when the direct tunnel is given up: this end sends nothing through it any more, and the peer is told. */
   async #reconnect({ peer }: ReconnectCommand): Promise<ReconnectResult> {
     await this.#lookAtCharon();
+    const { id, direct } = this.#linkTo(peer);
     const { atMs: givenUpAtMs, links } = this.#node.report();
-    const link = links.find((candidate) => candidate.peer === peer);
-    if (link === undefined) throw this.#noSuchLink(peer);
+    const link = links.find((candidate) => candidate.id === id);
+    if (link === undefined) throw new TypeError(`a report has every link of the desired state, and not ${id}`);
     const refusal = reconnectRefusal(link);
     if (refusal !== undefined) throw refusal;
     const message = `${peer}: the direct tunnel is given up, as agentctl reconnect has asked for`;
     this.#events.add({ atMs: givenUpAtMs, kind: 'path', connection: null, child: null, message });
-    this.#directPaths.reconnect(link.id);
-    this.#reconciler.forgive(this.#node.desired?.links.find(({ id }) => id === link.id)?.direct ?? []);
+    this.#directPaths.reconnect(id);
+    this.#reconciler.forgive(direct);
     await this.#lookAtCharon();
     return { peer, givenUpAtMs, directSinceMs: link.sinceMs };
   }
 
-  #noSuchLink(peer: string): LocalRefusal {
+  #linkTo(peer: string): DesiredLink {
     const links = this.#node.desired?.links ?? [];
+    const link = links.find((candidate) => candidate.peer === peer);
+    if (link !== undefined) return link;
     const known =
       links.length === 0 ? 'it has no links' : `its links lead to ${links.map((each) => each.peer).join(', ')}`;
-    return new LocalRefusal(404, 'no-such-link', `this node has no link to "${peer}"; ${known}`);
+    throw new LocalRefusal(404, 'no-such-link', `this node has no link to "${peer}"; ${known}`);
   }
 
   async #netCheck(signal: AbortSignal): Promise<NetCheck> {

@@ -28,6 +28,11 @@ export function cidrsOverlap(a: string, b: string): boolean {
   return networkOf(addressA, prefix) === networkOf(addressB, prefix);
 }
 
+/** True when both have the same selectors, in whatever order. */
+export function sameSelectors(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((selector) => b.includes(selector));
+}
+
 /** A subnet as a traffic selector: a CIDR without host bits. */
 export const cidrSchema = z
   .string()

@@ -8,6 +8,7 @@ import {
 import type { DesiredState } from '../ike/desired-state.ts';
 import { CHECKS_MAX_MS } from '../ike/mediation.ts';
 import type { ChildSa, IkeSa } from '../ike/sa.ts';
+import { sameSelectors } from '../ike/traffic-selector.ts';
 import { FIXED_REQID_MIN, type Steering } from '../ike/steering.ts';
 import type { ObservedState, Step } from './charon.ts';
 import type { Ledger } from './ledger.ts';
@@ -265,16 +266,12 @@ export function fits(childSa: ChildSa, child: ChildConfig): boolean {
 }
 
 export function hasSelectorsOf(childSa: ChildSa, child: ChildConfig): boolean {
-  return sameSet(childSa.localTs, child.localSubnets) && sameSet(childSa.remoteTs, child.remoteSubnets);
+  return sameSelectors(childSa.localTs, child.localSubnets) && sameSelectors(childSa.remoteTs, child.remoteSubnets);
 }
 
 /** One with a fixed reqid has no policies of its own, and one without has: neither can take the place of the other. */
 function hasReqidOf({ reqid }: ChildSa, child: ChildConfig): boolean {
   return child.reqid === undefined ? reqid < FIXED_REQID_MIN : reqid === child.reqid;
-}
-
-function sameSet(a: readonly string[], b: readonly string[]): boolean {
-  return a.length === b.length && a.every((element) => b.includes(element));
 }
 
 function initiateSteps(input: PlanInput): Step[] {

@@ -1,5 +1,6 @@
 import { STEERING_PREFIX } from '../ike/connection.ts';
 import type { Steering, TrapPolicy } from '../ike/steering.ts';
+import { sameSelectors } from '../ike/traffic-selector.ts';
 import type { ObservedTrap, Step } from './charon.ts';
 
 export interface TrapInput {
@@ -66,16 +67,13 @@ function trapsOf({ lasting, direct, link }: Steering, takesDirect: ReadonlySet<s
   return takesDirect.has(link) ? [...lasting, direct] : lasting;
 }
 
+/** By their networks: whether charon writes protocol and port of a selector as names or numbers depends on the machine. */
 function isRight({ localSelectors, remoteSelectors }: TrapPolicy, observed: ObservedTrap | undefined): boolean {
   return (
-    observed !== undefined && isSame(localSelectors, observed.localTs) && isSame(remoteSelectors, observed.remoteTs)
+    observed !== undefined &&
+    sameSelectors(localSelectors.map(networkOf), observed.localTs.map(networkOf)) &&
+    sameSelectors(remoteSelectors.map(networkOf), observed.remoteTs.map(networkOf))
   );
-}
-
-/** By their networks: whether charon writes protocol and port of a selector as names or numbers depends on the machine. */
-function isSame(a: readonly string[], b: readonly string[]): boolean {
-  const networks = b.map(networkOf);
-  return a.length === b.length && a.every((selector) => networks.includes(networkOf(selector)));
 }
 
 function networkOf(selector: string): string {
