@@ -4,6 +4,7 @@ import type { AgentctlContext } from './agentctl-context.ts';
 import { CliError } from './cli-error.ts';
 import { readToken, type TokenSource } from './enrolment-token.ts';
 import { printable } from './style.ts';
+import { jsonBody } from './local-api.ts';
 
 interface EnrollOptions extends TokenSource {
   readonly coordinator: string;
@@ -34,7 +35,7 @@ export function enrollCommand({ terminal, api }: AgentctlContext): Command {
         ...(options.name !== undefined && { name: options.name }),
         ...(options.again && { again: true }),
       };
-      const request = { contentType: 'application/json', text: JSON.stringify(body) };
+      const request = jsonBody(body);
       const result = await api().send('POST', '/v1/enroll', enrollResultSchema, request);
       terminal.out(
         options.json ? `${JSON.stringify(result)}\n` : `enrolled as ${result.node} in mesh ${result.mesh}\n`,

@@ -4,6 +4,7 @@ import { pingResultSchema, type PingResult } from '../agent/api.ts';
 import type { AgentctlContext } from './agentctl-context.ts';
 import { CliError } from './cli-error.ts';
 import { printable, type Style } from './style.ts';
+import { jsonBody } from './local-api.ts';
 
 interface PingOptions {
   readonly count: number;
@@ -27,7 +28,7 @@ export function pingCommand({ terminal, api }: AgentctlContext): Command {
       const results: PingResult[] = [];
       for (let sequence = 1; sequence <= count; sequence += 1) {
         const pause = sequence === count ? undefined : sleep(INTERVAL_MS);
-        const body = { contentType: 'application/json', text: JSON.stringify({ peer }) };
+        const body = jsonBody({ peer });
         const result = await api().send('POST', '/v1/ping', pingResultSchema, body);
         results.push(result);
         terminal.out(json ? `${JSON.stringify({ sequence, ...result })}\n` : line(sequence, result, terminal.style));

@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import { reconnectResultSchema, statusSchema, type LinkReport, type ReconnectResult } from '../agent/api.ts';
 import type { AgentctlContext } from './agentctl-context.ts';
 import { CliError } from './cli-error.ts';
-import type { LocalApi } from './local-api.ts';
+import { jsonBody, type LocalApi } from './local-api.ts';
 import { withProgress } from './progress.ts';
 import { printable } from './style.ts';
 
@@ -33,7 +33,7 @@ export function reconnectCommand({ terminal, api }: AgentctlContext): Command {
     .option('--json', 'as JSON')
     .addHelpText('after', HELP)
     .action(async (peer: string, { wait, json }: ReconnectOptions) => {
-      const body = { contentType: 'application/json', text: JSON.stringify({ peer }) };
+      const body = jsonBody({ peer });
       const given = await api().send('POST', '/v1/reconnect', reconnectResultSchema, body);
       if (wait === 0) {
         terminal.out(json ? jsonOf(given, undefined) : `${printable(peer)}: the direct tunnel is given up\n`);

@@ -31,6 +31,10 @@ export interface RequestBody {
   readonly text: string;
 }
 
+export function jsonBody(value: unknown): RequestBody {
+  return { contentType: 'application/json', text: JSON.stringify(value) };
+}
+
 /** What a request is sent through. Node takes a connection that is given to it only where it has no agent. */
 type Way = Pick<RequestOptions, 'agent' | 'socketPath' | 'createConnection' | 'host' | 'port'> & {
   readonly headers?: Readonly<Record<string, string>>;

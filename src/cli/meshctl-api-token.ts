@@ -14,6 +14,7 @@ import type { MeshctlContext } from './meshctl-context.ts';
 import type { Style } from './style.ts';
 import { renderTable } from './table.ts';
 import { ttlSeconds } from './ttl-option.ts';
+import { jsonBody } from './local-api.ts';
 
 const HEADINGS = ['NAME', 'ROLE', 'STATE', 'EXPIRES', 'LAST USED'];
 
@@ -44,7 +45,7 @@ function createCommand({ terminal, api }: MeshctlContext): Command {
         role: roleOf(role),
         ttlSeconds: ttlSeconds(ttl, API_TOKEN_TTL_SECONDS, '1m to 366d, such as 90d'),
       };
-      const body = { contentType: 'application/json', text: JSON.stringify(order) };
+      const body = jsonBody(order);
       const reply = await api().send('POST', '/v1/api-tokens', apiTokenReplySchema, body);
       terminal.out(json ? `${JSON.stringify(reply)}\n` : `${reply.token}\n`);
       terminal.err(hint(reply));

@@ -6,7 +6,7 @@ import { auditEndsSchema, auditRecordSchema, type AuditRecord } from '../coordin
 import { messageOf } from '../errors.ts';
 import { verifyChain, type ChainVerdict } from './audit-chain.ts';
 import { CliError } from './cli-error.ts';
-import type { LocalApi } from './local-api.ts';
+import { jsonBody, type LocalApi } from './local-api.ts';
 import type { MeshctlContext } from './meshctl-context.ts';
 import { printable, type Style } from './style.ts';
 
@@ -87,7 +87,7 @@ function pruneCommand({ terminal, api }: MeshctlContext): Command {
       const { problem, last } = await verifyChain(recordsIn([file]), undefined);
       if (problem !== null) throw new CliError('bad-input', `${printable(file)} is not whole: ${problem}`);
       if (last === null) throw new CliError('bad-input', `${printable(file)} has no records`);
-      const body = { contentType: 'application/json', text: JSON.stringify(last) };
+      const body = jsonBody(last);
       const reply = await api().send('POST', '/v1/audit/prune', pruneReplySchema, body);
       terminal.out(json ? `${JSON.stringify(reply)}\n` : `the audit log begins after record ${reply.start.id} now\n`);
     });

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { revocationReplySchema, type RevocationReply } from '../coordinator/api.ts';
 import type { MeshctlContext } from './meshctl-context.ts';
 import { unsignedLine } from './unsigned-line.ts';
+import { jsonBody } from './local-api.ts';
 
 export function nodeCommand(context: MeshctlContext): Command {
   return new Command('node')
@@ -19,7 +20,7 @@ function revokeCommand({ terminal, api }: MeshctlContext): Command {
     .option('--reason <text>', 'why, for meshctl nodes')
     .option('--json', 'as JSON')
     .action(async (node: string, { reason, json }: { readonly reason?: string; readonly json?: true }) => {
-      const body = { contentType: 'application/json', text: JSON.stringify({ node, reason: reason ?? null }) };
+      const body = jsonBody({ node, reason: reason ?? null });
       const reply = await api().send('POST', '/v1/nodes/revoke', revocationReplySchema, body);
       const done = reply.changed ? `${node} is revoked` : `${node} was revoked before`;
       terminal.out(textOf(reply, json, `${done}; to let it in again: meshctl node readmit ${node}`));
@@ -32,7 +33,7 @@ function readmitCommand({ terminal, api }: MeshctlContext): Command {
     .argument('<node>', 'name of the node')
     .option('--json', 'as JSON')
     .action(async (node: string, { json }: { readonly json?: true }) => {
-      const body = { contentType: 'application/json', text: JSON.stringify({ node }) };
+      const body = jsonBody({ node });
       const reply = await api().send('POST', '/v1/nodes/readmit', revocationReplySchema, body);
       const next = `run: meshctl token create ${node}; then on ${node}: agentctl enroll --again`;
       terminal.out(textOf(reply, json, reply.changed ? `${node} may enrol again; ${next}` : `${node} is not revoked`));

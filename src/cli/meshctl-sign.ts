@@ -12,7 +12,7 @@ import {
 } from '../coordinator/api.ts';
 import { parseDurationSeconds } from '../duration.ts';
 import { CliError } from './cli-error.ts';
-import type { LocalApi } from './local-api.ts';
+import { jsonBody, type LocalApi } from './local-api.ts';
 import type { MeshctlContext } from './meshctl-context.ts';
 import { readSigningKey } from './signing-key-file.ts';
 import { reviewOf, type Review } from './signing-review.ts';
@@ -85,7 +85,7 @@ async function handIn(api: LocalApi, signatures: readonly Signed[]): Promise<rea
   const nodes: string[] = [];
   for (let at = 0; at < signatures.length; at += SIGNATURES_PER_REQUEST) {
     const portion = signatures.slice(at, at + SIGNATURES_PER_REQUEST);
-    const body = { contentType: 'application/json', text: JSON.stringify({ signatures: portion }) };
+    const body = jsonBody({ signatures: portion });
     nodes.push(...(await api.send('POST', '/v1/signatures', signaturesReplySchema, body)).nodes);
   }
   return nodes;

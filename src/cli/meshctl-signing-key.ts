@@ -12,6 +12,7 @@ import { messageOf } from '../errors.ts';
 import { CliError } from './cli-error.ts';
 import type { MeshctlContext } from './meshctl-context.ts';
 import { readSigningKey, readSigningPublicKey } from './signing-key-file.ts';
+import { jsonBody } from './local-api.ts';
 
 export function signingKeyCommand(context: MeshctlContext): Command {
   return new Command('signing-key')
@@ -84,7 +85,7 @@ function rotateCommand({ terminal, clock, api }: MeshctlContext): Command {
                 introduce,
               ),
             };
-      const request = { contentType: 'application/json', text: JSON.stringify(body) };
+      const request = jsonBody(body);
       const reply = await api().send('POST', '/v1/signing-key', signingKeyReplySchema, request);
       terminal.out(flags.json ? `${JSON.stringify(reply)}\n` : renderKey(reply));
     });

@@ -14,6 +14,7 @@ import type { MeshctlContext } from './meshctl-context.ts';
 import type { Style } from './style.ts';
 import { renderTable } from './table.ts';
 import { ttlSeconds } from './ttl-option.ts';
+import { jsonBody } from './local-api.ts';
 
 const HEADINGS = ['ID', 'FOR', 'USES LEFT', 'EXPIRES', 'STATE'];
 
@@ -43,7 +44,7 @@ function createCommand({ terminal, api }: MeshctlContext): Command {
     .action(async (node: string | undefined, flags: CreateFlags, command: Command) => {
       const seconds = ttlSeconds(flags.ttl, TOKEN_TTL_SECONDS, '1m to 30d, such as 24h');
       const order = { ...subjectOf(node, flags, command), ttlSeconds: seconds };
-      const body = { contentType: 'application/json', text: JSON.stringify(order) };
+      const body = jsonBody(order);
       const reply = await api().send('POST', '/v1/tokens', tokenReplySchema, body);
       terminal.out(flags.json ? `${JSON.stringify(reply)}\n` : `${reply.token}\n`);
       terminal.err(hints(reply));
