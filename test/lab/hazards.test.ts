@@ -13,18 +13,13 @@ describe('a bare charon', () => {
   it('has two of everything when both ends initiate, so only one does', async () => {
     await using lab = await Lab.create();
     const mesh = await registered(lab);
-    await Promise.all([mesh.initiateDirect('edge1', 'remote'), mesh.initiateDirect('remote', 'edge1')]);
-    for (const [end, peer] of [
-      ['edge1', 'remote'],
-      ['remote', 'edge1'],
-    ] as const) {
-      await waitFor({
-        what: `two IKE SAs at ${end}`,
-        observe: () => mesh.ikeSas(end, `peer-${peer}`),
-        until: (sas) => sas.length === 2 && sas.every((sa) => sa.endsWith('ESTABLISHED')),
-        timeoutMs: 10_000,
-      });
-    }
+    // An end that asks when the other's tunnel is up already makes none of its own: then both ask once more.
+    await waitFor({
+      what: 'two IKE SAs at both ends',
+      observe: () => initiatedByBoth(mesh),
+      until: (ends) => ends.every((sas) => sas.length === 2 && sas.every((sa) => sa.endsWith('ESTABLISHED'))),
+      timeoutMs: 30_000,
+    });
   });
 
   it('parks a worker for every peer that is initiated while the mediator is down, so registration comes first', async () => {
@@ -116,6 +111,17 @@ async function registered(lab: Lab): Promise<PlainMesh> {
   const mesh = await PlainMesh.start(lab);
   await Promise.all([mesh.register('edge1'), mesh.register('remote')]);
   return mesh;
+}
+
+/** The IKE SAs of the pair at either end, after both have asked for them; earlier ones are ended first. */
+async function initiatedByBoth(mesh: PlainMesh): Promise<readonly (readonly string[])[]> {
+  const pair = [
+    ['edge1', 'remote'],
+    ['remote', 'edge1'],
+  ] as const;
+  if ((await mesh.ikeSas('edge1', 'peer-remote')).length > 0) await mesh.terminateDirect('edge1', 'remote');
+  await Promise.all(pair.map(([end, peer]) => mesh.initiateDirect(end, peer)));
+  return Promise.all(pair.map(([end, peer]) => mesh.ikeSas(end, `peer-${peer}`)));
 }
 
 async function idleWorkers(lab: Lab, node: NodeName): Promise<number> {
