@@ -16,7 +16,7 @@ export interface RepairInput {
   readonly ikeSas: readonly IkeSa[];
   /** The machine's own addresses. */
   readonly localAddresses: ReadonlySet<string>;
-  /** Mediations whose outcome is open: they go through the registrations. */
+  /** Tries of direct paths whose outcome is open: they go through the registrations. */
   readonly trying: number;
   /** By the unique id of the IKE SA with the hub. */
   readonly silentHubs: ReadonlyMap<number, SilentHub>;
@@ -82,7 +82,9 @@ export class Repairs {
     const forgotten = registrations.filter((sa) => hubs.restarted.some((hub) => isSameEnd(sa, hub)));
     // Nothing new is begun through the registrations shortly before they are renewed; of a long back-off the rest is for tries.
     const renews = this.#isRenewalWanted && this.#renewalPace.isNear;
-    const renewed = input.trying === 0 ? this.#renew(registrations) : [];
+    // Where a mediation is lost with its registration, charon waits for its outcome for ever, and asks for that peer no more.
+    const isOpen = input.trying > 0 || registrations.some(({ isMediating }) => isMediating);
+    const renewed = isOpen ? [] : this.#renew(registrations);
     const abandoned = [...stale, ...renewed, ...forgotten, ...hubs.mute, ...hubs.restarted];
     return {
       abandon: new Set(abandoned.map(({ uniqueId }) => uniqueId)),

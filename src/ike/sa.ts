@@ -42,8 +42,13 @@ export interface IkeSa {
   /** Only of an ESTABLISHED SA. */
   readonly establishedSeconds: number | undefined;
   readonly rekeyInSeconds: number | undefined;
+  /** Of a registration: whether a request for a mediation, or the answer to a peer's, is under way or waits in it. */
+  readonly isMediating: boolean;
   readonly childSas: readonly ChildSa[];
 }
+
+/** charon's name for the task of an ME_CONNECT exchange (task.c). */
+const MEDIATION_TASK = 'IKE_ME';
 
 /** An IKE SA from charon's spelling of it. What an SA that is not established lacks is empty or 0. */
 export function ikeSaOf(sa: ViciIkeSa): IkeSa {
@@ -62,6 +67,7 @@ export function ikeSaOf(sa: ViciIkeSa): IkeSa {
     nat: sa['nat-any'] || sa['nat-local'] || sa['nat-remote'],
     establishedSeconds: sa.established,
     rekeyInSeconds: sa['rekey-time'],
+    isMediating: [...sa['tasks-queued'], ...sa['tasks-active']].includes(MEDIATION_TASK),
     childSas: [...sa['child-sas'].values()].map(childSaOf),
   };
 }

@@ -380,6 +380,8 @@ function listedSa(sa: IkeSa): unknown {
     'nat-any': sa.nat,
     established: sa.establishedSeconds,
     'rekey-time': sa.rekeyInSeconds,
+    'tasks-queued': sa.isMediating ? ['IKE_ME'] : [],
+    'tasks-active': [],
     'child-sas': new Map(childSas),
   };
 }

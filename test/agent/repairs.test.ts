@@ -226,6 +226,13 @@ describe('a suspicion that others see this node elsewhere', () => {
     expect(mending.decide({ ikeSas: answered })).toEqual(nothing);
   });
 
+  it('leaves the registration also while charon has a mediation in it that was given up here', () => {
+    const mending = new Mending();
+    const busy = [{ ...registration, isMediating: true }, toHub];
+    expect(mending.suspected({ ikeSas: busy })).toMatchObject({ abandon: new Set(), renews: true });
+    expect(mending.decide()).toMatchObject({ abandon: new Set([registration.uniqueId]), renews: true });
+  });
+
   it('lets nothing be set up through a registration from the moment that it is to be renewed until it is', () => {
     const mending = new Mending();
     const renewsOf = (change: Partial<RepairInput>): boolean => mending.decide({ ikeSas: answered, ...change }).renews;

@@ -73,6 +73,7 @@ describe('an IKE SA of list-sas', () => {
       nat: true,
       establishedSeconds: 62,
       rekeyInSeconds: 3192,
+      isMediating: false,
       childSas: [
         {
           name: 'edge1--remote',
@@ -92,6 +93,18 @@ describe('an IKE SA of list-sas', () => {
         },
       ],
     }));
+
+  it.each(['tasks-queued', 'tasks-active'])('of a registration tells that a mediation is in its %s', (tasks) => {
+    const body = (names: string[]): ViciSection =>
+      section({
+        'cygnet-medsrv-hub': section({
+          ...Object.fromEntries(captured.get('cygnet-peer-remote') as ViciSection),
+          [tasks]: names,
+        }),
+      });
+    expect(read(body(['IKE_DPD'])).isMediating).toBe(false);
+    expect(read(body(['IKE_DPD', 'IKE_ME'])).isMediating).toBe(true);
+  });
 
   it('in CREATED, with its hosts %any, is one that has failed or waits', () => {
     const created = section({

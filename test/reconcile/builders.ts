@@ -172,6 +172,7 @@ export function ikeSa(name: string, change: Partial<IkeSa> = {}): IkeSa {
     nat: true,
     establishedSeconds: 5,
     rekeyInSeconds: 3000,
+    isMediating: false,
     childSas: [],
     ...change,
   };
