@@ -6,7 +6,7 @@ import type { ChildSa, IkeSa } from '../ike/sa.ts';
 import { executeStep, StepRefused, type Charon, type ObservedState, type Step } from './charon.ts';
 import { emptyLedger, isOfThisCharon, ledgerAfter, ledgerAfterRefusal, validLedger, type Ledger } from './ledger.ts';
 import { nextAttempt, type Attempt } from './pace.ts';
-import { fits, initiateKey, paceKey, plan, type PlanInput } from './plan.ts';
+import { fits, initiateKey, LEAVE_MS, paceKey, plan, type PlanInput } from './plan.ts';
 import { trapKey } from './traps.ts';
 
 /** What charon is to be brought to. */
@@ -70,6 +70,7 @@ export class Reconciler {
   readonly #deps: ReconcilerDeps;
   readonly #attempts = new Map<string, Attempt>();
   readonly #firstSeenMs = new Map<number, number>();
+  readonly #unwantedSinceMs = new Map<number, number>();
   #digests = new Map<string, string | undefined>();
   /** What the digests are of. */
   #digested: Pick<Target, 'desired' | 'credentialsDigest'> | undefined;
@@ -112,9 +113,11 @@ export class Reconciler {
     this.#ledger = validLedger(before, observed);
     if (before !== undefined && !isOfThisCharon(before, observed)) {
       this.#firstSeenMs.clear();
+      this.#unwantedSinceMs.clear();
       this.#attempts.clear();
     }
-    this.#noteAges(observed.ikeSas);
+    noteSince(this.#firstSeenMs, observed.ikeSas, this.#deps.clock.monotonicMs());
+    this.#noteUnwanted(observed.ikeSas, target);
     for (const ikeSa of observed.ikeSas.filter(isStable)) {
       this.#attempts.delete(initiateKey(ikeSa.name));
       const connection = target?.desired.connections.find(({ name }) => name === ikeSa.name);
@@ -128,11 +131,11 @@ export class Reconciler {
     }
   }
 
-  #noteAges(ikeSas: readonly IkeSa[]): void {
-    const nowMs = this.#deps.clock.monotonicMs();
-    const present = new Set(ikeSas.map(({ uniqueId }) => uniqueId));
-    for (const uniqueId of this.#firstSeenMs.keys()) if (!present.has(uniqueId)) this.#firstSeenMs.delete(uniqueId);
-    for (const uniqueId of present) if (!this.#firstSeenMs.has(uniqueId)) this.#firstSeenMs.set(uniqueId, nowMs);
+  #noteUnwanted(ikeSas: readonly IkeSa[], target: Target | undefined): void {
+    if (target === undefined) return;
+    const wanted = new Set<string>(target.desired.connections.map(({ name }) => name));
+    const unwanted = ikeSas.filter(({ name }) => !wanted.has(name));
+    noteSince(this.#unwantedSinceMs, unwanted, this.#deps.clock.monotonicMs());
   }
 
   #plan(target: Target, observed: ObservedState, { allows, abandon, rekey, takesDirect }: PathWishes): readonly Step[] {
@@ -148,6 +151,7 @@ export class Reconciler {
       ...(target.crlDigest !== undefined && { crlDigest: target.crlDigest }),
       digestOf: (connection) => this.#digests.get(connection.name) ?? target.digestOf(connection),
       knownForMs: ({ uniqueId }) => nowMs - (this.#firstSeenMs.get(uniqueId) ?? nowMs),
+      unwantedForMs: ({ uniqueId }) => nowMs - (this.#unwantedSinceMs.get(uniqueId) ?? nowMs),
       attemptsOf: (key) => this.#attempts.get(key)?.attempts ?? 0,
       abandon,
       rekey,
@@ -253,9 +257,19 @@ export class Reconciler {
   /** What may be tried now and was not is not waited for: it is up, or its path does not want it. */
   #nextAttemptInMs(): number {
     const nowMs = this.#deps.clock.monotonicMs();
-    const waits = [...this.#attempts.values()].map(({ notBeforeMs }) => notBeforeMs - nowMs).filter((ms) => ms > 0);
-    return Math.min(...waits);
+    const untilMs = [
+      ...[...this.#attempts.values()].map(({ notBeforeMs }) => notBeforeMs),
+      ...[...this.#unwantedSinceMs.values()].map((sinceMs) => sinceMs + LEAVE_MS),
+    ];
+    return Math.min(...untilMs.map((ms) => ms - nowMs).filter((ms) => ms > 0));
   }
+}
+
+/** Keeps the time of those that are still there, and notes the time of the others. */
+function noteSince(sinceMs: Map<number, number>, ikeSas: readonly IkeSa[], nowMs: number): void {
+  const present = new Set(ikeSas.map(({ uniqueId }) => uniqueId));
+  for (const uniqueId of sinceMs.keys()) if (!present.has(uniqueId)) sinceMs.delete(uniqueId);
+  for (const uniqueId of present) if (!sinceMs.has(uniqueId)) sinceMs.set(uniqueId, nowMs);
 }
 
 function trapsAfter({ traps }: ObservedState, done: readonly Step[]): ReadonlySet<string> {

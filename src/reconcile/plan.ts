@@ -17,6 +17,12 @@ import { divertSteps, trapSteps, type TrapInput } from './traps.ts';
 /** Below this many free worker threads charon is left alone: initiates would take the last ones (it then never answers again). */
 export const IDLE_WORKERS_MIN = 3;
 
+/**
+ * A direct tunnel that the desired state has no more stays so long where this node moves the link's traffic: it has left the
+ * tunnel, and the other end sends into it until it has taken the change as well.
+ */
+export const LEAVE_MS = 2000;
+
 /** Set-ups begun in one round: the next one looks at the workers again. */
 const INITIATES_MAX = 16;
 
@@ -33,6 +39,8 @@ export interface PlanInput extends TrapInput {
   readonly digestOf: (connection: Connection | Steering) => string | undefined;
   /** How long this agent has known the IKE SA, in ms. */
   readonly knownForMs: (ikeSa: IkeSa) => number;
+  /** For how long the desired state has had no connection for the IKE SA, in ms. */
+  readonly unwantedForMs: (ikeSa: IkeSa) => number;
   /** Tries in a row that a set-up (by its {@link initiateKey}) has had without a lasting result. */
   readonly attemptsOf: (key: string) => number;
   /** False while the back-off of this resource (a step's {@link paceKey}) runs or its path does not want it. */
@@ -159,7 +167,8 @@ function removalSteps(input: PlanInput): Step[] {
 
 /** What of one IKE SA has no place in the desired state. */
 function surplusOf(ikeSa: IkeSa, connection: Connection | undefined, input: PlanInput): Step[] {
-  if (connection === undefined) return isSettled(ikeSa, input) ? [terminateIke(ikeSa)] : [];
+  if (connection === undefined)
+    return isSettled(ikeSa, input) && !isBeingLeft(ikeSa, input) ? [terminateIke(ikeSa)] : [];
   if (isBarred(ikeSa, connection)) return [{ kind: 'abandon-ike', connection: ikeSa.name, ikeSaId: ikeSa.uniqueId }];
   if (isStuck(ikeSa, connection, input) || hasOtherPolicies(ikeSa, connection)) return [terminateIke(ikeSa)];
   const names = new Set<string>(childrenOf(connection).map((child) => child.name));
@@ -169,6 +178,11 @@ function surplusOf(ikeSa: IkeSa, connection: Connection | undefined, input: Plan
 /** DELETING: it was established, and charon waits for the answer of a peer that may never give one. */
 function isSettled(ikeSa: IkeSa, { knownForMs }: PlanInput): boolean {
   return ikeSa.state === 'ESTABLISHED' || ikeSa.state === 'DELETING' || knownForMs(ikeSa) > CHECKS_MAX_MS;
+}
+
+function isBeingLeft(ikeSa: IkeSa, { steering, unwantedForMs }: PlanInput): boolean {
+  const isOf = (link: string): boolean => ikeSa.childSas.some(({ name }) => name === link);
+  return unwantedForMs(ikeSa) < LEAVE_MS && steering.some(({ link }) => isOf(link));
 }
 
 /** A revoked node is not asked whether it agrees. Only what was established: see {@link repairSteps}. */

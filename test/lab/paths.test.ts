@@ -70,6 +70,36 @@ describe.each(['5.9', '6.0'] as const)('a link on strongSwan %s', (strongswan) =
     expect(received).toBe(0);
   });
 
+  it('loses no packet when the mesh spec takes its direct path away, at one end a little later', async () => {
+    const pings = await Promise.all([lab.longPing('edge1', '7.7.8.1'), lab.longPing('remote', '7.7.7.1')]);
+    const late = mesh.agentOf('remote').pid;
+    process.kill(late, 'SIGSTOP');
+    try {
+      await mesh.applySpec(meshSpec(lab.network, [{ between: ['edge1', 'remote'], path: 'relay' }]));
+      await waitFor({
+        what: 'edge1 to take the relay',
+        observe: () => statusOf('edge1'),
+        until: ({ links }) => links.every(({ path }) => path === 'relay'),
+        timeoutMs: SOON_MS,
+      });
+    } finally {
+      process.kill(late, 'SIGCONT');
+    }
+    await waitFor({
+      what: 'no direct tunnel at either end',
+      observe: () => Promise.all(EDGES.map((node) => lab.swanctl(node, ['--list-sas']))),
+      until: (listed) => !listed.some((sas) => sas.includes('cygnet-peer-')),
+      timeoutMs: SOON_MS,
+    });
+    await untilRelay();
+    await mesh.applySpec(meshSpec(lab.network, [['edge1', 'remote']]));
+    await untilDirect();
+    for (const ping of pings) {
+      const { sent, received } = await ping.stop();
+      expect(sent - received).toBe(0);
+    }
+  });
+
   it('stays direct when the agent of one end is killed, as its kernel answers the probes', async () => {
     const before = await statusOf('edge1');
     await mesh.stopAgent('remote', 'SIGKILL');

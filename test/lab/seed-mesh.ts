@@ -5,6 +5,12 @@ import { hubsOf, meshAddressOf, type HubName, type NodeName } from './topology.t
 /** A link of the seed: two nodes whose LANs should reach each other. */
 export type SeedLink = readonly [NodeName, NodeName];
 
+/** One with a choice of its paths. */
+export interface LinkOnPath {
+  readonly between: SeedLink;
+  readonly path: 'auto' | 'direct' | 'relay';
+}
+
 /** What the seed connects: its two sites with each other, and each with the hub. */
 export const SEED_LINKS: readonly SeedLink[] = [
   ['edge1', 'remote'],
@@ -18,7 +24,7 @@ export type HubRoles = Readonly<Partial<Record<HubName, readonly ('mediator' | '
 /** The mesh spec (YAML) for all nodes of a lab, with these links. */
 export function meshSpec(
   { topology }: Pick<Network, 'topology'>,
-  links: readonly SeedLink[] = SEED_LINKS,
+  links: readonly (SeedLink | LinkOnPath)[] = SEED_LINKS,
   roles: HubRoles = {},
 ): string {
   return stringify({

@@ -4,7 +4,9 @@ import { digestOf } from '../../src/json.ts';
 import type { Ledger } from '../../src/reconcile/ledger.ts';
 import { childNameSchema } from '../../src/ike/connection.ts';
 import { Reconciler, type Gate, type RoundResult, type Target } from '../../src/reconcile/loop.ts';
-import { child, desired, mediatedPeer, medsrv, names, spoke, wishes } from './builders.ts';
+import { LEAVE_MS } from '../../src/reconcile/plan.ts';
+import { localState } from '../../src/ike/steering.ts';
+import { addressed, child, desired, mediatedPeer, medsrv, names, spoke, wishes } from './builders.ts';
 import { ManualClock, MemoryCharon, stepWords } from './memory-charon.ts';
 
 const always: Gate = () => wishes();
@@ -465,6 +467,20 @@ describe('a set-up', () => {
     await lab.round();
     expect(await lab.asked(75_000)).toEqual([]);
     expect(await lab.asked(1)).toEqual([`terminate-ike ${names.peer}`]);
+  });
+
+  it('that is not wanted any more is ended when the other end has had time to leave it', async () => {
+    const registers = medsrv({ start: 'add' });
+    const state = addressed(desired(registers, mediatedPeer()));
+    const { steering } = localState(state, 'libipsec', 7447);
+    const lab = new Lab({ ...targetOf(state), steering });
+    await lab.round();
+    lab.charon.establish(names.peer, 'edge1--remote', 600);
+    lab.target = { ...targetOf(desired(registers)), steering };
+    expect(await lab.asked()).not.toContain(`terminate-ike ${names.peer}`);
+    expect((await lab.round()).nextAttemptInMs).toBe(LEAVE_MS);
+    expect(await lab.asked(LEAVE_MS - 1)).not.toContain(`terminate-ike ${names.peer}`);
+    expect(await lab.asked(1)).toContain(`terminate-ike ${names.peer}`);
   });
 
   it('of a new charon is not taken for the old one’s of the same number', async () => {

@@ -6,7 +6,7 @@ import type { IkeSa } from '../../src/ike/sa.ts';
 import { localState, type TrapPolicy } from '../../src/ike/steering.ts';
 import type { ObservedState, ObservedTrap, Step } from '../../src/reconcile/charon.ts';
 import { emptyLedger, ledgerAfter, validLedger, type Ledger } from '../../src/reconcile/ledger.ts';
-import { initiateKey, plan, type PlanInput } from '../../src/reconcile/plan.ts';
+import { initiateKey, LEAVE_MS, plan, type PlanInput } from '../../src/reconcile/plan.ts';
 import { trapKey } from '../../src/reconcile/traps.ts';
 import {
   child,
@@ -49,6 +49,7 @@ function planOf(change: Partial<PlanInput> = {}): readonly Step[] {
     credentialsDigest: CREDENTIALS,
     digestOf: ({ name }) => `digest of ${name}`,
     knownForMs: () => 0,
+    unwantedForMs: () => 0,
     attemptsOf: () => 0,
     allowed: () => true,
     abandon: new Set(),
@@ -489,6 +490,15 @@ describe('traffic that this node moves by itself', () => {
     const traps = installed(...via.lasting, via.direct);
     expect(steered({ traps, abandon: new Set([3]) })).toEqual(['uninstall-trap direct', 'abandon-ike']);
     expect(steered({ traps, desired: desired(medsrv(), spoke()) })[0]).toBe('uninstall-trap direct');
+  });
+
+  it('keeps one that the desired state has no more until the other end has left it, too', () => {
+    const connections = local.desired.connections.filter(({ kind }) => kind !== 'mediated-peer');
+    const gone = { desired: { ...local.desired, connections } };
+    expect(steered(gone)).toEqual(['unload-conn']);
+    expect(steered({ ...gone, unwantedForMs: () => LEAVE_MS - 1 })).toEqual(['unload-conn']);
+    expect(steered({ ...gone, unwantedForMs: () => LEAVE_MS })).toEqual(['unload-conn', 'terminate-ike']);
+    expect(steered({ ...gone, steering: [], traps: new Map() })).toContain('terminate-ike');
   });
 
   it('takes it when it is told to', () =>
