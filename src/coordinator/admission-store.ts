@@ -92,11 +92,13 @@ export class AdmissionStore {
   /** What an applicant gets for a token; changes nothing. */
   checkToken(hash: string, applicant: Applicant, nowMs: number): TokenCheck {
     const token = this.#tokens.find(hash);
-    const unusable = unusableReason(token, nowMs);
-    if (token === undefined || unusable !== undefined) return refused(unusable ?? 'unknown');
+    if (token === undefined) return refused('unknown');
+    if (token.isRevoked) return refused('revoked');
     const { keys, name } = applicant;
     const record = this.#recordOf(hash, keys);
+    // The token was good when this node came; that its reply was lost shortly before the end is not its fault.
     if (record !== undefined && this.#revocations.of(record.name) === undefined) return { kind: 'repeated', record };
+    if (token.expiresAtMs <= nowMs) return refused('expired');
     if (this.#isBarred(keys)) return refused('key-barred');
     if (token.usesLeft === 0) return refused('used');
     const node = 'node' in token.subject ? token.subject.node : name;
@@ -199,12 +201,6 @@ export class AdmissionStore {
       hash,
     );
   }
-}
-
-function unusableReason(token: StoredToken | undefined, nowMs: number): TokenRefusal | undefined {
-  if (token === undefined) return 'unknown';
-  if (token.isRevoked) return 'revoked';
-  return token.expiresAtMs <= nowMs ? 'expired' : undefined;
 }
 
 function refused(reason: TokenRefusal): TokenCheck {

@@ -192,6 +192,10 @@ function applicant({ keys }: Pick<Issued, 'keys'>, name?: NodeName, groups: read
 const enroll = (token: string, issued: Issued, name?: NodeName, groups?: readonly string[]): TokenCheck =>
   store.admission.enroll(hashOf(token), applicant(issued, name, groups), issued.record);
 
+/** What a token still gives at its end. */
+const checkLate = (token: string, issued: Issued): TokenCheck =>
+  store.admission.checkToken(hashOf(token), applicant(issued), NOW + 60_000);
+
 describe('a token', () => {
   beforeEach(() => addToken('first'));
 
@@ -202,13 +206,32 @@ describe('a token', () => {
     expect(store.admission.nodeOfChannelKey(one.keys.channelKey)).toBe(A);
   });
 
-  it('gives the same keys the same again while it is valid', () => {
+  it.each([
+    ['while it is valid', NOW + 1],
+    ['after its end', NOW + 60_000],
+  ])('gives the same keys the same again %s', (_when, enrolledAtMs) => {
     enroll('first', one);
-    const again = { ...one, record: { ...two.record, enrolledAtMs: NOW + 1 } };
+    const again = { ...one, record: { ...two.record, enrolledAtMs } };
     const record = { name: A, ...one.keys, ...one.record };
     expect(enroll('first', again)).toEqual({ kind: 'repeated', record });
-    const late = store.admission.checkToken(hashOf('first'), applicant(one), NOW + 60_000);
-    expect(late).toEqual({ kind: 'refused', reason: 'expired' });
+    reopen();
+    expect(store.admission.node(A)).toEqual(record);
+  });
+
+  it('lets in nobody new from its end on', () => {
+    expect(checkLate('first', one)).toEqual({ kind: 'refused', reason: 'expired' });
+  });
+
+  it('has nothing for a retry after its end when other keys have replaced them, or the node was thrown out', () => {
+    enroll('first', one);
+    addToken('second');
+    enroll('second', two);
+    expect(checkLate('first', one)).toEqual({ kind: 'refused', reason: 'expired' });
+    expect(checkLate('second', two)).toMatchObject({ kind: 'repeated' });
+    store.admission.revoke(A, null, NOW);
+    expect(checkLate('second', two)).toEqual({ kind: 'refused', reason: 'expired' });
+    store.admission.readmit(A, NOW);
+    expect(checkLate('second', two)).toEqual({ kind: 'refused', reason: 'expired' });
   });
 
   it.each([
