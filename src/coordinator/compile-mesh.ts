@@ -9,6 +9,7 @@ import {
   type NodeName,
 } from '../ike/connection.ts';
 import type { DesiredLink, DesiredState, MeshAddressPair } from '../ike/desired-state.ts';
+import { mergedCidrs } from '../ike/traffic-selector.ts';
 import { mediationIdentity, mediationWildcard, tunnelIdentity } from '../identity/names.ts';
 import { fromSpokeName, MEDIATION_SERVER, mediationClientName, peerName, toHubName } from './connection-names.ts';
 import { relayAddressOf } from './mesh-addresses.ts';
@@ -201,7 +202,7 @@ class Compiler {
 
   /** What a path leads to: the subnets, the mesh address, and on the relay the second address of the pair as well. */
   #selectors(name: NodeName, path: keyof typeof PRIORITY): string[] {
-    const { subnets } = this.#node(name);
+    const subnets = mergedCidrs(this.#node(name).subnets);
     const address = this.#addresses.get(name);
     if (address === undefined) return subnets;
     return [...subnets, path === 'relay' ? `${address}/31` : `${address}/32`];

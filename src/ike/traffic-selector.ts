@@ -28,6 +28,54 @@ export function cidrsOverlap(a: string, b: string): boolean {
   return networkOf(addressA, prefix) === networkOf(addressB, prefix);
 }
 
+/** The fewest networks that have exactly the addresses of these, in the order of their addresses. */
+export function mergedCidrs(cidrs: readonly string[]): string[] {
+  const merged: Network[] = [];
+  for (const network of cidrs.map(parsed).sort(byAddress)) {
+    const last = merged.at(-1);
+    if (last !== undefined && isWithin(network, last)) continue;
+    merged.push(network);
+    while (areHalves(merged.at(-2), merged.at(-1))) {
+      const [half] = merged.splice(-2);
+      if (half !== undefined) merged.push({ ...half, prefix: half.prefix - 1 });
+    }
+  }
+  return merged.map(({ address, prefix }) => `${address.toString()}/${prefix}`);
+}
+
+interface Network {
+  readonly address: ipaddr.IPv4 | ipaddr.IPv6;
+  readonly prefix: number;
+}
+
+function parsed(cidr: string): Network {
+  const [address, prefix] = ipaddr.parseCIDR(cidr);
+  return { address, prefix };
+}
+
+/** IPv4 first; of two that begin alike the larger one. */
+function byAddress(a: Network, b: Network): number {
+  const [bytesA, bytesB] = [a.address.toByteArray(), b.address.toByteArray()];
+  return (
+    bytesA.length - bytesB.length || Buffer.compare(Buffer.from(bytesA), Buffer.from(bytesB)) || a.prefix - b.prefix
+  );
+}
+
+function isWithin({ address, prefix }: Network, outer: Network): boolean {
+  if (address.kind() !== outer.address.kind() || prefix < outer.prefix) return false;
+  return networkOf(address, outer.prefix) === networkOf(outer.address, outer.prefix);
+}
+
+/** Of two in order, whether they are all of the network that is twice as large. */
+function areHalves(a: Network | undefined, b: Network | undefined): boolean {
+  return (
+    a !== undefined &&
+    b !== undefined &&
+    a.prefix === b.prefix &&
+    isWithin(b, { ...a, prefix: Math.max(0, a.prefix - 1) })
+  );
+}
+
 /** True when both have the same selectors, in whatever order. */
 export function sameSelectors(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((selector) => b.includes(selector));

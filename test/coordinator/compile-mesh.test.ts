@@ -301,6 +301,15 @@ function meshText({ nodes, links }: Shape): string {
   ].join('\n');
 }
 
+it('has as few selectors as the subnets of a node need, in whatever order they are written', () => {
+  const states = compiled(SEED_SPEC.replace('[7.7.8.0/24]', '[7.7.9.0/24, 10.8.0.0/16, 7.7.8.0/24, 10.8.3.0/24]'));
+  const ofLink = (node: string, connection: string) =>
+    childrenOf(connectionOf(stateOf(states, node), connection)).find(({ link }) => link === 'edge1--remote');
+  const merged = ['7.7.8.0/23', '10.8.0.0/16'];
+  expect(ofLink('edge1', 'cygnet-peer-remote')?.remoteSubnets).toEqual(merged);
+  expect(ofLink('remote', 'cygnet-hub-master1')?.localSubnets).toEqual(merged);
+});
+
 describe('any mesh', () => {
   it('compiles to states that every agent accepts', () => {
     fc.assert(

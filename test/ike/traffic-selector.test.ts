@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import ipaddr from 'ipaddr.js';
 import { describe, expect, it } from 'vitest';
-import { addressSchema, canonicalCidr, cidrSchema, cidrsOverlap } from '../../src/ike/traffic-selector.ts';
+import { addressSchema, canonicalCidr, cidrSchema, cidrsOverlap, mergedCidrs } from '../../src/ike/traffic-selector.ts';
 
 const networkV4 = fc.tuple(fc.ipV4(), fc.integer({ min: 0, max: 32 })).map(([address, prefix]) => {
   const network = ipaddr.IPv4.networkAddressFromCIDR(`${address}/${prefix}`).toString();
@@ -79,6 +79,49 @@ describe('overlap', () => {
         expect(cidrsOverlap(a, b)).toBe(contains(a, b) || contains(b, a));
       }),
     ));
+});
+
+describe('merging', () => {
+  it.each([
+    [[], []],
+    [['10.0.1.0/24', '10.0.0.0/24'], ['10.0.0.0/23']],
+    [
+      ['10.0.1.0/24', '10.0.2.0/24'],
+      ['10.0.1.0/24', '10.0.2.0/24'],
+    ],
+    [['10.0.0.0/24', '10.0.1.0/25', '10.0.1.128/25', '10.0.2.0/23'], ['10.0.0.0/22']],
+    [['10.0.0.0/8', '10.1.0.0/16', '10.0.0.0/8'], ['10.0.0.0/8']],
+    [
+      ['0.0.0.0/1', '128.0.0.0/1', '2001:db8:8000::/33', '2001:db8::/33', '::/128'],
+      ['0.0.0.0/0', '::/128', '2001:db8::/32'],
+    ],
+  ])('%j gives %j', (cidrs, merged) => expect(mergedCidrs(cidrs)).toEqual(merged));
+
+  it('keeps every address, adds none, and leaves nothing to merge', () => {
+    const small = fc.tuple(fc.nat({ max: 31 }), fc.integer({ min: 27, max: 32 })).map(([last, prefix]) => {
+      return `${ipaddr.IPv4.networkAddressFromCIDR(`192.0.2.${last}/${prefix}`).toString()}/${prefix}`;
+    });
+    const addressesIn = (cidrs: readonly string[]): string[] =>
+      Array.from({ length: 32 }, (_, last) => `192.0.2.${last}`).filter((address) =>
+        cidrs.some((cidr) => ipaddr.parse(address).match(ipaddr.parseCIDR(cidr))),
+      );
+    fc.assert(
+      fc.property(fc.array(small, { maxLength: 12 }), (cidrs) => {
+        const merged = mergedCidrs(cidrs);
+        expect(addressesIn(merged)).toEqual(addressesIn(cidrs));
+        // As few as there are maximal aligned blocks.
+        const sizes = merged.map((cidr) => 2 ** (32 - ipaddr.parseCIDR(cidr)[1]));
+        expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(addressesIn(cidrs).length);
+        expect(mergedCidrs(merged)).toEqual(merged);
+        for (const cidr of merged) {
+          const [, prefix] = ipaddr.parseCIDR(cidr);
+          const twice = ipaddr.IPv4.networkAddressFromCIDR(`${cidr.split('/')[0]}/${prefix - 1}`).toString();
+          const all = addressesIn([`${twice}/${prefix - 1}`]);
+          expect(prefix > 27 && all.every((address) => addressesIn(cidrs).includes(address))).toBe(false);
+        }
+      }),
+    );
+  });
 });
 
 describe('an address', () => {
