@@ -74,14 +74,51 @@ const medsrv = fc.record({
   start,
 });
 
+const addresses = fc.oneof(
+  fc.record({ mesh: fc.ipV4(), relay: fc.ipV4() }),
+  fc.record({ mesh: fc.ipV6(), relay: fc.ipV4() }),
+);
+
+const link = fc.record(
+  {
+    id: fc.stringMatching(/^[a-z0-9]{2,8}--[a-z0-9]{2,8}$/),
+    peer: node,
+    localSubnets: fc.array(cidr, { maxLength: 3 }),
+    remoteSubnets: fc.array(cidr, { maxLength: 3 }),
+    peerAddresses: addresses,
+    /** Which of the children there are it has as its ways; see {@link withWays}. */
+    direct: fc.array(fc.nat(100), { maxLength: 3 }),
+    relay: fc.array(fc.nat(100), { maxLength: 3 }),
+  },
+  { requiredKeys: ['id', 'peer', 'localSubnets', 'remoteSubnets', 'direct', 'relay'] },
+);
+
+type Connections = readonly { readonly name: string; readonly children?: readonly { readonly name: string }[] }[];
+
+function withWays(
+  all: Connections,
+  links: readonly { readonly direct: number[]; readonly relay: number[] }[],
+): unknown {
+  const refs = all.flatMap(({ name: connection, children: named = [] }) =>
+    named.map((each) => ({ connection, child: each.name })),
+  );
+  const chosen = (numbers: readonly number[]): typeof refs =>
+    refs.length === 0 ? [] : numbers.map((number) => refs[number % refs.length]!);
+  return links.map((each) => ({ ...each, direct: chosen(each.direct), relay: chosen(each.relay) }));
+}
+
 export const arbitraryStates: fc.Arbitrary<DesiredState> = fc
-  .record({
-    version: fc.constant(1),
-    mesh: fc.string({ minLength: 1, maxLength: 63 }),
-    node,
-    connections: fc
-      .tuple(medsrv, connections)
-      .map(([first, rest]) => [first, ...rest.filter((each) => each.name !== first.name)]),
-    links: fc.constant([]),
-  })
-  .map((state) => desiredStateSchema.parse(state));
+  .record(
+    {
+      version: fc.constant(1),
+      mesh: fc.string({ minLength: 1, maxLength: 63 }),
+      node,
+      addresses,
+      connections: fc
+        .tuple(medsrv, connections)
+        .map(([first, rest]) => [first, ...rest.filter((each) => each.name !== first.name)]),
+      links: fc.uniqueArray(link, { selector: ({ id }) => id, maxLength: 3 }),
+    },
+    { requiredKeys: ['version', 'mesh', 'node', 'connections', 'links'] },
+  )
+  .map(({ links, ...state }) => desiredStateSchema.parse({ ...state, links: withWays(state.connections, links) }));

@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { desiredStateSchema } from '../../src/ike/desired-state.ts';
+import { desiredStateSchema, type DesiredState } from '../../src/ike/desired-state.ts';
 import { loadConnRequest } from '../../src/ike/sections.ts';
+import { localState, type DataPlane } from '../../src/ike/steering.ts';
 import type { ViciSection } from '../../src/vici/index.ts';
+import { addressed } from '../reconcile/builders.ts';
 import { arbitraryStates } from './arbitrary-states.ts';
 import { everyKind } from './connections.ts';
 
@@ -26,7 +28,7 @@ const DANGEROUS = [
   /\.(local_addrs|local_port|remote_port|aggressive|childless|pools|ah_proposals|reauth_time)$/,
 ];
 
-/** All that ever goes to charon of a connection, by its place in swanctl.opt. `cacerts` is the mesh CA's own bytes. */
+/** All that goes to charon of what a desired state says, by its place in swanctl.opt. `cacerts` is the mesh CA's own bytes. */
 const SENT = new Set(
   [
     'version mediation mediated_by mediation_peer remote_addrs vips mobike encap proposals rekey_time over_time rand_time',
@@ -38,6 +40,35 @@ const SENT = new Set(
   ].flatMap((line) => line.split(' ')),
 );
 
+/**
+ * What a node adds of its own to move traffic, for each data plane: these options, and no other values. They are constants of the
+ * program and numbers; nothing that a desired state has as text can be one of them.
+ */
+const OWN: Readonly<Record<DataPlane, Readonly<Record<string, RegExp>>>> = {
+  kernel: {},
+  libipsec: {
+    'children.<child>.policies': /^no$/,
+    'children.<child>.reqid': /^\d{1,10}$/,
+    local_addrs: /^192\.0\.2\.1$/,
+  },
+};
+
+/** And what it says of the option of the closed list in a connection that only holds its policies. */
+const HELD: Readonly<Record<string, RegExp>> = {
+  version: /^2$/,
+  remote_addrs: /^has-no-address-+$/,
+  'local<suffix>.auth': /^pubkey$/,
+  'local<suffix>.id': /^cygnet\.nobody\.invalid$/,
+  'remote<suffix>.auth': /^pubkey$/,
+  'remote<suffix>.id': /^cygnet\.nobody\.invalid$/,
+  'children.<child>.local_ts': /^[0-9a-f.:]+\/\d+(\[17(\/\d+)?\])?$/,
+  'children.<child>.remote_ts': /^[0-9a-f.:]+\/\d+(\[17(\/\d+)?\])?$/,
+  'children.<child>.start_action': /^none$/,
+  'children.<child>.close_action': /^none$/,
+  'children.<child>.dpd_action': /^clear$/,
+};
+
+const PROBE_PORT = 7447;
 const CA = Uint8Array.of(0x30, 0x03, 0x02, 0x01, 0x01);
 
 /** Every value of a request, under the name of its option. */
@@ -64,6 +95,11 @@ function objectsIn(value: unknown): Record<string, unknown>[] {
   return Array.isArray(value) ? inner : [value as Record<string, unknown>, ...inner];
 }
 
+/** Undefined: no value is. */
+function isAllowed(pattern: RegExp | undefined, value: unknown): boolean {
+  return pattern !== undefined && [value].flat().every((text) => pattern.test(String(text)));
+}
+
 const isDangerous = (option: string): boolean => DANGEROUS.some((pattern) => pattern.test(option));
 const lastOf = (option: string): string => option.slice(option.lastIndexOf('.') + 1).replace('<suffix>', '-1');
 
@@ -78,7 +114,7 @@ describe('of all that swanctl.conf can say', () => {
     for (const option of SENT) expect(OPTIONS).toContain(`connections.<conn>.${option}`);
   });
 
-  it('nothing dangerous is ever sent', () =>
+  it('nothing dangerous is ever sent with a value of the desired state', () =>
     expect([...SENT].map((option) => `connections.<conn>.${option}`).filter(isDangerous)).toEqual([]));
 
   it.each(OPTIONS.filter((option) => isDangerous(option)))('%s can be put nowhere into a desired state', (option) => {
@@ -133,3 +169,40 @@ describe('what a desired state makes charon be told', () => {
       { numRuns: 100 },
     ));
 });
+
+describe.each(Object.entries(OWN) as [DataPlane, (typeof OWN)[DataPlane]][])(
+  'what a node whose data plane is %s makes of it',
+  (dataPlane, own) => {
+    const optionsSent = (state: DesiredState): [option: string, value: unknown][] => {
+      const { desired, steering } = localState(state, dataPlane, PROBE_PORT);
+      return [...desired.connections, ...steering].flatMap((each) => optionsOf(loadConnRequest(each, CA)));
+    };
+    it('has options of its own that are dangerous, and no text of the state in one of them', () =>
+      fc.assert(
+        fc.property(arbitraryStates, (state) => {
+          const added = optionsSent(state).filter(([option]) => !SENT.has(option));
+          expect(added.filter(([option, value]) => !isAllowed(own[option], value))).toEqual([]);
+        }),
+        { numRuns: 200 },
+      ));
+
+    it('has in the connections that it makes up nothing but constants, and selectors of addresses', () =>
+      fc.assert(
+        fc.property(arbitraryStates, (state) => {
+          const { steering } = localState(state, dataPlane, PROBE_PORT);
+          const held = steering.flatMap((each) => optionsOf(loadConnRequest(each, CA)));
+          const cas = held.filter(([option]) => option === 'remote<suffix>.cacerts');
+          expect(cas.map(([, value]) => value)).toEqual(steering.map(() => [CA]));
+          const others = held.filter(([option]) => option !== 'remote<suffix>.cacerts');
+          expect(others.filter(([option, value]) => !isAllowed({ ...HELD, ...own }[option], value))).toEqual([]);
+        }),
+        { numRuns: 200 },
+      ));
+
+    it('has each of these: none is allowed in vain', () => {
+      const sent = optionsSent(addressed(everyKind())).map(([option]) => option);
+      expect(new Set(sent.filter((option) => !SENT.has(option)))).toEqual(new Set(Object.keys(own)));
+      for (const option of Object.keys(own)) expect(OPTIONS).toContain(`connections.<conn>.${option}`);
+    });
+  },
+);
