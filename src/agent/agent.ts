@@ -223,7 +223,10 @@ export class Agent {
       crl: this.#credentials.crl,
       ikeCertificate: () => this.#credentials.identity?.ike?.certificate,
       placedIke: () => this.#credentials.placedIke,
-      channelDownMs: () => this.#channel.downMs,
+      channel: () => ({
+        channelDownMs: this.#channel.downMs,
+        hasChannelFailed: this.#channel.status.problem !== null,
+      }),
       send: (frame) => this.#channel.send(frame),
       onEvent: (event) => this.#events.add(event),
       changed: () => {

@@ -11,9 +11,10 @@ import { takesDirect } from '../paths/traffic.ts';
 import type { Gate, PathWishes, RoundResult } from '../reconcile/loop.ts';
 import { trapKey } from '../reconcile/traps.ts';
 import type { DirectPaths, DirectWishes } from './direct-paths.ts';
-import { effectiveHints, mediatedLinks } from './hints.ts';
+import { effectiveHints, hintsChangeInMs, mediatedLinks, type HintSource } from './hints.ts';
 import type { HeldCrl } from './held-crl.ts';
 import type { LinkWatch } from './link-watch.ts';
+import { Registrations } from './registrations.ts';
 import type { Repairs } from './repairs.ts';
 import { PROBE_PORT } from './probe-packet.ts';
 import { connectionReports, linkReports, type ReportInput } from './report.ts';
@@ -60,8 +61,8 @@ export interface NodeDeps {
   readonly ikeCertificate: () => string | undefined;
   /** The one that the operator places, where he does. */
   readonly placedIke: () => NodeReport['placedIke'];
-  /** How long the control channel has been down, in ms. */
-  readonly channelDownMs: () => number;
+  /** What the control channel says of itself. */
+  readonly channel: () => Pick<HintSource, 'channelDownMs' | 'hasChannelFailed'>;
   /** Sends on the control channel when it is open. */
   readonly send: (frame: AgentFrame) => boolean;
   readonly onEvent: (event: NodeEvent) => void;
@@ -74,7 +75,9 @@ export class NodeState {
   readonly #deps: NodeDeps;
   readonly #outcomes: StateOutcomes;
   readonly #reports: ReportSender;
+  readonly #registrations: Registrations;
   #hints: readonly LinkHint[] | undefined;
+  #isUntold = true;
   #round: RoundResult | undefined;
   #dataPlane: DataPlane = 'kernel';
   #local: (LocalState & { readonly of: DesiredState; readonly dataPlane: DataPlane }) | undefined;
@@ -87,6 +90,7 @@ export class NodeState {
     this.#deps = deps;
     this.#outcomes = new StateOutcomes(deps);
     this.#reports = new ReportSender(deps);
+    this.#registrations = new Registrations(deps.clock);
   }
 
   get desired(): DesiredState | undefined {
@@ -126,10 +130,11 @@ export class NodeState {
     if (desired === undefined) return NO_WISHES;
     const { directPaths, links, repairs } = this.#deps;
     const { ikeSas } = observed;
+    const hintSource = this.#hintSource(this.#registrations.look(desired, ikeSas));
     const direct = directPaths.observed({
       desired,
       ikeSas,
-      hints: effectiveHints(desired, ikeSas, { hints: this.#hints, channelDownMs: this.#deps.channelDownMs() }),
+      hints: effectiveHints(desired, hintSource),
       isSilent: (link, own) => links.isSilent(link, own),
       isProven: (link, own) => links.isProven(link, own),
       ownNat: this.#deps.ownNat(),
@@ -155,9 +160,14 @@ export class NodeState {
       abandon: new Set([...direct.abandon, ...repair.abandon]),
       rekey: repair.rekey,
       takesDirect: this.#takingDirect(observed),
-      lookInMs: Math.min(direct.changesInMs, repair.lookInMs),
+      lookInMs: Math.min(direct.changesInMs, repair.lookInMs, hintsChangeInMs(hintSource)),
     };
   };
+
+  #hintSource(registrations: HintSource['registrations']): HintSource {
+    const { channel, clock } = this.#deps;
+    return { hints: this.#hints, isUntold: this.#isUntold, ...channel(), registrations, nowMs: clock.nowMs() };
+  }
 
   /** Before the first round with a charon. */
   charonFound(dataPlane: DataPlane): void {
@@ -227,6 +237,7 @@ export class NodeState {
     switch (frame.type) {
       case 'links':
         this.#hints = frame.hints;
+        this.#isUntold = false;
         return this.#deps.changed();
       case 'keys':
         return this.#introduce(frame);

@@ -305,7 +305,7 @@ export class ModelNode {
       crl: { take: () => undefined },
       ikeCertificate: () => undefined,
       placedIke: () => undefined,
-      channelDownMs: () => this.channelDownMs,
+      channel: () => ({ channelDownMs: this.channelDownMs, hasChannelFailed: this.channelDownMs > 0 }),
       send: () => true,
       onEvent: () => undefined,
       changed: () => undefined,

@@ -102,6 +102,7 @@ class Node {
   placedIke: NodeReport['placedIke'];
   isChannelOpen = true;
   channelDownMs = 0;
+  hasChannelFailed = false;
   changes = 0;
 
   constructor(folder = temporaryFolder()) {
@@ -128,7 +129,7 @@ class Node {
       crl: this.crls,
       ikeCertificate: () => 'PEM',
       placedIke: () => this.placedIke,
-      channelDownMs: () => this.channelDownMs,
+      channel: () => ({ channelDownMs: this.channelDownMs, hasChannelFailed: this.hasChannelFailed }),
       send: (frame) => {
         if (this.isChannelOpen) this.sent.push(frame);
         return this.isChannelOpen;
@@ -615,7 +616,31 @@ describe('the gate', () => {
     const node = new Node();
     node.receive(mesh);
     node.channelDownMs = 20_000;
+    const first = node.state.gate(registered);
+    expect([first.allows(direct), first.lookInMs]).toEqual([false, 1000]);
+    node.clock.advance(1000);
     expect(node.state.gate(registered).allows(direct)).toBe(true);
+  });
+
+  it('does so a second after its start when the coordinator cannot be reached, and looks again by itself', () => {
+    const node = new Node();
+    node.receive(mesh);
+    node.channelDownMs = 400;
+    node.hasChannelFailed = true;
+    const early = node.state.gate(registered);
+    expect([early.allows(direct), early.lookInMs]).toEqual([false, 600]);
+    node.channelDownMs = 1000;
+    node.clock.advance(1000);
+    expect(node.state.gate(registered).allows(direct)).toBe(true);
+  });
+
+  it('waits as ever when the coordinator goes that has told it hints', () => {
+    const node = new Node();
+    node.receive(mesh);
+    node.state.received({ type: 'links', hints: [hint('remote', { initiate: false })] });
+    node.channelDownMs = 1000;
+    node.hasChannelFailed = true;
+    expect(node.state.gate(registered).allows(direct)).toBe(false);
   });
 
   it('forgets the hints with the channel that brought them', () => {
