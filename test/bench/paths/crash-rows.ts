@@ -1,10 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import type { ViciIkeSa } from '../../../src/vici/index.ts';
 import type { StrongswanVersion } from '../../lab/strongswan.ts';
 import { LabError } from '../../lab/run.ts';
 import type { NodeName } from '../../lab/topology.ts';
 import { waitFor } from '../../lab/wait-for.ts';
 import { limit, type Say } from '../row.ts';
+import { createdIn, duplicatesIn, ikeSasOf } from './charon-sas.ts';
+import { CharonWatch } from './charon-watch.ts';
 import { brokenRow, type PathMeasurement, type PathRow } from './path-row.ts';
 import { ENDS, Scene } from './scene.ts';
 
@@ -23,22 +26,11 @@ const CREATED_MS_MAX = 90_000;
 
 interface Disaster {
   readonly what: string;
-  readonly happen: (scene: Scene) => Promise<void>;
+  readonly happen: (scene: Scene, charons: CharonWatch) => Promise<void>;
 }
 
-/** The part of `agentctl status --json` about SAs. */
-const sasSchema = z.object({
-  connections: z.array(
-    z.object({
-      name: z.string(),
-      kind: z.string(),
-      ikeSas: z.array(
-        z.object({ uniqueId: z.number(), state: z.string(), childSas: z.array(z.object({ name: z.string() })) }),
-      ),
-    }),
-  ),
-});
-type NodeSas = z.output<typeof sasSchema>;
+/** The part of `agentctl status --json` about connections. */
+const connectionsSchema = z.object({ connections: z.array(z.object({ name: z.string(), status: z.string() })) });
 
 /** What dies and comes back, and what is left of it in every charon when the link is direct again. */
 export function crashes(strongswan: StrongswanVersion, quick: boolean): PathMeasurement {
@@ -71,48 +63,56 @@ function disastersOf(quick: boolean): readonly Disaster[] {
   return [
     {
       what: `the mediator's charon dead for ${seconds} s`,
-      happen: (scene) => killCharon(scene, MEDIATOR, HUB_DEAD_MS[mode]),
+      happen: (_scene, charons) => killCharon(charons, MEDIATOR, HUB_DEAD_MS[mode]),
     },
-    { what: `the hub's charon dead for ${seconds} s`, happen: (scene) => killCharon(scene, HUB, HUB_DEAD_MS[mode]) },
-    { what: "the peer's charon killed", happen: (scene) => killCharon(scene, peer, DEAD_MS) },
+    {
+      what: `the hub's charon dead for ${seconds} s`,
+      happen: (_scene, charons) => killCharon(charons, HUB, HUB_DEAD_MS[mode]),
+    },
+    { what: "the peer's charon killed", happen: (_scene, charons) => killCharon(charons, peer, DEAD_MS) },
     { what: "the peer's agent killed", happen: (scene) => killAgents(scene, [peer], DEAD_MS) },
-    { what: `both agents started at once ${STARTS[mode]} times`, happen: (scene) => startAtOnce(scene, STARTS[mode]) },
+    {
+      what: `both agents started at once ${STARTS[mode]} times`,
+      happen: (scene, charons) => startAtOnce(scene, charons, STARTS[mode]),
+    },
   ];
 }
 
 async function survive(scene: Scene, name: string, { happen }: Disaster, say: Say): Promise<PathRow> {
-  const { nodes } = scene.lab;
-  await happen(scene);
+  const { lab } = scene;
+  const charons = await CharonWatch.begin(lab);
+  const listed = (): Promise<readonly (readonly ViciIkeSa[])[]> =>
+    Promise.all(lab.nodes.map((node) => ikeSasOf(lab, node)));
+  await happen(scene, charons);
   await scene.untilDirect(DIRECT_MS);
   await waitFor({
     what: 'an IKE SA of every connection on every node',
-    observe: async () => (await Promise.all(nodes.map((node) => sasOf(scene, node)))).flatMap(missingIn),
+    observe: async () => (await Promise.all(lab.nodes.map((node) => missingOn(scene, node)))).flat(),
     until: (missing) => missing.length === 0,
     timeoutMs: DIRECT_MS,
     intervalMs: 1000,
   });
   await sleep(SETTLE_MS);
-  const before = await Promise.all(nodes.map((node) => sasOf(scene, node)));
-  const duplicates = before.reduce((sum, sas) => sum + duplicatesIn(sas), 0);
+  const before = await listed();
+  const duplicates = before.reduce((sum, ikeSas) => sum + duplicatesIn(ikeSas), 0);
   const created = before.map(createdIn);
   if (created.some((ids) => ids.size > 0)) await sleep(CREATED_MS_MAX);
-  const after = await Promise.all(nodes.map((node) => sasOf(scene, node)));
-  const old = after.reduce(
-    (sum, sas, index) => sum + [...createdIn(sas)].filter((id) => created[index]?.has(id)).length,
+  const old = (await listed()).reduce(
+    (sum, ikeSas, index) => sum + [...createdIn(ikeSas)].filter((id) => created[index]?.has(id)).length,
     0,
   );
-  const dead = await deadCharons(scene);
+  const failed = await charons.failed();
   const [from, to] = ENDS;
   const ping = await scene.lab.ping(from, scene.lab.network.lanOf(to).address, { count: PINGS });
   const row = limit(name, 'SAs', [duplicates + old], 0);
   const seen = {
     duplicates,
     'in CREATED for over 90 s': old,
-    'charons dead or frozen': dead.join(' ') || 'none',
+    'charons that ended by themselves, or are frozen': failed.join(' ') || 'none',
     'pings answered': `${ping.received} of ${ping.sent}`,
   };
   say(`${name}: ${JSON.stringify(seen)}`);
-  return { ...row, ok: row.ok && dead.length === 0 && ping.received === PINGS, seen };
+  return { ...row, ok: row.ok && failed.length === 0 && ping.received === PINGS, seen };
 }
 
 /** What did not come back in time; the next one may. */
@@ -121,10 +121,10 @@ function broken(name: string, error: unknown): PathRow {
   throw error;
 }
 
-async function killCharon({ lab }: Scene, node: NodeName, forMs: number): Promise<void> {
-  await lab.killCharon(node);
+async function killCharon(charons: CharonWatch, node: NodeName, forMs: number): Promise<void> {
+  await charons.kill(node);
   await sleep(forMs);
-  await lab.startCharon(node);
+  await charons.start(node);
 }
 
 async function killAgents({ mesh }: Scene, nodes: readonly NodeName[], forMs: number): Promise<void> {
@@ -134,52 +134,19 @@ async function killAgents({ mesh }: Scene, nodes: readonly NodeName[], forMs: nu
 }
 
 /** With new charons, so that there is everything to set up. */
-async function startAtOnce(scene: Scene, times: number): Promise<void> {
-  const { lab, mesh } = scene;
+async function startAtOnce(scene: Scene, charons: CharonWatch, times: number): Promise<void> {
+  const { mesh } = scene;
   for (let time = 0; time < times; time += 1) {
     await Promise.all(ENDS.map((end) => mesh.stopAgent(end, 'SIGKILL')));
-    await Promise.all(ENDS.map((end) => lab.killCharon(end)));
-    await Promise.all(ENDS.map((end) => lab.startCharon(end)));
+    await Promise.all(ENDS.map((end) => charons.kill(end)));
+    await Promise.all(ENDS.map((end) => charons.start(end)));
     await Promise.all(ENDS.map((end) => mesh.startAgent(end)));
     await scene.untilDirect(DIRECT_MS);
   }
 }
 
-async function sasOf({ mesh }: Scene, node: NodeName): Promise<NodeSas> {
-  return sasSchema.parse(JSON.parse(await mesh.agentctl(node, ['status', '--json'])));
-}
-
-/** IKE SAs beyond one per connection, and CHILD SAs beyond one per name of it. A mediator has one for each node. */
-function duplicatesIn({ connections }: NodeSas): number {
-  return connections.reduce((sum, { kind, ikeSas }) => {
-    const established = ikeSas.filter(({ state }) => state === 'ESTABLISHED');
-    const children = established.flatMap(({ childSas }) => childSas.map(({ name }) => name));
-    const ikeTooMany = kind === 'mediation-server' ? 0 : Math.max(0, established.length - 1);
-    return sum + ikeTooMany + children.length - new Set(children).size;
-  }, 0);
-}
-
-/** Connections without an IKE SA that is up. */
-function missingIn({ connections }: NodeSas): readonly string[] {
-  return connections
-    .filter(({ ikeSas }) => !ikeSas.some(({ state }) => state === 'ESTABLISHED'))
-    .map(({ name }) => name);
-}
-
-function createdIn({ connections }: NodeSas): ReadonlySet<number> {
-  const ikeSas = connections.flatMap((connection) => connection.ikeSas);
-  return new Set(ikeSas.filter(({ state }) => state === 'CREATED').map(({ uniqueId }) => uniqueId));
-}
-
-/** One that has ended by itself, or does not answer. */
-async function deadCharons({ lab }: Scene): Promise<readonly NodeName[]> {
-  const alive = await Promise.all(
-    lab.nodes.map((node) =>
-      lab.swanctl(node, ['--stats'], { timeoutMs: 10_000 }).then(
-        () => true,
-        () => false,
-      ),
-    ),
-  );
-  return lab.nodes.filter((_node, index) => !alive[index]);
+/** Connections of a node without an IKE SA that is up. */
+async function missingOn({ mesh }: Scene, node: NodeName): Promise<readonly string[]> {
+  const status = connectionsSchema.parse(JSON.parse(await mesh.agentctl(node, ['status', '--json'])));
+  return status.connections.filter(({ status: is }) => is !== 'up').map(({ name }) => name);
 }

@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { ViciSession, type ViciIkeSa } from '../../../src/vici/index.ts';
 import { Lab } from '../../lab/lab.ts';
 import { Mesh } from '../../lab/mesh.ts';
 import { meshSpec, type SeedLink } from '../../lab/seed-mesh.ts';
 import type { StrongswanVersion } from '../../lab/strongswan.ts';
-import { sites, type NodeName, type SiteName } from '../../lab/topology.ts';
+import { sites, type SiteName } from '../../lab/topology.ts';
+import { ikeSasOf } from './charon-sas.ts';
 import { difference, expectedSas, seenSas } from './full-mesh-sas.ts';
 
 const HUB = 'master1';
@@ -12,7 +12,6 @@ const HUB = 'master1';
 const PUBLIC_EVERY = 8;
 /** Programs that are started side by side. */
 const AT_ONCE = 4;
-const LIST_MS_MAX = 30_000;
 
 const linksSchema = z.object({
   links: z.array(z.object({ ends: z.array(z.object({ path: z.string().nullable(), cause: z.string().nullable() })) })),
@@ -67,7 +66,7 @@ export class FullMesh implements AsyncDisposable {
     const all = await Promise.all(
       this.lab.nodes.map(async (node) => {
         const expected = expectedSas(node, { hub: HUB, sites: this.sites });
-        const { missing, surplus } = difference(expected, seenSas(await this.ikeSas(node)));
+        const { missing, surplus } = difference(expected, seenSas(await ikeSasOf(this.lab, node)));
         const examples = [
           ...missing.map((text) => `${node} lacks ${text}`),
           ...surplus.map((text) => `${node} has ${text}`),
@@ -80,17 +79,6 @@ export class FullMesh implements AsyncDisposable {
       surplus: all.reduce((sum, each) => sum + each.surplus, 0),
       examples: all.flatMap(({ examples }) => examples).slice(0, 5),
     };
-  }
-
-  /** Of the node's charon, without a word of the product's. */
-  async ikeSas(node: NodeName): Promise<readonly ViciIkeSa[]> {
-    await using session = await ViciSession.connect({
-      socketPath: this.lab.viciSocketOf(node),
-      timeoutMs: LIST_MS_MAX,
-    });
-    const ikeSas: ViciIkeSa[] = [];
-    for await (const ikeSa of session.stream('list-sas', {}, { timeoutMs: LIST_MS_MAX })) ikeSas.push(ikeSa);
-    return ikeSas;
   }
 
   /** How many ends of links have each path, in the coordinator's words. */
