@@ -16,9 +16,12 @@ const OBJECTS_MAX = 100;
 export const soaking: Proof = {
   names: [MEMORY, OBJECTS, DESCRIPTORS, TIMERS],
   measure: async (say) => {
-    const { early, late } = await soak({ reconnects: TIMES, applies: TIMES, say });
+    const { early, late, confirmed } = await soak({ reconnects: TIMES, applies: TIMES, say });
     return [
-      limit(MEMORY, 'MB', [late.memoryMb - early.memoryMb], MEMORY_MB_MAX),
+      {
+        ...limit(MEMORY, 'MB', [late.memoryMb - early.memoryMb], MEMORY_MB_MAX),
+        seen: { 'states that nodes have confirmed': confirmed },
+      },
       limit(OBJECTS, 'more', [late.objects - early.objects], OBJECTS_MAX),
       limit(DESCRIPTORS, 'more', [late.descriptors - early.descriptors], 0),
       limit(TIMERS, 'more', [late.timers - early.timers], 0),

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { soak } from './soak.ts';
+import { ATTENTIVE_NODES, soak } from './soak.ts';
 
 const [RECONNECTS, APPLIES] = [100, 50];
 /** One for every second apply would be more. */
@@ -8,7 +8,9 @@ const MORE_OBJECTS_MAX = 20;
 const MORE_MEMORY_MB_MAX = 3;
 
 it('a coordinator holds no more after many reconnects and applies than after a few', { timeout: 120_000 }, async () => {
-  const { early, late } = await soak({ reconnects: RECONNECTS, applies: APPLIES, say: () => undefined });
+  const options = { reconnects: RECONNECTS, applies: APPLIES, say: () => undefined };
+  const { early, late, confirmed } = await soak(options);
+  expect(confirmed).toBeGreaterThanOrEqual(APPLIES * ATTENTIVE_NODES);
   expect(late.descriptors).toBe(early.descriptors);
   expect(late.timers).toBe(early.timers);
   expect(late.objects - early.objects).toBeLessThan(MORE_OBJECTS_MAX);

@@ -5,11 +5,13 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { queryObjects } from 'node:v8';
+import type { NodeIdentity } from '../../src/agent/stored.ts';
 import { encodeFrame } from '../../src/control/codec.ts';
 import { LocalApi } from '../../src/cli/local-api.ts';
 import { systemClock } from '../../src/clock.ts';
-import { applyReplySchema } from '../../src/coordinator/api.ts';
+import { applyReplySchema, nodesReplySchema } from '../../src/coordinator/api.ts';
 import { createLogger } from '../../src/log.ts';
+import { AttentiveNodes } from './attentive-nodes.ts';
 import { dial } from './channel-client.ts';
 import { startCoordinator } from './in-process.ts';
 import { enrolNodes, hello, starSpec } from './nodes.ts';
@@ -36,7 +38,12 @@ export interface Holdings {
 export interface SoakResult {
   readonly early: Holdings;
   readonly late: Holdings;
+  /** States that nodes were told of an apply and have confirmed. */
+  readonly confirmed: number;
 }
+
+/** Nodes whose channels stay open, and whose states each apply changes. */
+export const ATTENTIVE_NODES = 3;
 
 /** Reconnects of one node; the coordinator lets each open so many channels at once. */
 const CHANNELS_PER_NODE = 20;
@@ -45,7 +52,10 @@ const CHANNELS_PER_NODE = 20;
 const LOOKS_MAX = 50;
 const LOOK_EVERY_MS = 100;
 
-/** A coordinator in this process whose nodes come and go, and whose spec changes, very many times. */
+/**
+ * A coordinator in this process whose nodes come and go, and whose spec changes, very many times: each change reaches the nodes
+ * that stay and is confirmed by them before the next one is made. Rejects when one is not.
+ */
 export async function soak({ reconnects, applies, say }: SoakOptions): Promise<SoakResult> {
   const folder = mkdtempSync(join(tmpdir(), 'cygnet-soak-'));
   const stop = new AbortController();
@@ -54,10 +64,13 @@ export async function soak({ reconnects, applies, say }: SoakOptions): Promise<S
   try {
     const api = new LocalApi({ socketPath: join(folder, 'api.sock'), service: 'cygnet-coordinator' });
     const nodes = await enrolNodes({ api, url }, 'node', Math.ceil(reconnects / CHANNELS_PER_NODE));
-    const linked = nodes.slice(0, 3).map(({ node }) => node);
+    const staying = await enrolNodes({ api, url }, 'staying', ATTENTIVE_NODES);
+    await using attentive = new AttentiveNodes(staying);
+    const linked = [...staying, ...nodes.slice(0, 3)].map(({ node }) => node);
     const apply = async (number: number): Promise<void> => {
       const body = { contentType: 'application/yaml', text: starSpec(linked, number) };
-      await api.send('PUT', '/v1/spec', applyReplySchema, body);
+      const { revision } = await api.send('PUT', '/v1/spec', applyReplySchema, body);
+      await attentive.haveConfirmed(revision);
     };
     const reconnect = async (number: number): Promise<void> => {
       const identity = nodes[number % nodes.length];
@@ -77,12 +90,21 @@ export async function soak({ reconnects, applies, say }: SoakOptions): Promise<S
     await repeated(applies * 0.9, (number) => apply(applies / 10 + number));
     const late = await holdings(api);
     say(`at the end: ${JSON.stringify(late)}`);
-    return { early, late };
+    await expectConfirmed(api, staying);
+    return { early, late, confirmed: attentive.answers };
   } finally {
     stop.abort();
     await ended;
     rmSync(folder, { recursive: true });
   }
+}
+
+/** The coordinator has taken in what they have said. */
+async function expectConfirmed(api: LocalApi, identities: readonly NodeIdentity[]): Promise<void> {
+  const names = new Set(identities.map(({ node }) => node));
+  const { nodes } = await api.get('/v1/nodes', nodesReplySchema);
+  const behind = nodes.filter(({ name, state }) => names.has(name) && state !== 'ok').map(({ name }) => name);
+  if (behind.length > 0) throw new Error(`not confirmed: ${behind.join(', ')}`);
 }
 
 async function repeated(times: number, work: (number: number) => Promise<void>): Promise<void> {
