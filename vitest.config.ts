@@ -28,7 +28,8 @@ export default defineConfig({
           include: ['test/lab/**/*.test.ts'],
           testTimeout: 300_000,
           hookTimeout: 300_000,
-          fileParallelism: false,
+          // Labs do not see each other, and wait more than they work.
+          maxWorkers: 2,
         },
       },
     ],
