@@ -4,6 +4,7 @@ import { ApiRefused } from './api-refused.ts';
 import { API_ROUTES, type ApiRoute } from './api-routes.ts';
 import type { Origin } from './audit-log.ts';
 import type { Coordinator } from './coordinator.ts';
+import { StoreError } from './database.ts';
 import { suffices, type Role } from './role.ts';
 
 /** A mesh spec at its largest, and a little more so that it is the spec's own check that refuses one. */
@@ -68,8 +69,17 @@ async function change(
   } catch (error) {
     if (error instanceof HttpRefusal) attempt.refused(error.message);
     else attempt.failed(error);
-    throw error;
+    throw isNotWritten(error) ? notWritten(error) : error;
   }
+}
+
+function isNotWritten(error: unknown): error is StoreError {
+  return error instanceof StoreError && error.code === 'not-written';
+}
+
+function notWritten(cause: StoreError): ApiRefused {
+  const message = `nothing was changed, because the coordinator's disk did not take it (${cause.message}): see how full it is, and try again`;
+  return new ApiRefused('not-written', message, { cause });
 }
 
 /** Another site's form can send a body, but not one of these types. */

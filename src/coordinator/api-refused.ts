@@ -15,6 +15,7 @@ const API_REFUSALS = {
   'bad-content-type': 415,
   'wrong-host': 421,
   'too-many-failures': 429,
+  'not-written': 507,
 } as const;
 
 export type ApiRefusedCode = keyof typeof API_REFUSALS;

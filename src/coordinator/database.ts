@@ -3,10 +3,13 @@ import type { z } from 'zod';
 import { messageOf, systemCodeOf } from '../errors.ts';
 import { MIGRATIONS } from './migrations.ts';
 
-/** `in-use`: another coordinator has it open. `newer`: made by a later version. `unusable`: anything else. */
-export type StoreErrorCode = 'in-use' | 'newer' | 'unusable';
+/**
+ * `in-use`: another coordinator has it open. `newer`: made by a later version. `not-written`: the disk did not take a change,
+ * of which nothing has come about. `unusable`: anything else.
+ */
+export type StoreErrorCode = 'in-use' | 'newer' | 'not-written' | 'unusable';
 
-/** The coordinator's database cannot be opened. */
+/** The coordinator's database cannot be opened, or not be written. */
 export class StoreError extends Error {
   override readonly name = 'StoreError';
   readonly code: StoreErrorCode;
@@ -53,16 +56,22 @@ export class Database {
     this.#statement(sql).run(values);
   }
 
-  /** All of it or, when `work` throws, nothing. Within another one it is part of that, which must then not catch what it throws. */
+  /**
+   * All of it or, when `work` throws, nothing. Within another one it is part of that, which must then not catch what it throws.
+   * Throws a StoreError when it is the disk that does not take it.
+   */
   transaction<T>(work: () => T): T {
     if (this.#database.inTransaction) return work();
-    let result: T | undefined;
-    this.#database
-      .transaction(() => {
-        result = work();
-      })
-      .immediate();
-    return result as T;
+    try {
+      this.#database.exec('BEGIN IMMEDIATE');
+      const result = work();
+      this.#database.exec('COMMIT');
+      return result;
+    } catch (error) {
+      // After some failures SQLite has rolled back by itself; to do so again would fail, and hide why.
+      if (this.#database.inTransaction) this.#database.exec('ROLLBACK');
+      throw isOfDisk(error) ? new StoreError('not-written', messageOf(error), { cause: error }) : error;
+    }
   }
 
   /** Writes a copy of all that is committed to a file that must not be there yet. Nothing else runs meanwhile. */
@@ -113,6 +122,10 @@ export class Database {
     for (const migration of MIGRATIONS.slice(version)) this.#database.exec(migration);
     this.#database.pragma(`user_version = ${MIGRATIONS.length}`);
   }
+}
+
+function isOfDisk(error: unknown): boolean {
+  return /^SQLITE_(?:FULL|IOERR)/.test(systemCodeOf(error) ?? '');
 }
 
 function openFailure(path: string, cause: unknown): StoreError {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { meshEventSchema, SPEC_CONTENT_TYPE, specReplySchema } from '../../src/coordinator/api.ts';
+import { StoreError } from '../../src/coordinator/database.ts';
 import type { ApiServer } from '../../src/coordinator/api-server.ts';
 import type { MeshCa } from '../../src/identity/mesh-ca.ts';
 import { CliError } from '../../src/cli/cli-error.ts';
@@ -116,6 +117,24 @@ describe('the spec', () => {
     expect(mesh.core.spec).toBeUndefined();
     expect(await json('PUT', '/v1/spec?dryrun=true', SEED_SPEC)).toMatchObject({ status: 400 });
     expect(mesh.core.spec).toBeUndefined();
+  });
+
+  it('is refused in words when the disk is full, and then the old one is in force', async () => {
+    await json('PUT', '/v1/spec', SEED_SPEC);
+    vi.spyOn(mesh.store.mesh, 'apply').mockImplementationOnce(() => {
+      throw new StoreError('not-written', 'database or disk is full');
+    });
+    expect(await json('PUT', '/v1/spec', `${SEED_SPEC}# more\n`)).toMatchObject({
+      status: 507,
+      body: {
+        error: {
+          code: 'not-written',
+          message: expect.stringMatching(/^nothing was changed, .*\(database or disk is full\): see how full/),
+        },
+      },
+    });
+    expect(await json('GET', '/v1/spec')).toMatchObject({ body: { revision: 1, text: SEED_SPEC } });
+    expect(await json('PUT', '/v1/spec', `${SEED_SPEC}# more\n`)).toMatchObject({ status: 200, body: { revision: 2 } });
   });
 
   it('is refused with every mistake and its line', async () => {

@@ -48,3 +48,24 @@ describe('a transaction within another', () => {
     expect(keys()).toEqual(['b']);
   });
 });
+
+describe('a transaction that the disk does not take', () => {
+  const pages = (count: number): void => void database.get(z.unknown(), `PRAGMA max_page_count = ${count}`);
+  const putMuch = (): void =>
+    database.run('INSERT INTO meta (key, value) VALUES (?, ?)', 'much', 'x'.repeat(1_000_000));
+
+  it('says so, leaves nothing, and works when there is room', () => {
+    pages(1);
+    const write = (): void =>
+      database.transaction(() => {
+        put('a');
+        putMuch();
+      });
+    expect(write).toThrow(expect.objectContaining({ name: 'StoreError', code: 'not-written' }));
+    expect(write).toThrow(/full/);
+    expect(keys()).toEqual([]);
+    pages(100_000);
+    write();
+    expect(keys()).toEqual(['a', 'much']);
+  });
+});
