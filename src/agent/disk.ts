@@ -5,7 +5,7 @@ import { makeFolderDurably, writeDurably } from '../durable-file.ts';
 import { messageOf, systemCodeOf } from '../errors.ts';
 import { digestOf } from '../json.ts';
 
-/** A file of the agent's is there but cannot be used, or cannot be written. */
+/** A file of the agent's is there but cannot be used, or cannot be written or removed. */
 export class StateFileError extends Error {
   override readonly name = 'StateFileError';
 }
@@ -95,9 +95,13 @@ export class StateFile<T> {
     }
   }
 
-  /** Removes the file; nothing when there is none. */
+  /** Removes the file; nothing when there is none. Throws a StateFileError. */
   remove(): void {
-    rmSync(this.#path, { force: true });
+    try {
+      rmSync(this.#path, { force: true });
+    } catch (cause) {
+      throw new StateFileError(`${this.#path}: ${messageOf(cause)}`, { cause });
+    }
   }
 
   #parse(path: string, text: string): T {

@@ -5,6 +5,7 @@ import { createCsr } from '../identity/csr.ts';
 import { IdentityError } from '../identity/identity-error.ts';
 import { generatePrivateKey, type KeyKind } from '../identity/keys.ts';
 import type { EnrollCommand } from './api.ts';
+import { StateFileError } from './disk.ts';
 import type { HeldCertificate } from './held-certificate.ts';
 import { LocalRefusal } from './local-server.ts';
 import type { PinnedKeys, StateTrust } from './state-trust.ts';
@@ -26,14 +27,16 @@ export interface EnrolDeps {
   readonly clock: Pick<Clock, 'nowMs'>;
   /** Whom the node is to believe now, which depends on whom it has believed and what it holds. */
   readonly pinned: (keys: PinnedKeys) => StateTrust;
-  /** A file that cannot be used, and is replaced. */
+  /** Who the node is until then; undefined before its first enrolment. */
+  readonly identity: () => NodeIdentity | undefined;
+  /** A file that cannot be used, and is replaced; or not removed. */
   readonly onUnusable: (error: Error) => void;
 }
 
 /**
  * Makes this node's keys, has the coordinator certify them, and stores the identity. The keys are on disk before they
- * are used, so that a retry after a crash or a lost reply comes with the same ones and gets the same certificates.
- * Rejects with a LocalRefusal that says what to do.
+ * are used, so that a retry after a crash, a lost reply or a write that failed comes with the same ones and gets the same
+ * certificates. Rejects with a LocalRefusal that says what to do, or with a StateFileError.
  */
 export async function enrolNode(
   deps: EnrolDeps,
@@ -66,7 +69,7 @@ export async function enrolNode(
         ikeCertificate !== undefined && { ike: { key: keys.ikeKey, certificate: ikeCertificate } }),
     };
     writeEnrolled(stored, { identity, trust });
-    stored.pendingKeys.remove();
+    removePendingKeys(deps);
     return { identity, trust };
   } catch (error) {
     if (!(error instanceof IdentityError)) throw error;
@@ -88,10 +91,20 @@ function writeEnrolled(stored: Stored, { identity, trust }: Enrolled): void {
   }
 }
 
-async function pendingKeys({ stored, keyType, isIkePlaced, onUnusable }: EnrolDeps): Promise<PendingKeys> {
+/** The node is enrolled all the same: the next enrolment finds that they are used. */
+function removePendingKeys({ stored, onUnusable }: EnrolDeps): void {
+  try {
+    stored.pendingKeys.remove();
+  } catch (error) {
+    if (!(error instanceof StateFileError)) throw error;
+    onUnusable(error);
+  }
+}
+
+async function pendingKeys({ stored, keyType, isIkePlaced, identity, onUnusable }: EnrolDeps): Promise<PendingKeys> {
   const kept = stored.pendingKeys.readIfUsable(onUnusable);
   const isWanted = kept?.keyType === keyType && (kept.ikeKey === undefined) === isIkePlaced;
-  if (isWanted && !isFinished(kept, stored.identity.readIfUsable(onUnusable))) return kept;
+  if (isWanted && !isFinished(kept, identity())) return kept;
   const keys: PendingKeys = {
     keyType,
     channelKey: await generatePrivateKey('ecdsa-p256'),
@@ -101,7 +114,10 @@ async function pendingKeys({ stored, keyType, isIkePlaced, onUnusable }: EnrolDe
   return keys;
 }
 
-/** A crash has left the keys behind that the identity has: another enrolment has to come with new ones. */
+/**
+ * A crash has left the keys behind that the node has: another enrolment has to come with new ones. By what is in force, not by
+ * what is on disk: a write that failed at its end has left the new identity there, and the enrolment is not finished.
+ */
 function isFinished({ channelKey, ikeKey }: PendingKeys, identity: NodeIdentity | undefined): boolean {
   if (identity === undefined) return false;
   const { channel, ike } = identity;

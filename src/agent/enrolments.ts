@@ -1,11 +1,10 @@
 import type { EnrollCommand } from './api.ts';
+import { StateFileError } from './disk.ts';
 import { enrolNode, type EnrolDeps, type Enrolled } from './enrol.ts';
 import { LocalRefusal } from './local-server.ts';
 import type { NodeIdentity } from './stored.ts';
 
 export interface EnrolmentsDeps extends EnrolDeps {
-  /** Undefined before enrolment. */
-  readonly identity: () => NodeIdentity | undefined;
   /** The node is another one now, or the same with other keys. Both are on disk. */
   readonly enrolled: (enrolled: Enrolled) => void;
 }
@@ -19,7 +18,7 @@ export class Enrolments {
     this.#deps = deps;
   }
 
-  /** Resolves to who the node is now. Rejects with a LocalRefusal that says what to do, or with a StateFileError. */
+  /** Resolves to who the node is now. Rejects with a LocalRefusal that says what to do. */
   async enroll(command: EnrollCommand, signal: AbortSignal): Promise<Pick<NodeIdentity, 'node' | 'mesh'>> {
     const before = this.#deps.identity();
     if (before !== undefined && command.again !== true) {
@@ -33,6 +32,10 @@ export class Enrolments {
       this.#deps.enrolled(enrolled);
       const { node, mesh } = enrolled.identity;
       return { node, mesh };
+    } catch (error) {
+      if (!(error instanceof StateFileError)) throw error;
+      const message = `${error.message}; run the same command again when that can be written, it goes on with the same keys`;
+      throw new LocalRefusal(500, 'not-written', message, { cause: error });
     } finally {
       this.#isUnderWay = false;
     }

@@ -21,6 +21,8 @@ const RETRY_AFTER_MAX_MS = 86_400_000;
 /** It is looked at least so often what the wall clock says: it may have been set, or the machine may have slept. */
 const LOOK_EVERY_MS = 5 * 60_000;
 const TIMEOUT_MS = 30_000;
+/** After a disk that did not take that a certificate has worked. */
+const SAVE_AGAIN_MS = 10_000;
 /** So long before its end a CA that nobody replaces is a problem worth showing. */
 const CA_WARNING_MS = 180 * 86_400_000;
 
@@ -52,6 +54,14 @@ interface Attempts {
   problem: string | null;
 }
 
+/** A certificate that has worked, which the disk did not take. */
+interface Unsaved {
+  readonly key: string;
+  /** Monotonic. */
+  readonly saveAtMs: number;
+  readonly problem: string;
+}
+
 interface CertificateTimes {
   readonly certificate: string;
   readonly notAfterMs: number;
@@ -71,6 +81,7 @@ const NAMES: Readonly<Record<CertificatePurpose, string>> = { channel: 'channel 
 export class Renewals {
   readonly #deps: RenewalsDeps;
   readonly #attempts: Readonly<Record<CertificatePurpose, Attempts>> = { channel: untried(), ike: untried() };
+  readonly #unsaved = new Map<CertificatePurpose, Unsaved>();
   readonly #times: Partial<Record<CertificatePurpose, CertificateTimes>> = {};
   #verdict: Verdict = 'accepted';
   #underWay: Promise<unknown> = Promise.resolve();
@@ -83,12 +94,14 @@ export class Renewals {
   /** Until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
+      this.#saveAgain();
       for (const purpose of this.#deps.purposes) {
         if (this.#waitMs(purpose) <= 0) await this.#inTurn(() => this.#attempt(purpose, signal));
       }
       const woken = new AbortController();
       this.#wake = () => woken.abort();
-      const waitMs = Math.min(LOOK_EVERY_MS, ...this.#deps.purposes.map((purpose) => this.#waitMs(purpose)));
+      const waits = this.#deps.purposes.map((purpose) => this.#waitMs(purpose));
+      const waitMs = Math.min(LOOK_EVERY_MS, this.#saveInMs(), ...waits);
       await pause(Math.max(0, waitMs), AbortSignal.any([signal, woken.signal]));
     }
   }
@@ -107,6 +120,7 @@ export class Renewals {
   /** The node was enrolled: what was tried before was for another identity. */
   enrolled(): void {
     for (const purpose of this.#deps.purposes) Object.assign(this.#attempts[purpose], untried());
+    this.#unsaved.clear();
     this.#verdict = 'accepted';
     this.#wake();
   }
@@ -114,9 +128,13 @@ export class Renewals {
   /** What is in use for this purpose has worked, if it is still this key: what it replaced may go. */
   worked(purpose: CertificatePurpose, key: string): void {
     const held = this.#deps.identity()?.[purpose];
+    this.#unsaved.delete(purpose);
     if (held?.key !== key) return;
     if (purpose === 'channel') this.#verdict = 'accepted';
-    if (held.former !== undefined) this.#tryToSave(purpose, proven(held));
+    const problem = held.former && this.#tryToSave(purpose, proven(held));
+    if (problem === undefined) return;
+    this.#unsaved.set(purpose, { key, problem, saveAtMs: this.#deps.clock.monotonicMs() + SAVE_AGAIN_MS });
+    this.#wake();
   }
 
   /**
@@ -148,7 +166,13 @@ export class Renewals {
   get problems(): readonly string[] {
     const identity = this.#deps.identity();
     if (identity === undefined) return [];
-    return [...this.status.flatMap((status) => this.#problemsOf(status)), ...this.#caProblems(identity)];
+    return [
+      ...this.status.flatMap((status) => this.#problemsOf(status)),
+      ...[...this.#unsaved].map(
+        ([purpose, { problem }]) => `the ${NAMES[purpose]} has worked, which is not on disk: ${problem}`,
+      ),
+      ...this.#caProblems(identity),
+    ];
   }
 
   #problemsOf({ purpose, notAfterMs, problem }: CertificateStatus): string[] {
@@ -188,6 +212,17 @@ export class Renewals {
   #waitMs(purpose: CertificatePurpose): number {
     const { clock } = this.#deps;
     return Math.max(this.#dueInMs(purpose), this.#attempts[purpose].notBeforeMs - clock.monotonicMs());
+  }
+
+  #saveAgain(): void {
+    const nowMs = this.#deps.clock.monotonicMs();
+    const due = [...this.#unsaved].filter(([, { saveAtMs }]) => saveAtMs <= nowMs);
+    for (const [purpose, { key }] of due) this.worked(purpose, key);
+  }
+
+  #saveInMs(): number {
+    const times = [...this.#unsaved.values()].map(({ saveAtMs }) => saveAtMs);
+    return Math.min(...times) - this.#deps.clock.monotonicMs();
   }
 
   /** One at a time: a person may ask while one is under way. */
@@ -272,21 +307,22 @@ export class Renewals {
   }
 
   #fallBack(held: HeldCertificate): boolean {
-    if (held.former === undefined || !this.#tryToSave('channel', fallenBack(held))) return false;
+    if (held.former === undefined || this.#tryToSave('channel', fallenBack(held)) !== undefined) return false;
     this.#event(`the new ${NAMES.channel} is not accepted: the one before it is used again`);
     this.#deps.changed('channel');
     return true;
   }
 
-  #tryToSave(purpose: CertificatePurpose, held: HeldCertificate): boolean {
+  /** Why it could not be; undefined when it is on disk. */
+  #tryToSave(purpose: CertificatePurpose, held: HeldCertificate): string | undefined {
     const now = this.#deps.identity();
-    if (now === undefined) return false;
+    if (now === undefined) return 'the node is not enrolled';
     try {
       this.#deps.save({ ...now, [purpose]: held });
-      return true;
+      return undefined;
     } catch (error) {
       this.#deps.logger.error({ err: error }, 'identity not written');
-      return false;
+      return messageOf(error);
     }
   }
 

@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { StateFileError } from '../../src/agent/disk.ts';
+import { Enrolments } from '../../src/agent/enrolments.ts';
 import { enrolNode, type EnrolDeps, type Enrolled } from '../../src/agent/enrol.ts';
 import { StateKeeper } from '../../src/agent/state-keeper.ts';
 import { pinnedTrust } from '../../src/agent/state-trust.ts';
@@ -42,18 +43,27 @@ beforeEach(async () => {
 
 type Command = Parameters<typeof enrolNode>[1];
 
+/** Of an agent that has just started. */
+function depsIn(stored: EnrolDeps['stored']): EnrolDeps {
+  const identity = stored.identity.readIfUsable(() => undefined);
+  return {
+    stored,
+    keyType: 'ecdsa-p256',
+    isIkePlaced: false,
+    clock: systemClock,
+    pinned: (keys) => pinnedTrust(keys, undefined, undefined),
+    identity: () => identity,
+    onUnusable: () => undefined,
+  };
+}
+
 function enrolIn(
   stored: EnrolDeps['stored'],
   keyType: EnrolDeps['keyType'],
   request: Command,
   change: Partial<EnrolDeps> = {},
 ): Promise<Enrolled> {
-  const pinned: EnrolDeps['pinned'] = (keys) => pinnedTrust(keys, undefined, undefined);
-  return enrolNode(
-    { stored, keyType, isIkePlaced: false, clock: systemClock, pinned, onUnusable: () => undefined, ...change },
-    request,
-    never,
-  );
+  return enrolNode({ ...depsIn(stored), keyType, ...change }, request, never);
 }
 
 describe('an enrolment', () => {
@@ -93,6 +103,35 @@ describe('an enrolment', () => {
     const { identity } = await enrolIn(stored, 'ecdsa-p256', command, { onUnusable });
     expect(stored.identity.read()).toEqual(identity);
     expect(unusable).toEqual([expect.stringContaining('enrolment.json')]);
+  });
+
+  it('goes on with the same keys after a disk that failed when the identity was there already', async () => {
+    const stored = storedIn(temporaryFolder());
+    const write = stored.identity.write.bind(stored.identity);
+    stored.identity.write = (identity) => {
+      write(identity);
+      stored.identity.write = write;
+      throw new StateFileError('identity.json: EIO: i/o error, fsync');
+    };
+    const enrolments = new Enrolments({ ...depsIn(stored), enrolled: () => undefined });
+    const refusal = { code: 'not-written', message: expect.stringMatching(/EIO.* run the same command again/) };
+    await expect(enrolments.enroll(command, never)).rejects.toThrow(expect.objectContaining(refusal));
+    const first = stored.identity.read();
+    await enrolments.enroll(command, never);
+    expect(stored.identity.read()?.channel.key).toBe(first?.channel.key);
+    expect(stored.pendingKeys.read()).toBeUndefined();
+  });
+
+  it('stands when the keys that it was made with cannot be removed, and tells', async () => {
+    const stored = storedIn(temporaryFolder());
+    stored.pendingKeys.remove = () => {
+      throw new StateFileError('enrolment.json: EIO: i/o error, unlink');
+    };
+    const unusable: string[] = [];
+    const onUnusable = (error: Error): void => void unusable.push(error.message);
+    const { identity } = await enrolIn(stored, 'ecdsa-p256', command, { onUnusable });
+    expect(stored.identity.read()).toEqual(identity);
+    expect(unusable).toEqual([expect.stringContaining('EIO')]);
   });
 
   it('makes new keys when a crash has left those behind that the identity has', async () => {

@@ -55,6 +55,7 @@ async function enrol(): Promise<NodeIdentity> {
     isIkePlaced: false,
     clock: systemClock,
     pinned: (keys: PinnedKeys) => pinnedTrust(keys, undefined, undefined),
+    identity: () => undefined,
     onUnusable: () => undefined,
   } as const;
   return (await enrolNode(deps, command, never)).identity;

@@ -1,4 +1,5 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { StateFileError } from '../../src/agent/disk.ts';
 import { Renewals } from '../../src/agent/renewals.ts';
 import type { NodeIdentity } from '../../src/agent/stored.ts';
 import { issueChannelCertificate, issueIkeCertificate } from '../../src/identity/certificates.ts';
@@ -33,6 +34,8 @@ class Node {
   readonly events: string[] = [];
   /** What the coordinator answers with; by default a certificate. */
   refuses: IdentityError | undefined;
+  /** What the disk says to a write. */
+  diskProblem: Error | undefined;
   /** What it says of the mesh's CA. */
   authority: MeshAuthority | undefined;
   /** How far the coordinator's clock is from the node's. */
@@ -51,7 +54,7 @@ class Node {
       keyType: 'ecdsa-p256',
       purposes: CERTIFICATE_PURPOSES,
       identity: () => this.#identity,
-      save: (saved) => (this.#identity = saved),
+      save: (saved) => this.#save(saved),
       changed: () => undefined,
       onEvent: ({ message }) => this.events.push(message),
       renew: async ({ purpose }) => ({ certificate: await this.#renew(purpose), authority: this.authority }),
@@ -100,6 +103,11 @@ class Node {
     while (vi.getTimerCount() === 0) await new Promise<void>((resolve) => void setImmediate(resolve));
   }
 
+  #save(identity: NodeIdentity): void {
+    if (this.diskProblem !== undefined) throw this.diskProblem;
+    this.#identity = identity;
+  }
+
   async #renew(purpose: CertificatePurpose): Promise<string> {
     this.asked.push({ atMs: this.monotonicMs, purpose });
     const nextKey = this.#identity![purpose]!.nextKey!;
@@ -122,6 +130,22 @@ describe('renewals', () => {
     expect(node.count('channel')).toBeGreaterThanOrEqual(4);
     expect(node.count('channel')).toBeLessThanOrEqual(6);
     expect(node.count('ike')).toBe(1);
+    expect(node.renewals.problems).toEqual([]);
+  });
+
+  it('that have worked are on disk as such as soon as that takes it, and until then it is told', async () => {
+    await using node = await Node.enrolled();
+    node.nowMs += 4.3 * DAY_MS;
+    await node.pass(STEP_MS);
+    node.diskProblem = new StateFileError('identity.json: ENOSPC: no space left on device, write');
+    node.renewals.worked('channel', node.identity.channel.key);
+    await node.pass(STEP_MS);
+    expect(node.renewals.problems).toEqual([
+      expect.stringMatching(/^the channel certificate has worked, which is not on disk: .*no space left/),
+    ]);
+    node.diskProblem = undefined;
+    await node.pass(STEP_MS);
+    expect(node.identity.channel).not.toHaveProperty('former');
     expect(node.renewals.problems).toEqual([]);
   });
 

@@ -41,6 +41,7 @@ async function enrolled({ api, url }: Coordinator, node: string): Promise<NodeId
       isIkePlaced: false,
       clock: systemClock,
       pinned: (keys: PinnedKeys) => pinnedTrust(keys, undefined, undefined),
+      identity: () => undefined,
       onUnusable: () => undefined,
     } as const;
     return (await enrolNode(deps, { coordinator: url, token }, signal)).identity;
