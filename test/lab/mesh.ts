@@ -9,6 +9,7 @@ import { repositoryRoot } from './strongswan.ts';
 import { hubsOf, type NodeName } from './topology.ts';
 
 const COORDINATOR_PORT = 7443;
+const API_PORT = 7444;
 const LOG_LEVEL = 'debug';
 
 export interface MeshOptions {
@@ -106,6 +107,13 @@ export class Mesh {
     return this.#runProgram('master1', this.meshctlArgv(args), input);
   }
 
+  /** The same from any node, over the network: the coordinator's API port, with the API token in a file. */
+  async remoteMeshctl(node: NodeName, tokenFile: string, args: readonly string[]): Promise<string> {
+    const server = `https://${this.#coordinatorAddress}:${API_PORT}`;
+    const argv = this.#programArgv(['meshctl', '--server', server, '--token-file', tokenFile, ...args]);
+    return this.#runProgram(node, argv);
+  }
+
   agentctlArgv(node: NodeName, args: readonly string[]): readonly string[] {
     return this.#programArgv(['agentctl', '--socket', this.#agentSocket(node), ...args]);
   }
@@ -143,6 +151,7 @@ export class Mesh {
       mesh: 'seed',
       subject: 'C=CN, O=Local Cluster',
       listen: `${this.#coordinatorAddress}:${COORDINATOR_PORT}`,
+      api: { listen: `${this.#coordinatorAddress}:${API_PORT}` },
       advertise: [this.#coordinatorAddress],
       stateDir: `${this.#lab.folder}/coordinator`,
       apiSocket: this.#apiSocket,

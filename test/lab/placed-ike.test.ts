@@ -1,35 +1,13 @@
-import { X509Certificate } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
 import { expect, it } from 'vitest';
 import { statusSchema } from '../../src/agent/api.ts';
 import { storedIn } from '../../src/agent/stored.ts';
 import { nodesReplySchema } from '../../src/coordinator/api.ts';
-import { issueIkeCertificate } from '../../src/identity/certificates.ts';
-import { generatePrivateKey } from '../../src/identity/keys.ts';
-import { publicKeyOf } from '../identity/mesh.ts';
-import { authority, type Authority } from '../identity/operator-pki.ts';
+import { authority } from '../identity/operator-pki.ts';
 import { Lab } from './lab.ts';
 import { Mesh } from './mesh.ts';
+import { placedOn } from './placed-ike.ts';
 import { meshSpec } from './seed-mesh.ts';
 import { waitFor } from './wait-for.ts';
-
-const [SUBJECT, MESH] = ['C=CN, O=Local Cluster', 'seed'];
-
-/** What the operator of a PKI of his own places on a node: files for `ike:` of agent.yaml, and when the certificate ends. */
-async function placed(
-  folder: string,
-  node: string,
-  [issuing, root]: readonly [Authority, Authority],
-): Promise<{ readonly files: { ca: string; certificate: string; key: string }; readonly notAfterMs: number }> {
-  const issuer = { mesh: MESH, subject: SUBJECT, certificatePem: issuing.certificate, privateKeyPem: issuing.key };
-  const key = await generatePrivateKey('ecdsa-p256');
-  const certificate = await issueIkeCertificate(issuer, { node, publicKey: publicKeyOf(key), nowMs: Date.now() });
-  const files = { ca: `${folder}/ike-ca.pem`, certificate: `${folder}/ike.pem`, key: `${folder}/ike.key` };
-  await writeFile(files.ca, issuing.certificate + root.certificate);
-  await writeFile(files.certificate, certificate);
-  await writeFile(files.key, key, { mode: 0o600 });
-  return { files, notAfterMs: Date.parse(new X509Certificate(certificate).validTo) };
-}
 
 it('two nodes with IKE certificates that were placed on them have both paths, and none of the mesh’s CA', async () => {
   await using lab = await Lab.create();
@@ -37,7 +15,7 @@ it('two nodes with IKE certificates that were placed on them have both paths, an
   const root = await authority({ name: 'Root' });
   const issuing = await authority({ name: 'VPN CA', issuer: root });
   const [edge1, remote, master1] = await Promise.all(
-    (['edge1', 'remote', 'master1'] as const).map((node) => placed(lab.folderOf(node), node, [issuing, root])),
+    (['edge1', 'remote', 'master1'] as const).map((node) => placedOn(lab.folderOf(node), node, [issuing, root])),
   );
   await Promise.all(lab.nodes.map((node) => lab.startCharon(node)));
   await mesh.startCoordinator();

@@ -1,11 +1,13 @@
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { storedIn } from '../../src/agent/stored.ts';
+import { authority } from '../identity/operator-pki.ts';
 import { DemoRun } from '../lab/demo-run.ts';
 import { DemoScreen } from '../lab/demo-screen.ts';
 import { Lab } from '../lab/lab.ts';
-import { Mesh } from '../lab/mesh.ts';
+import { Mesh, type MeshOptions } from '../lab/mesh.ts';
+import { placedOn } from '../lab/placed-ike.ts';
 import type { NodeName } from '../lab/topology.ts';
 import { dumpable, underItsUnit, withDescendants } from './core-limits.ts';
 import { PacketCapture } from './packet-capture.ts';
@@ -22,7 +24,9 @@ export interface LabFindings {
 
 /**
  * The demo in a lab, from nothing to direct tunnels, and a renewal of every certificate after it, with the real daemons and
- * all programs at their most talkative, with the limits that their units set; then a search for every secret of the run.
+ * all programs at their most talkative, with the limits that their units set; one node's IKE certificate is placed by hand, an
+ * operator on another machine asks with an API token, and the signing key is handed over to one offline, which then signs.
+ * Then a search for every secret of the run.
  */
 export async function secretsInLab(): Promise<LabFindings> {
   const places: Places = new Map();
@@ -35,6 +39,7 @@ export async function secretsInLab(): Promise<LabFindings> {
   mkdirSync(frames);
   const capture = new URL(`frame-capture.js?folder=${frames}`, import.meta.url);
   const mesh = new WatchedMesh(lab, { nodeOptions: ['--import', capture.href], under: underItsUnit });
+  const placedKey = await mesh.placeIke();
   const packets = await PacketCapture.start(lab);
   const secrets = new Map<string, readonly Buffer[]>();
   const noteKeys = (): void => {
@@ -50,6 +55,9 @@ export async function secretsInLab(): Promise<LabFindings> {
       seen('output of agentctl', await mesh.agentctl(node, args));
   }
   noteKeys();
+  const offlineKey = `${lab.folder}/offline.key`;
+  seen('output of meshctl', await signOffline(mesh, offlineKey));
+  seen('output of meshctl', await askFromElsewhere(mesh, `${lab.folder}/alice.token`));
   for (const args of [
     ['nodes', '--json'],
     ['links'],
@@ -65,7 +73,8 @@ export async function secretsInLab(): Promise<LabFindings> {
   for (const wire of await packets.stop()) seen('packets on the wire', wire);
 
   for (const [name, pem] of coordinatorKeysIn(lab)) secrets.set(name, formsOfKey(pem));
-  for (const [index, token] of mesh.tokens.entries()) secrets.set(`token ${index + 1}`, formsOfToken(token));
+  for (const path of [placedKey, offlineKey]) secrets.set(path, formsOfKey(readFileSync(path, 'utf8')));
+  for (const [name, token] of mesh.tokens) secrets.set(name, formsOfToken(token));
   for (const path of filesIn(lab.folder)) {
     const place = placeOf(path);
     if (place !== undefined) seen(place, readFileSync(path));
@@ -75,15 +84,60 @@ export async function secretsInLab(): Promise<LabFindings> {
   return { leaks, dumpable: dumping };
 }
 
-/** Remembers the tokens that it has made. */
+/** Remembers the tokens that it has made. The IKE certificate of one of its nodes can be placed by hand. */
 class WatchedMesh extends Mesh {
-  readonly tokens: string[] = [];
+  /** By what each is for. */
+  readonly tokens = new Map<string, string>();
+  readonly #lab: Lab;
+  readonly #ike = new Map<NodeName, object>();
+
+  constructor(lab: Lab, options: MeshOptions) {
+    super(lab, options);
+    this.#lab = lab;
+  }
+
+  /** On edge1; to be called before the agents start. Resolves to the file with its key. */
+  async placeIke(): Promise<string> {
+    const root = await authority({ name: 'Root' });
+    const issuing = await authority({ name: 'VPN CA', issuer: root });
+    const { files } = await placedOn(this.#lab.folderOf('edge1'), 'edge1', [issuing, root]);
+    // All nodes believe it.
+    for (const node of this.#lab.nodes) this.#ike.set(node, node === 'edge1' ? files : { ca: files.ca });
+    return files.key;
+  }
+
+  override startAgent(node: NodeName): Promise<void> {
+    const ike = this.#ike.get(node);
+    return super.startAgent(node, ike && { ike });
+  }
 
   override async meshctl(args: readonly string[], input?: string): Promise<string> {
     const output = await super.meshctl(args, input);
-    if (args[0] === 'token' && args[1] === 'create') this.tokens.push(output.trim());
+    const [what, action, name] = args;
+    if (what?.endsWith('token') === true && action === 'create') this.tokens.set(`${what} for ${name}`, output.trim());
     return output;
   }
+}
+
+/** The signing key goes into the operator's keeping, and all states are signed there. */
+async function signOffline(mesh: Mesh, keyFile: string): Promise<string> {
+  const said = [
+    await mesh.meshctl(['signing-key', 'create', '--out', keyFile]),
+    await mesh.meshctl(['signing-key', 'rotate', '--to', `${keyFile}.pub`]),
+    await mesh.meshctl(['sign', '--key', keyFile, '--yes']),
+  ].join('');
+  if (!said.includes('signed for 3 nodes')) throw new Error(`the offline key has not signed: ${said}`);
+  return said;
+}
+
+/** An operator on another machine, who has an API token. */
+async function askFromElsewhere(mesh: Mesh, tokenFile: string): Promise<string> {
+  const token = await mesh.meshctl(['api-token', 'create', 'alice', '--role', 'admin']);
+  writeFileSync(tokenFile, token, { mode: 0o600 });
+  const commands = [['links'], ['nodes', '--json'], ['audit', 'list', '--json'], ['api-token', 'list']];
+  const said: string[] = [];
+  for (const args of commands) said.push(await mesh.remoteMeshctl('remote', tokenFile, args));
+  return said.join('');
 }
 
 /** By name; those that were replaced and are still there as well. */
@@ -119,7 +173,7 @@ function filesIn(folder: string): string[] {
 /** Undefined for where a secret is at home. */
 function placeOf(path: string): string | undefined {
   const name = basename(path);
-  if (/^identity\.json|^enrolment\.json|\.key$/.test(name)) return undefined;
+  if (/^identity\.json|^enrolment\.json|\.(?:key|token)$/.test(name)) return undefined;
   // Searched already.
   if (name.endsWith('.pcap')) return undefined;
   if (name.endsWith('.frames')) return 'frames';

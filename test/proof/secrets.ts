@@ -8,9 +8,14 @@ import { text as textOf } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { statusSchema } from '../../src/agent/api.ts';
 import { storedIn } from '../../src/agent/stored.ts';
-import { LocalApi } from '../../src/cli/local-api.ts';
+import { jsonBody, LocalApi } from '../../src/cli/local-api.ts';
 import { systemClock } from '../../src/clock.ts';
-import { applyReplySchema, nodesReplySchema, tokenReplySchema } from '../../src/coordinator/api.ts';
+import {
+  apiTokenReplySchema,
+  applyReplySchema,
+  nodesReplySchema,
+  tokenReplySchema,
+} from '../../src/coordinator/api.ts';
 import { createLogger } from '../../src/log.ts';
 import { FakeCharon } from '../../src/vici/testing/index.ts';
 import { stateDirIn } from './agent-process.ts';
@@ -47,12 +52,12 @@ export async function secretsThatLeaked(agentctl: string): Promise<Findings> {
   const coordinator = await startCoordinator(folder, deps, stop.signal);
   const agent = await startAgent(join(folder, 'agent'), { ...deps, viciSocket: charon.socketPath }, stop.signal);
   try {
-    const token = await live(folder, { agentctl, coordinatorUrl: coordinator.url, seen });
+    const tokens = await live(folder, { agentctl, coordinatorUrl: coordinator.url, seen });
     stop.abort();
     await Promise.all([coordinator.ended, agent.ended]);
     // With all that a coordinator writes at its end.
     seen('database', readFileSync(join(folder, 'state', 'coordinator.db')));
-    const secrets = secretsOf(folder, token);
+    const secrets = secretsOf(folder, tokens);
     return { cases: secrets.size * places.size, wrong: leaksIn(secrets, places), seen: sizes(places) };
   } finally {
     stop.abort();
@@ -68,13 +73,15 @@ interface Run {
   readonly seen: (place: string, data: string | Uint8Array) => void;
 }
 
-/** The node's life; resolves to its token. */
-async function live(folder: string, { agentctl, coordinatorUrl, seen }: Run): Promise<string> {
+/** The node's life; resolves to its token and one of an operator's, by name. */
+async function live(folder: string, { agentctl, coordinatorUrl, seen }: Run): Promise<Record<string, string>> {
   const mesh = new LocalApi({ socketPath: join(folder, 'api.sock'), service: 'cygnet-coordinator' });
   const own = new LocalApi({ socketPath: join(folder, 'agent', 'agent.sock'), service: 'cygnet-agent' });
   await mesh.send('PUT', '/v1/spec', applyReplySchema, { contentType: 'application/yaml', text: SPEC });
   const body = { contentType: 'application/json', text: '{"node":"edge","ttlSeconds":60}' };
   const { token } = await mesh.send('POST', '/v1/tokens', tokenReplySchema, body);
+  const order = jsonBody({ name: 'alice', role: 'admin', ttlSeconds: 60 });
+  const { token: apiToken } = await mesh.send('POST', '/v1/api-tokens', apiTokenReplySchema, order);
 
   const flags = [
     '--socket',
@@ -103,11 +110,11 @@ async function live(folder: string, { agentctl, coordinatorUrl, seen }: Run): Pr
   }
   seen('agentctl status', JSON.stringify(await own.get('/v1/status', statusSchema)));
   seen('meshctl nodes', JSON.stringify(await mesh.get('/v1/nodes', nodesReplySchema)));
-  return token;
+  return { token, 'API token': apiToken };
 }
 
 /** By name. */
-function secretsOf(folder: string, token: string): Map<string, readonly Buffer[]> {
+function secretsOf(folder: string, tokens: Readonly<Record<string, string>>): Map<string, readonly Buffer[]> {
   const state = join(folder, 'state');
   const keyFiles = readdirSync(state).filter((name) => name.endsWith('.key'));
   const identity = storedIn(stateDirIn(join(folder, 'agent'))).identity.read();
@@ -116,7 +123,10 @@ function secretsOf(folder: string, token: string): Map<string, readonly Buffer[]
     ['channel key', identity?.channel.key ?? ''] as const,
     ['IKE key', identity?.ike?.key ?? ''] as const,
   ];
-  return new Map([['token', formsOfToken(token)], ...keys.map(([name, pem]) => [name, formsOfKey(pem)] as const)]);
+  return new Map([
+    ...Object.entries(tokens).map(([name, token]) => [name, formsOfToken(token)] as const),
+    ...keys.map(([name, pem]) => [name, formsOfKey(pem)] as const),
+  ]);
 }
 
 /** The part of it that is secret. */
