@@ -22,6 +22,8 @@ export interface AgentSetup {
 
 /** Kept of its log for the message about an early end. */
 const LINES_KEPT = 20;
+/** Kept of what it has warned of, from the beginning on. */
+const WARNINGS_KEPT = 100;
 
 const LOOK_INTERVAL_MS = 10;
 
@@ -38,6 +40,8 @@ export class AgentProcess {
   readonly api: LocalApi;
   /** Resolves when it has ended. */
   readonly ended: Promise<unknown>;
+  /** Lines of its log that tell of something wrong. */
+  readonly warnings: string[] = [];
   readonly #child: ChildProcess;
   /** What runs under another program; undefined until it is there, and when it does not. */
   #inner: number | undefined;
@@ -138,6 +142,7 @@ export class AgentProcess {
   #line(line: string): void {
     this.#lastLines.push(line);
     if (this.#lastLines.length > LINES_KEPT) this.#lastLines.shift();
+    if (/"level":[456]0/.test(line) && this.warnings.length < WARNINGS_KEPT) this.warnings.push(line);
     const message = /"msg":"([^"]*)"/.exec(line)?.[1];
     if (message === undefined) return;
     this.#said.set(message, this.timesSaid(message) + 1);

@@ -17,6 +17,8 @@ export interface CoordinatorSetup {
   readonly settings?: object;
   /** Beside this process's own environment. */
   readonly env?: Readonly<Record<string, string>>;
+  /** What to put in front of its command line; then it can be ended by SIGKILL only, together with that. */
+  readonly under?: readonly string[];
 }
 
 /** A coordinator as a process of its own, on loopback. */
@@ -24,23 +26,29 @@ export class CoordinatorProcess {
   readonly port: number;
   readonly api: LocalApi;
   readonly #child: ChildProcess;
+  /** It leads a group of processes. */
+  readonly #isGroup: boolean;
 
-  private constructor(child: ChildProcess, folder: string, port: number) {
+  private constructor(child: ChildProcess, { folder, under }: CoordinatorSetup, port: number) {
     this.#child = child;
+    this.#isGroup = under !== undefined;
     this.port = port;
     this.api = new LocalApi({ socketPath: join(folder, 'api.sock'), service: 'cygnet-coordinator' });
   }
 
   /** Resolves when it is ready; rejects when it ends before, with what it said. */
-  static async start({ program, folder, port = 0, settings, env }: CoordinatorSetup): Promise<CoordinatorProcess> {
+  static async start(setup: CoordinatorSetup): Promise<CoordinatorProcess> {
+    const { program, folder, port = 0, settings, env, under = [] } = setup;
     mkdirSync(folder, { recursive: true });
     const config = join(folder, 'coordinator.yaml');
     writeFileSync(config, JSON.stringify({ ...configOf(folder, port), ...settings }));
-    const child = spawn(process.execPath, [program, '--config', config], {
+    const [file, ...args] = [...under, process.execPath, program, '--config', config];
+    const child = spawn(file, args, {
       stdio: ['ignore', 'ignore', 'pipe'],
       env: { ...process.env, ...env },
+      detached: under.length > 0,
     });
-    return new CoordinatorProcess(child, folder, await readyPort(child));
+    return new CoordinatorProcess(child, setup, await readyPort(child));
   }
 
   get url(): string {
@@ -58,7 +66,8 @@ export class CoordinatorProcess {
   async stop(signal: NodeJS.Signals): Promise<void> {
     if (!this.isRunning) return;
     const ended = once(this.#child, 'exit');
-    this.#child.kill(signal);
+    if (this.#isGroup) process.kill(-this.pid, signal);
+    else this.#child.kill(signal);
     await ended;
   }
 }

@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url';
+import { databaseFaults } from './database-faults.ts';
 import { killLoop } from './kill-loop.ts';
 import { never, type Findings, type Proof } from './proof.ts';
 
@@ -17,6 +18,14 @@ export const coordinatorKills: Proof = {
     const all = await Promise.all(Array.from({ length: LANES }, () => killLoop(loop)));
     return [never(KILLED, 'acknowledged writes lost', joined(all))];
   },
+};
+
+const FULL = "coordinator's disk full at each system call of an apply on its database";
+
+/** A full disk, at every system call that an apply needs of it. */
+export const coordinatorDiskFull: Proof = {
+  names: [FULL],
+  measure: async () => [never(FULL, 'applies gone wrong', await databaseFaults(COORDINATOR))],
 };
 
 function joined(all: readonly Findings[]): Findings {

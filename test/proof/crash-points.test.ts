@@ -34,6 +34,7 @@ describe.skipIf(!hasStrace)('a state file', () => {
     const programs = { agent: compiled.bin('cygnet-agent'), coordinator: compiled.bin('cygnet-coordinator') };
     const { cases, wrong } = await agentCrashPoints({
       ...programs,
+      faults: ['KILL'],
       // During the enrolment and while it takes a state.
       choose: (points) => [0.15, 0.6].flatMap((share) => points.slice(points.length * share).slice(0, 1)),
       lanes: 1,

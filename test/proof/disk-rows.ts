@@ -3,6 +3,7 @@ import { agentCrashPoints } from './agent-crash-points.ts';
 import { COORDINATOR } from './coordinator-rows.ts';
 import { crashPoints } from './crash-points.ts';
 import { never, type Proof } from './proof.ts';
+import type { CallPoint } from './strace.ts';
 
 const WRITER = fileURLToPath(new URL('state-writer.js', import.meta.url));
 const KILLED = "agent's state file, writer killed at each system call";
@@ -10,6 +11,7 @@ const HINDERED = "agent's state file, EIO and ENOSPC at each system call";
 
 const AGENT = fileURLToPath(new URL('../../src/bin/cygnet-agent.js', import.meta.url));
 const AGENT_KILLED = 'agent killed at each system call on its state folder, from its enrolment to a renewal';
+const AGENT_HINDERED = 'agent, EIO and ENOSPC at each system call on its state folder, from its enrolment to a renewal';
 
 /** The agent's state files at every system call of a write. */
 export const stateFileFaults: Proof = {
@@ -24,11 +26,17 @@ export const stateFileFaults: Proof = {
 };
 
 /** The whole agent at every system call on its state folder. */
-export const agentKills: Proof = {
-  names: [AGENT_KILLED],
+export const agentFaults: Proof = {
+  names: [AGENT_KILLED, AGENT_HINDERED],
   measure: async () => {
-    const programs = { agent: AGENT, coordinator: COORDINATOR };
-    const findings = await agentCrashPoints({ ...programs, choose: (points) => points, lanes: 2 });
-    return [never(AGENT_KILLED, 'lives gone wrong', findings)];
+    const programs = { agent: AGENT, coordinator: COORDINATOR, lanes: 2 };
+    const killed = await agentCrashPoints({ ...programs, faults: ['KILL'], choose: (points) => points });
+    const hindered = await agentCrashPoints({ ...programs, faults: ['EIO', 'ENOSPC'], choose: failing });
+    return [never(AGENT_KILLED, 'lives gone wrong', killed), never(AGENT_HINDERED, 'lives gone wrong', hindered)];
   },
 };
+
+/** Node itself passes over a folder that cannot be made when it is there. */
+function failing(points: readonly CallPoint[]): readonly CallPoint[] {
+  return points.filter(({ call }) => call !== 'mkdir');
+}

@@ -159,7 +159,7 @@ function isKilled(error: unknown): string | undefined {
 }
 
 /** Looks at a copy, so that it is the coordinator that finds the log of the killed one. */
-function damageIn(folder: string): string[] {
+export function damageIn(folder: string): string[] {
   const copy = join(folder, 'copy.db');
   try {
     for (const suffix of ['', '-wal', '-shm', '-journal']) {

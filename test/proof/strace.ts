@@ -97,6 +97,11 @@ export function callsIn(log: string): string[] {
   return [...log.matchAll(/^\d+ +(?<call>\w+)\(/gm)].map(({ groups }) => groups?.['call'] ?? '');
 }
 
+/** Whether the log of a run tells of a call that failed because it was made to. */
+export function isInjected(log: string): boolean {
+  return log.includes('(INJECTED)');
+}
+
 function ran([file = '', ...args]: readonly string[]): Promise<{ stdout: string; exitCode: number }> {
   return new Promise((resolve, reject) => {
     execFile(file, args, (error, stdout) => {

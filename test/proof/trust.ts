@@ -1,9 +1,9 @@
 import { parseBenchOptions } from '../bench/options.ts';
 import { runRowsProgram } from '../bench/rows-program.ts';
 import { clocks } from './clock-rows.ts';
-import { coordinatorKills } from './coordinator-rows.ts';
+import { coordinatorDiskFull, coordinatorKills } from './coordinator-rows.ts';
 import { herd } from './herd-rows.ts';
-import { agentKills, stateFileFaults } from './disk-rows.ts';
+import { agentFaults, stateFileFaults } from './disk-rows.ts';
 import { halfOpen } from './half-open-rows.ts';
 import { secrets } from './secret-rows.ts';
 import { offlineBoots } from './offline-rows.ts';
@@ -16,9 +16,10 @@ import { stateStreams } from './stream-rows.ts';
 
 const PROOFS: readonly Proof[] = [
   stateFileFaults,
-  agentKills,
+  agentFaults,
   stateStreams,
   coordinatorKills,
+  coordinatorDiskFull,
   hostilePeers,
   herd,
   soaking,
