@@ -3,9 +3,9 @@ import { statusSchema } from '../../src/agent/api.ts';
 import { storedIn } from '../../src/agent/stored.ts';
 import { nodesReplySchema } from '../../src/coordinator/api.ts';
 import { authority } from '../identity/operator-pki.ts';
+import { placedOn } from '../identity/placed-ike.ts';
 import { Lab } from './lab.ts';
 import { Mesh } from './mesh.ts';
-import { placedOn } from './placed-ike.ts';
 import { meshSpec } from './seed-mesh.ts';
 import { waitFor } from './wait-for.ts';
 

@@ -2,8 +2,8 @@ import { X509Certificate } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { issueIkeCertificate } from '../../src/identity/certificates.ts';
 import { generatePrivateKey } from '../../src/identity/keys.ts';
-import { publicKeyOf } from '../identity/mesh.ts';
-import type { Authority } from '../identity/operator-pki.ts';
+import { publicKeyOf } from './mesh.ts';
+import type { Authority } from './operator-pki.ts';
 
 const [SUBJECT, MESH] = ['C=CN, O=Local Cluster', 'seed'];
 
