@@ -399,7 +399,7 @@ export class Agent {
   /** Resolves when the direct tunnel is given up: this end sends nothing through it any more, and the peer is told. */
   async #reconnect({ peer }: ReconnectCommand): Promise<ReconnectResult> {
     await this.#lookAtCharon();
-    const { id, direct } = this.#linkTo(peer);
+    const { id } = this.#linkTo(peer);
     const { atMs: givenUpAtMs, links } = this.#node.report();
     const link = links.find((candidate) => candidate.id === id);
     if (link === undefined) throw new TypeError(`a report has every link of the desired state, and not ${id}`);
@@ -408,7 +408,6 @@ export class Agent {
     const message = `${peer}: the direct tunnel is given up, as agentctl reconnect has asked for`;
     this.#events.add({ atMs: givenUpAtMs, kind: 'path', connection: null, child: null, message });
     this.#directPaths.reconnect(id);
-    this.#reconciler.forgive(direct);
     await this.#lookAtCharon();
     return { peer, givenUpAtMs, directSinceMs: link.sinceMs };
   }

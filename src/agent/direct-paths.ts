@@ -47,6 +47,8 @@ export interface DirectPathsInput {
 export interface DirectWishes {
   /** Mediated children, by pace key, that may be initiated now. */
   readonly turns: ReadonlySet<string>;
+  /** Mediated children, by pace key, of links whose direct tunnel packets have come through. */
+  readonly worked: ReadonlySet<string>;
   /** IKE SAs that this end is to end: nothing comes through any more, or the peer has not ended them as it was told. */
   readonly abandon: ReadonlySet<number>;
   /**
@@ -115,9 +117,10 @@ export class DirectPaths {
       )
       .filter(({ mediatedBy }) => isRegistered(mediatedBy, sasOf(mediatedBy)))
       .slice(0, Math.max(0, UNDERWAY_MAX - underway))
-      .map(({ connection, child }) => initiateKey(connection, child.name));
+      .map(keyOfWay);
     return {
       turns: new Set(turns),
+      worked: new Set(links.filter(({ link }) => this.#isProven(link.id)).flatMap(({ ways }) => ways.map(keyOfWay))),
       abandon: new Set(phases.flatMap((path) => abandonedAt(path, this.#clock.monotonicMs()))),
       lost: links.flatMap(({ link }) => {
         const path = this.#paths.get(link.id);
@@ -175,6 +178,11 @@ export class DirectPaths {
       if (path === undefined || !hangs || wayInTurn(mediated, hints).length === 0) continue;
       this.#paths.set(id, this.#next(path, { type: 'blocked' }, id));
     }
+  }
+
+  #isProven(link: string): boolean {
+    const path = this.#paths.get(link);
+    return path?.phase === 'up' && path.proven;
   }
 
   /** Whether a mediation of the link is under way that may still come to something soon. */
@@ -265,6 +273,10 @@ function wayInTurn({ link, ways }: MediatedLink, hints: ReadonlyMap<string, Link
   const hint = hints.get(link.id);
   if (hint?.initiate !== true) return [];
   return ways.filter(({ mediator }) => mediator === hint.mediator).slice(0, 1);
+}
+
+function keyOfWay({ connection, child }: MediatedWay): string {
+  return initiateKey(connection, child.name);
 }
 
 /** The newest evidence about any way of a link. */

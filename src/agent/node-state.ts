@@ -26,6 +26,7 @@ import { StateOutcomes } from './state-outcomes.ts';
 /** Before there is a desired state. */
 const NO_WISHES: PathWishes = {
   allows: () => false,
+  worked: new Set(),
   abandon: new Set(),
   rekey: new Set(),
   takesDirect: new Set(),
@@ -157,6 +158,7 @@ export class NodeState {
       key.startsWith('initiate ') && mediated.has(key.slice('initiate '.length).split('/')[0] ?? '');
     return {
       allows: (key) => (isMediated(key) ? direct.turns.has(key) && !repair.renews : true),
+      worked: direct.worked,
       abandon: new Set([...direct.abandon, ...repair.abandon]),
       rekey: repair.rekey,
       takesDirect: this.#takingDirect(observed),

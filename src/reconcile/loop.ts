@@ -1,7 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { childrenOf, type Connection } from '../ike/connection.ts';
 import type { LocalState, Steering } from '../ike/steering.ts';
-import type { ChildRef } from '../ike/desired-state.ts';
 import type { ChildSa, IkeSa } from '../ike/sa.ts';
 import { executeStep, StepRefused, type Charon, type ObservedState, type Step } from './charon.ts';
 import { emptyLedger, isOfThisCharon, ledgerAfter, ledgerAfterRefusal, validLedger, type Ledger } from './ledger.ts';
@@ -55,6 +54,8 @@ export interface ReconcilerDeps {
 export interface PathWishes extends Pick<PlanInput, 'abandon' | 'rekey' | 'takesDirect'> {
   /** Whether a set-up (by `paceKey`) is wanted now. */
   readonly allows: (key: string) => boolean;
+  /** Set-ups (by `paceKey`) whose tunnels packets have come through: the next one has no back-off, however soon it is. */
+  readonly worked: ReadonlySet<string>;
   /** Ms until they want another round all the same; infinite: no hurry. */
   readonly lookInMs: number;
 }
@@ -82,17 +83,13 @@ export class Reconciler {
     this.#ledger = deps.ledger;
   }
 
-  /** The operator wants these children set up anew: what became of them before does not count. */
-  forgive(children: readonly ChildRef[]): void {
-    for (const { connection, child } of children) this.#attempts.delete(initiateKey(connection, child));
-  }
-
   /** One round. Without a target it only observes. A step that charon refuses does not keep the others. */
   async round(charon: Charon, target: Target | undefined, gate: Gate, signal: AbortSignal): Promise<RoundResult> {
     const observed = await charon.observe(signal);
     this.#note(observed, target);
     if (!this.#isLedgerSaved && this.#ledger !== undefined) this.#isLedgerSaved = this.#deps.saveLedger(this.#ledger);
     const wishes = gate(observed);
+    for (const key of wishes.worked) this.#attempts.delete(key);
     const steps = target === undefined ? [] : this.#plan(target, observed, wishes);
     this.#announce(steps, observed);
     const done: Step[] = [];

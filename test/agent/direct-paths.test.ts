@@ -83,7 +83,7 @@ describe('a direct path that goes silent', () => {
   it('has failed like any other try when nothing ever came through', () => {
     const { paths } = start();
     const unproven = { desired: onlyFirst, ikeSas: [registered, tunnel], isProven: () => false };
-    look(paths, unproven);
+    expect(look(paths, unproven).worked).toEqual(new Set());
     expect(paths.paths.get('edge1--p1')).toMatchObject({ phase: 'up', proven: false });
     const silent = look(paths, { ...unproven, isSilent: () => true });
     expect([silent.abandon, lostLinks(silent)]).toEqual([new Set([5]), ['edge1--p1']]);
@@ -467,6 +467,12 @@ describe('a direct path has its turn', () => {
     const { paths } = start();
     expect(turnsOf(paths, [registered, upSa('p1')], new Map([['edge1--p1', hint('p1')]]))).toEqual([]);
     expect(paths.paths.get('edge1--p1')).toEqual({ phase: 'up', failures: 0, lost: false, proven: true });
+  });
+
+  it('without a back-off once packets have come through its tunnel', () => {
+    const { paths } = start();
+    expect(look(paths, { ikeSas: [registered, upSa('p1')] }).worked).toEqual(new Set([turn('p1')]));
+    expect(look(paths, { ikeSas: [registered] }).worked).toEqual(new Set());
   });
 
   it('again while it is up with other selectors than it should have', () => {

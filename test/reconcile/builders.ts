@@ -182,6 +182,7 @@ export function ikeSa(name: string, change: Partial<IkeSa> = {}): IkeSa {
 export function wishes(change: Partial<PathWishes> = {}): PathWishes {
   return {
     allows: () => true,
+    worked: new Set(),
     abandon: new Set(),
     rekey: new Set(),
     takesDirect: new Set(),

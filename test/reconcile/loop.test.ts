@@ -2,9 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { DesiredState } from '../../src/ike/desired-state.ts';
 import { digestOf } from '../../src/json.ts';
 import type { Ledger } from '../../src/reconcile/ledger.ts';
-import { childNameSchema } from '../../src/ike/connection.ts';
 import { Reconciler, type Gate, type RoundResult, type Target } from '../../src/reconcile/loop.ts';
-import { LEAVE_MS } from '../../src/reconcile/plan.ts';
+import { initiateKey, LEAVE_MS } from '../../src/reconcile/plan.ts';
 import { localState } from '../../src/ike/steering.ts';
 import { addressed, child, desired, mediatedPeer, medsrv, names, spoke, wishes } from './builders.ts';
 import { ManualClock, MemoryCharon, stepWords } from './memory-charon.ts';
@@ -391,11 +390,13 @@ describe('a set-up', () => {
     expect(await waitsOf(lab, 7, 0)).toEqual([0, 1000, 2000, 4000, 8000, 16_000, 30_000]);
   });
 
-  it('that the operator asks for is begun as if it had never been lost', async () => {
+  it('whose tunnel packets have come through is begun as if it had never been lost', async () => {
     const lab = new Lab();
     await lab.round();
     await waitsOf(lab, 4, 0);
-    lab.reconciler.forgive([{ connection: names.hub, child: childNameSchema.parse('edge1--remote') }]);
+    lab.gate = () => wishes({ worked: new Set([initiateKey(names.hub, 'edge1--remote')]), allows: () => false });
+    await lab.round();
+    lab.gate = always;
     expect(await waitsOf(lab, 3, 0)).toEqual([0, 1000, 2000]);
   });
 
