@@ -4,13 +4,14 @@ import { NodeState } from '../../src/agent/node-state.ts';
 import { Repairs } from '../../src/agent/repairs.ts';
 import type { HeldState } from '../../src/agent/state-acceptance.ts';
 import type { LinkHint } from '../../src/control/frames.ts';
+import type { NodeReport } from '../../src/control/report.ts';
 import type { Connection } from '../../src/ike/connection.ts';
 import type { DesiredState } from '../../src/ike/desired-state.ts';
 import type { ChildSa, IkeSa } from '../../src/ike/sa.ts';
 import type { DataPlane, Steering } from '../../src/ike/steering.ts';
 import { canonicalJson } from '../../src/json.ts';
 import type { Ledger } from '../../src/reconcile/ledger.ts';
-import { Reconciler } from '../../src/reconcile/loop.ts';
+import { Reconciler, type RoundResult } from '../../src/reconcile/loop.ts';
 import { ViciError, type ViciSession } from '../../src/vici/index.ts';
 import { signedState, statementAbout } from '../control/statements.ts';
 import { childSa, ikeSa } from '../reconcile/builders.ts';
@@ -239,7 +240,16 @@ export class ModelNode {
     this.hint(this.#hints);
   }
 
-  async round(): Promise<void> {
+  /** The control channel is open again: the coordinator has said nothing on it yet. */
+  channelOpened(): void {
+    this.#node.channelOpened();
+  }
+
+  report(): NodeReport {
+    return this.#node.report();
+  }
+
+  async round(): Promise<RoundResult> {
     const { charon, clock } = this;
     const { session } = charon;
     const material = { credentials, crl: undefined };
@@ -251,9 +261,9 @@ export class ModelNode {
       credentialsDigest: credentials.digest,
       digestOf: (connection: Connection | Steering) => this.#digestOf(connection),
     };
-    this.#node.roundDone(
-      await this.#reconciler.round(vici.with(material), target, (seen) => this.#node.gate(seen), signal),
-    );
+    const result = await this.#reconciler.round(vici.with(material), target, (seen) => this.#node.gate(seen), signal);
+    this.#node.roundDone(result);
+    return result;
   }
 
   /** Most of the time of a round would go into this. */
