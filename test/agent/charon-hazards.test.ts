@@ -157,7 +157,7 @@ describe('the agent of a node never meets the hazard:', () => {
         asked.set(what, (asked.get(what) ?? 0) + 1);
       }
     }
-  });
+  }, 60_000);
 
   it.each(HAZARDS)('%s', (hazard) => {
     expect(breaches.filter((breach) => breach.hazard === hazard)).toEqual([]);

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { TwoEnds, type World } from './two-ends.ts';
 
-const RUNS = { numRuns: 12, seed: 1 };
+const RUNS = { numRuns: 8, seed: 1 };
 /** The longest rest of a path that has failed, and a turn. */
 const SETTLE_MS = 330_000;
 const LOOK_MS = 10_000;
