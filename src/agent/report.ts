@@ -4,7 +4,7 @@ import type { ChildSa, IkeSa } from '../ike/sa.ts';
 import type { ChildSaReport, ConnectionReport, IkeSaReport, LinkReport, PathReading } from '../control/report.ts';
 import type { DirectPath } from '../paths/direct-path.ts';
 import type { Evidence } from '../paths/evidence.ts';
-import { explainCause, type PathCause } from '../paths/path-cause.ts';
+import { causeBy, explainCause, type PathCause } from '../paths/path-cause.ts';
 import { hasSelectorsOf } from '../reconcile/plan.ts';
 import { indexSas, installedIn, type SasOf } from './installed-sas.ts';
 import type { ProbeReading } from './prober.ts';
@@ -84,7 +84,7 @@ function problemOf(
 ): string | null {
   if (status === 'up') return missingChildren(connection, ikeSas);
   const logged = evidenceOf(connection.name);
-  const why = logged === undefined ? '' : `. ${logged.advice} charon says: "${logged.quote}"`;
+  const why = logged === undefined ? '' : `. ${adviceOf(logged)}`;
   if (connection.kind === 'mediation-client' && status !== 'ready') {
     return `not registered at mediator ${connection.mediator} (${connection.remoteAddresses.join(', ')}): no direct path can be set up${why}`;
   }
@@ -92,6 +92,10 @@ function problemOf(
     return `no tunnel to hub ${connection.peer} (${connection.remoteAddresses.join(', ')}): ${logged === undefined ? 'it does not answer, or refuses this node; see the charon log' : logged.code}${why}`;
   }
   return null;
+}
+
+function adviceOf({ advice, quote }: Evidence): string {
+  return `${advice} charon says: "${quote}"`;
 }
 
 function missingChildren(connection: Connection, ikeSas: readonly IkeSa[]): string | null {
@@ -149,11 +153,12 @@ export function linkReports(input: ReportInput): Omit<LinkReport, 'sinceMs'>[] {
     const readings = { direct: input.reading(id, 'direct'), relay: input.reading(id, 'relay') };
     const refusal = input.refusals.get(`${STEERING_PREFIX}${peer}`);
     const path = refusal === undefined ? pathOf(link, sasOf, readings, input) : 'none';
+    const down = path === 'none' ? hubTunnelsOf(link, connections, sasOf) : [];
     const problem =
-      refusedProblem(refusal) ?? outdatedProblem(link, connections, sasOf) ?? linkProblem(link, path, input);
-    const cause = path === 'direct' ? null : (input.causeOf(id) ?? null);
+      refusedProblem(refusal) ?? outdatedProblem(link, connections, sasOf) ?? linkProblem(link, path, down, input);
+    const cause = path === 'direct' ? null : (input.causeOf(id) ?? causeOfHubLink(link, down, input) ?? null);
     const [direct, relay] = [pathReading(readings.direct), pathReading(readings.relay)];
-    return { id, peer, path, problem, directFailures, cause, direct, relay };
+    return { id, peer, path, problem: problem?.slice(0, PROBLEM_MAX) ?? null, directFailures, cause, direct, relay };
   });
 }
 
@@ -202,13 +207,70 @@ function outdatedProblem(link: DesiredLink, connections: ReadonlyMap<string, Con
   return `a tunnel to ${link.peer} still has other subnets than the mesh spec`;
 }
 
-function linkProblem(link: DesiredLink, path: LinkReport['path'], input: ReportInput): string | null {
+/** A connection of a link's tunnel with a hub, and whether the tunnel is there. */
+interface HubTunnel {
+  readonly connection: Exclude<Connection, { readonly kind: 'mediated-peer' }>;
+  readonly ikeSas: readonly IkeSa[];
+  readonly isInstalled: boolean;
+}
+
+/** Where a hub is one end of the link, and where it relays. */
+function hubTunnelsOf(
+  link: DesiredLink,
+  connections: ReadonlyMap<string, Connection>,
+  sasOf: SasOf,
+): readonly HubTunnel[] {
+  return [...link.direct, ...link.relay].flatMap((ref) => {
+    const connection = connections.get(ref.connection);
+    if (connection === undefined || connection.kind === 'mediated-peer') return [];
+    return [{ connection, ikeSas: sasOf(connection.name), isInstalled: installedIn([ref], sasOf).length > 0 }];
+  });
+}
+
+/** `down`: its tunnels with hubs, where it has no path. */
+function linkProblem(
+  link: DesiredLink,
+  path: LinkReport['path'],
+  down: readonly HubTunnel[],
+  input: ReportInput,
+): string | null {
   if (path === 'direct' || (path === 'relay' && link.direct.length === 0)) return null;
   const through = path === 'relay' ? 'traffic goes through the hub' : `no traffic to ${link.peer} is possible now`;
-  const direct = input.directPaths.get(link.id);
-  if (direct === undefined) return path === 'relay' ? null : `${through}: its tunnel is not up`;
-  const cause = input.causeOf(link.id);
-  if (cause === undefined) return `${through}: the direct tunnel to ${link.peer} is being set up`;
+  const reasons = [...directProblem(link, input), ...down.map((tunnel) => hubTunnelProblem(tunnel, input))];
+  return reasons.length === 0 ? null : `${through}: ${[...new Set(reasons)].join('; ')}`;
+}
+
+/** None for a link whose direct tunnel, if any, is with a hub. */
+function directProblem(link: DesiredLink, { directPaths, causeOf }: ReportInput): readonly string[] {
+  const direct = directPaths.get(link.id);
+  if (direct === undefined) return [];
+  const cause = causeOf(link.id);
+  if (cause === undefined) return [`the direct tunnel to ${link.peer} is being set up`];
   const tries = direct.failures === 0 ? '' : ` (tries: ${direct.failures})`;
-  return `${through}: ${explainCause(cause, link.peer)}${tries}`;
+  return [`${explainCause(cause, link.peer)}${tries}`];
+}
+
+function hubTunnelProblem({ connection, ikeSas, isInstalled }: HubTunnel, input: ReportInput): string {
+  const { name } = connection;
+  const tunnel = `the tunnel with ${peerOf(connection) ?? name}`;
+  if (isInstalled) return `nothing comes back through ${tunnel}`;
+  const refusal = input.refusals.get(name);
+  if (refusal !== undefined) return `charon refuses ${tunnel}: ${refusal}`;
+  const problem = problemOf(connection, ikeSas, statusOf(connection, ikeSas, refusal), input);
+  if (problem !== null) return problem;
+  const logged = input.evidenceOf(name);
+  return logged === undefined ? `${tunnel} is not up` : `${tunnel} is not up: ${logged.code}. ${adviceOf(logged)}`;
+}
+
+/** Of a link with a hub: what charon's log proves about the tunnel with it. */
+function causeOfHubLink(
+  link: DesiredLink,
+  down: readonly HubTunnel[],
+  { directPaths, evidenceOf }: ReportInput,
+): PathCause | undefined {
+  if (directPaths.has(link.id)) return undefined;
+  const causes = down.flatMap(({ connection, isInstalled }) =>
+    isInstalled ? [] : (causeBy(evidenceOf(connection.name)) ?? []),
+  );
+  return causes[0];
 }

@@ -5,12 +5,15 @@ import type { Connection } from '../../src/ike/connection.ts';
 import type { ProbeReading } from '../../src/agent/prober.ts';
 import type { IkeSa } from '../../src/ike/sa.ts';
 import type { DirectPath } from '../../src/paths/direct-path.ts';
+import type { Evidence } from '../../src/paths/evidence.ts';
+import { evidence } from '../paths/evidence-builder.ts';
 import { hub, mediationServer } from '../ike/connections.ts';
 import { child, childSa, desired, ikeSa, mediatedPeer, medsrv, names, spoke } from '../reconcile/builders.ts';
 import { reportOf } from '../coordinator/report-builders.ts';
 
 const relay = ikeSa(names.hub, { childSas: [childSa('edge1--remote')] });
 const direct = ikeSa(names.peer, { childSas: [childSa('edge1--remote')] });
+const notTrusted: Evidence = { ...evidence('auth-failed'), advice: 'Check the certificates.' };
 const mesh = [medsrv(), spoke(), mediatedPeer()];
 
 function input(change: Partial<ReportInput> & { readonly connections?: readonly Connection[] } = {}): ReportInput {
@@ -196,7 +199,17 @@ describe('the path of a link', () => {
     [
       'none where there is only a relay',
       { connections: [spoke()], directPaths: new Map() },
-      { path: 'none', problem: /its tunnel is not up/ },
+      { path: 'none', problem: /^no traffic to remote is possible now: no tunnel to hub master1 .* does not answer/ },
+    ],
+    [
+      'none where both of its tunnels are down, and says so of both',
+      { directPaths: failed, causeOf: () => 'symmetric-nat', evidenceOf: () => notTrusted },
+      { path: 'none', problem: /a symmetric NAT .*\(tries: 3\); no tunnel to hub master1 .*: auth-failed\. Check the/ },
+    ],
+    [
+      'none where charon refuses its only tunnel',
+      { connections: [spoke()], directPaths: new Map(), refusals: new Map([[names.hub as string, 'no']]) },
+      { path: 'none', problem: /: charon refuses the tunnel with master1: no$/ },
     ],
   ])('is %s', (_what, change, { path, problem }) => {
     const link = linkOf(change);
@@ -215,6 +228,44 @@ describe('the path of a link', () => {
       path: 'none',
     }),
   );
+
+  describe('with a hub', () => {
+    /** At one end of it the connection sets up, at the other it answers. */
+    const withHub = (connection: Connection, change: Partial<ReportInput> = {}): unknown => {
+      const { links, ...rest } = desired(connection);
+      const ref = { connection: connection.name, child: child('edge1--remote').name };
+      const state = { ...rest, links: links.map((link) => ({ ...link, direct: [ref], relay: [] })) };
+      return linkReports({ ...input({ directPaths: new Map(), ...change }), desired: state })[0];
+    };
+
+    it.each([
+      ['that refuses this node', spoke(), /: no tunnel to hub master1 .*: auth-failed\. Check the certificates/],
+      ['of a node that it refuses', hub(), /: the tunnel with edge2 is not up: auth-failed\. Check the certificates/],
+    ])('%s has the cause, and its words', (_what, connection, problem) =>
+      expect(withHub(connection, { evidenceOf: () => notTrusted })).toMatchObject({
+        path: 'none',
+        cause: 'auth-failed',
+        problem: expect.stringMatching(problem) as string,
+      }),
+    );
+
+    it('that answers nothing has none that could be proved', () =>
+      expect(withHub(spoke())).toMatchObject({
+        cause: null,
+        problem: expect.stringMatching(/does not answer/) as string,
+      }));
+
+    it('whose tunnel is up has none, whatever was said before', () => {
+      const evidenceOf = (): Evidence => notTrusted;
+      expect(withHub(spoke(), { ikeSas: [relay], evidenceOf })).toMatchObject({ path: 'direct', cause: null });
+      const reading = (): ProbeReading => ({ ...alive, health: 'dead' });
+      expect(withHub(spoke(), { ikeSas: [relay], evidenceOf, reading })).toMatchObject({
+        path: 'none',
+        cause: null,
+        problem: 'no traffic to remote is possible now: nothing comes back through the tunnel with master1',
+      });
+    });
+  });
 
   it('counts the failures', () => expect(linkOf({ directPaths: failed })).toMatchObject({ directFailures: 3 }));
 
