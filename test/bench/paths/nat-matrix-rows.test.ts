@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { expectedCause } from './nat-matrix-rows.ts';
+import { expectedCause, isNamedByBoth } from './nat-matrix-rows.ts';
 
 it.each([
   ['cone', 'cone', undefined],
@@ -12,4 +12,11 @@ it.each([
 ] as const)('%s and %s are kept apart by %s', (a, b, cause) => {
   expect(expectedCause([a, b])).toBe(cause);
   expect(expectedCause([b, a])).toBe(cause);
+});
+
+it('a cause that one end names and the other does not is not enough', () => {
+  const [named, unnamed] = ['udp-blocked', null].map((cause) => ({ peer: 'remote', path: 'relay' as const, cause }));
+  expect(isNamedByBoth([named, named], 'udp-blocked')).toBe(true);
+  for (const other of [unnamed, undefined, { ...named!, cause: 'symmetric-nat' }])
+    expect(isNamedByBoth([named, other], 'udp-blocked')).toBe(false);
 });

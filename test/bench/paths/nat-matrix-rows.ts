@@ -42,6 +42,11 @@ export function expectedCause(sides: readonly [Side, Side]): 'udp-blocked' | 'sy
   return sides.includes('udp-blocked') ? 'udp-blocked' : undefined;
 }
 
+/** Each end has its own view: what it sees itself, what the coordinator says of the peer, and what has come of its tries. */
+export function isNamedByBoth(links: readonly (EndLink | undefined)[], cause: string): boolean {
+  return links.every((link) => link?.cause === cause);
+}
+
 async function measure(name: string, pair: SidePair, strongswan: StrongswanVersion, say: Say): Promise<PathRow> {
   const cause = pair === 'same NAT' ? undefined : expectedCause(pair);
   await using scene = await Scene.create({ strongswan, ...topologyOptionsOf(pair) });
@@ -59,7 +64,7 @@ async function measure(name: string, pair: SidePair, strongswan: StrongswanVersi
   say(`${name}: ${JSON.stringify(seen)}`);
   const isDirectLink = links.every((link) => link?.path === 'direct') && directMs !== null;
   const isRelayed = links.every((link) => link?.path === 'relay') && directMs === null && firstPacketMs !== null;
-  const ok = cause === undefined ? isDirectLink : isRelayed && links.some((link) => link?.cause === cause);
+  const ok = cause === undefined ? isDirectLink : isRelayed && isNamedByBoth(links, cause);
   const ours = (cause === undefined ? directMs : firstPacketMs) ?? Number.NaN;
   const goal = cause === undefined ? 'direct' : `relay, ${cause}`;
   return { name, unit: 'ms', runs: 1, ours, other: null, ratio: null, goal, ok, seen };
@@ -99,9 +104,7 @@ async function settled(
       what: cause ?? 'a direct path',
       observe: async () => ({ links: await scene.links(), flowing: await isDirectNow() }),
       until: ({ links, flowing }) =>
-        cause === undefined
-          ? flowing && links.every((link) => link?.path === 'direct')
-          : links.some((link) => link?.cause === cause),
+        cause === undefined ? flowing && links.every((link) => link?.path === 'direct') : isNamedByBoth(links, cause),
       timeoutMs: cause === undefined ? DIRECT_MS : CAUSE_MS,
       intervalMs: 500,
     });
