@@ -5,20 +5,24 @@ import { childOf, childListing, findConn } from './loaded-conns.ts';
 import { refusal, SUCCESS } from './replies.ts';
 import { textOf, textsOf } from './section-text.ts';
 
-/** What was made of a child's configuration when it was installed; what is loaded later does not change it. */
+/**
+ * What was made of a child's configuration when it was installed; what is loaded later does not change it. A trap policy, or a
+ * shunt, for which there is no tunnel.
+ */
 interface Trap {
   readonly ike: string;
   readonly child: string;
   readonly config: ViciSection;
+  /** What `list-policies` has to mention for it to be listed. */
+  readonly kind: Kind;
 }
+
+type Kind = 'trap' | 'pass' | 'drop';
 
 /** In charon's order: the youngest first. */
 type Traps = Trap[];
 
-/** Modes of what lets traffic pass or drops it, for which there is no tunnel. The fake does not remember these. */
-const SHUNTS = ['pass', 'drop'];
-
-/** The commands about trap policies. `listsReqids`: as charon does since 6.0.2. */
+/** The commands about trap policies and shunts. `listsReqids`: as charon does since 6.0.2. */
 export function trapHandlers(conns: Loaded, listsReqids: boolean): readonly (readonly [string, FakeHandler])[] {
   const traps: Traps = [];
   return [
@@ -28,7 +32,7 @@ export function trapHandlers(conns: Loaded, listsReqids: boolean): readonly (rea
   ];
 }
 
-/** One that is there already is replaced, and is the youngest then. */
+/** A trap that is there already is replaced, and is the youngest then; a shunt is left as it is. */
 function install(traps: Traps, conns: Loaded, request: ViciSection): FakeAnswer {
   const child = textOf(request, 'child');
   if (child === undefined) return refusal('missing configuration name');
@@ -36,12 +40,16 @@ function install(traps: Traps, conns: Loaded, request: ViciSection): FakeAnswer 
   const config = childOf(conn, child);
   if (ike === undefined || config === undefined) return refusal('configuration name not found');
   const mode = textOf(config, 'mode') ?? 'tunnel';
-  if (SHUNTS.includes(mode)) return SUCCESS;
+  if (mode === 'pass' || mode === 'drop') {
+    const isThere = traps.some((trap) => trap.ike === ike && trap.child === child && trap.kind !== 'trap');
+    if (!isThere) traps.push({ ike, child, config, kind: mode });
+    return SUCCESS;
+  }
   // A host name will do, also one that has no address.
   const [host = '%any'] = textsOf(conn, 'remote_addrs');
   if (host === '%any' && mode !== 'transport') return refusal(`installing policy '${child}' failed`);
   remove(traps, ike, child);
-  traps.unshift({ ike, child, config });
+  traps.unshift({ ike, child, config, kind: 'trap' });
   return SUCCESS;
 }
 
@@ -58,11 +66,11 @@ function remove(traps: Traps, ike: string | undefined, child: string): boolean {
   return at >= 0;
 }
 
-/** charon looks whether `trap` is mentioned, not at what it says. */
+/** charon looks whether a kind is mentioned, not at what it says. Shunts come last, the oldest first. */
 function listTraps(traps: Traps, request: ViciSection, tell: (trap: Trap) => void): FakeAnswer {
-  if (textOf(request, 'trap') === undefined) return {};
   const [ike, child] = [textOf(request, 'ike'), textOf(request, 'child')];
-  for (const trap of traps) {
+  const kinds = (['trap', 'pass', 'drop'] as const).filter((kind) => textOf(request, kind) !== undefined);
+  for (const trap of traps.filter(({ kind }) => kinds.includes(kind))) {
     if ((ike === undefined || ike === trap.ike) && (child === undefined || child === trap.child)) tell(trap);
   }
   return {};

@@ -72,6 +72,23 @@ export function describeTraps(name: string, start: () => Promise<CharonUnderTest
       expect(await collect(session.stream('list-policies'))).toEqual([]);
     });
 
+    it('are listed apart from what only drops, which stays as it was installed first', async () => {
+      const shunted = (remoteSubnet: string): ViciConnConfig => {
+        const child = { mode: 'drop' as const, local_ts: ['127.0.0.1/32'], remote_ts: [remoteSubnet], mark_out: '0x7' };
+        return { ...CONFIG, children: { none: child } };
+      };
+      const dropped = (): Promise<ViciPolicy[]> => collect(session.stream('list-policies', { drop: true }));
+      await session.call('load-conn', { one: shunted('10.3.0.0/24') });
+      await install('one', 'none');
+      await session.call('load-conn', { one: shunted('10.4.0.0/24') });
+      await install('one', 'none');
+      const [seen, ...others] = await dropped();
+      expect(seen).toMatchObject({ ike: 'one', child: 'none', mode: 'DROP', 'remote-ts': ['10.3.0.0/24'] });
+      expect([...others, ...(await listed())]).toEqual([]);
+      await session.call('uninstall', { ike: 'one', child: 'none' });
+      expect(await dropped()).toEqual([]);
+    });
+
     it('are what was loaded when they were installed last, and then the youngest', async () => {
       await install('one', 'net');
       await install('one', 'other');
