@@ -38,6 +38,8 @@ import { systemNetwork } from './netcheck/udp-network.ts';
 import { NodeChannel } from './node-channel.ts';
 import { NodeCredentials } from './node-credentials.ts';
 import { NodeState } from './node-state.ts';
+import { PathInterfaces } from './path-interfaces.ts';
+import { PathRoutes } from './path-routes.ts';
 import { PlacedIkeFiles } from './placed-ike.ts';
 import { reconnectRefusal } from './reconnect.ts';
 import { Renewals } from './renewals.ts';
@@ -73,6 +75,7 @@ export class Agent {
   readonly #directPaths: DirectPaths;
   readonly #repairs: Repairs;
   readonly #loopback: MeshLoopback;
+  readonly #interfaces: PathInterfaces;
   readonly #links: LinkWatch;
   readonly #evidence = new EvidenceBoard();
   readonly #keeper: StateKeeper;
@@ -95,6 +98,7 @@ export class Agent {
     this.#directPaths = new DirectPaths(deps);
     this.#repairs = this.#makeRepairs();
     this.#loopback = new MeshLoopback(() => deps.clock.monotonicMs());
+    this.#interfaces = new PathInterfaces(() => deps.clock.monotonicMs());
     this.#links = new LinkWatch({ ...deps, onChange: () => this.#charonLoop.trigger() });
     this.#credentials = this.#makeCredentials();
     this.#keeper = new StateKeeper({
@@ -217,6 +221,7 @@ export class Agent {
       directPaths: this.#directPaths,
       links: this.#links,
       repairs: this.#repairs,
+      hasInterfaces: () => this.#interfaces.areThere,
       localAddresses,
       ownNat: () => this.#network.last?.natKind ?? 'unknown',
       logged: (connection) => this.#evidence.latest(connection),
@@ -250,9 +255,10 @@ export class Agent {
       reconciler: this.#reconciler,
       target: () => this.#target(),
       material: () => this.#credentials.material,
+      routes: this.#makeRoutes(),
       prepare: () => {
         this.#credentials.lookAtPlaced();
-        return this.#holdMeshAddresses();
+        return this.#holdOwnNetwork();
       },
       gate: (observed) => this.#node.gate(observed),
       onFound: (dataPlane) => this.#node.charonFound(dataPlane),
@@ -279,12 +285,25 @@ export class Agent {
     });
   }
 
-  /** Before charon is told of tunnels that carry them: it wants to find an address of each local selector. */
-  async #holdMeshAddresses(): Promise<void> {
+  /**
+   * Before charon is told of tunnels that carry the mesh addresses: it wants to find an address of each local selector. And
+   * before it is decided how traffic is moved.
+   */
+  async #holdOwnNetwork(): Promise<void> {
     const { desired } = this.#node;
     if (desired === undefined) return;
     const { addresses } = desired;
     await this.#loopback.hold(addresses === undefined ? [] : [addresses.mesh, addresses.relay]);
+    await this.#interfaces.hold(this.#node.wantsInterfaces ? addresses?.mesh : undefined);
+  }
+
+  #makeRoutes(): PathRoutes {
+    return new PathRoutes({
+      monotonicMs: () => this.#deps.clock.monotonicMs(),
+      hasInterfaces: () => this.#interfaces.areThere,
+      own: () => this.#node.desired?.addresses?.mesh,
+      onRefused: () => this.#interfaces.suspect(),
+    });
   }
 
   #makeCredentials(): NodeCredentials {
@@ -441,9 +460,13 @@ export class Agent {
       hostProblems: [
         ...this.#keeper.problems,
         ...this.#node.problems,
-        ...[credentials.identityProblem, this.#diskProblem, this.#loopback.problem, this.#links.problem].filter(
-          (each) => each !== null,
-        ),
+        ...[
+          credentials.identityProblem,
+          this.#diskProblem,
+          this.#loopback.problem,
+          this.#interfaces.problem,
+          this.#links.problem,
+        ].filter((each) => each !== null),
       ],
       generations: this.#node.generations,
       node: credentials.identity?.node ?? null,

@@ -13,6 +13,7 @@ import {
   type ObservedTrap,
 } from '../reconcile/charon.ts';
 import { trapKey } from '../reconcile/traps.ts';
+import type { PathRoutes } from './path-routes.ts';
 import { ViciError, type ViciCallCommand, type ViciReply, type ViciRequest, type ViciSession } from '../vici/index.ts';
 
 /** charon tells its start in whole seconds. What the wall clock gains on the other one by itself meanwhile is far less. */
@@ -68,13 +69,14 @@ export interface ViciCharonDeps {
   readonly clock: Clock;
   /** Ms since the machine booted. */
   readonly bootMs: () => number;
+  /** This node's routes into its XFRM interfaces. */
+  readonly routes: Pick<PathRoutes, 'observe' | 'set' | 'remove'>;
 }
 
 /** A charon over one VICI session. Ends with the session. */
 export class ViciCharon {
   readonly #deps: ViciCharonDeps;
   #version: string | undefined;
-  #dataPlane: DataPlane | undefined;
 
   constructor(deps: ViciCharonDeps) {
     this.#deps = deps;
@@ -91,17 +93,18 @@ export class ViciCharon {
   /** Who carries its packets; the same as long as it runs. */
   async dataPlane(signal: AbortSignal): Promise<DataPlane> {
     const { plugins } = await this.#deps.session.call('stats', undefined, { signal });
-    return (this.#dataPlane = plugins.includes('kernel-libipsec') ? 'libipsec' : 'kernel');
+    return plugins.includes('kernel-libipsec') ? 'libipsec' : 'kernel';
   }
 
   async #observe(signal: AbortSignal): Promise<ObservedState> {
     const { session } = this.#deps;
-    const [{ stats, charonStartMs }, connections, keys, ikeSas, traps] = await Promise.all([
+    const [{ stats, charonStartMs }, connections, keys, ikeSas, traps, routes] = await Promise.all([
       this.#stats(signal),
       session.call('get-conns', undefined, { signal }),
       session.call('get-keys', undefined, { signal }),
       this.#ikeSas(signal),
       this.#traps(signal),
+      this.#deps.routes.observe(),
     ]);
     const version = (this.#version ??= (await session.call('version', undefined, { signal })).version);
     return {
@@ -113,6 +116,7 @@ export class ViciCharon {
       keyIds: new Set(keys.keys),
       ikeSas,
       traps,
+      routes,
     };
   }
 
@@ -140,11 +144,9 @@ export class ViciCharon {
     return ikeSas;
   }
 
-  /** The kernel's traffic is not moved by traps. */
   async #traps(signal: AbortSignal): Promise<ReadonlyMap<string, ObservedTrap>> {
     const traps = new Map<string, ObservedTrap>();
-    if (this.#dataPlane !== 'libipsec') return traps;
-    for await (const policy of this.#deps.session.stream('list-policies', { trap: true }, { signal })) {
+    for await (const policy of this.#deps.session.stream('list-policies', { trap: true, drop: true }, { signal })) {
       const { ike: connection, child: name, 'local-ts': localTs, 'remote-ts': remoteTs } = policy;
       if (connection?.startsWith(STEERING_PREFIX) !== true) continue;
       traps.set(trapKey(connection, name), { connection, name, localTs, remoteTs });
@@ -153,6 +155,7 @@ export class ViciCharon {
   }
 
   #executorsWith({ credentials, crl }: CharonMaterial): Executors {
+    const { routes } = this.#deps;
     return {
       'load-credentials': async (_step, signal) => this.#loadCredentials(needed(credentials), signal),
       'load-crl': (_step, signal) => this.#loadCrl(crl, signal),
@@ -162,6 +165,9 @@ export class ViciCharon {
       'install-trap': ({ connection, trap }, signal) => this.#ask('install', { ike: connection, child: trap }, signal),
       'uninstall-trap': ({ connection, trap }, signal) =>
         this.#ask('uninstall', { ike: connection, child: trap }, signal),
+      'set-routes': (step) => routes.set(step.routes, step.localSubnets),
+      'divert-routes': (step) => routes.set(step.routes, step.localSubnets),
+      'remove-routes': (step) => routes.remove(step.routes),
       'unload-key': ({ keyId }, signal) => this.#ask('unload-key', { id: keyId }, signal),
       // timeout -1: charon queues it and answers; what comes of it is seen in the next observation.
       'terminate-ike': ({ ikeSaId }, signal) => this.#ask('terminate', { 'ike-id': ikeSaId, timeout: -1 }, signal),

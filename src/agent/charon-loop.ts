@@ -5,7 +5,7 @@ import type { Logger } from '../log.ts';
 import type { DataPlane } from '../ike/steering.ts';
 import type { Gate, Reconciler, RoundResult, Target } from '../reconcile/loop.ts';
 import { ViciClient, ViciError, type ViciOutage, type ViciSession, type ViciSubscription } from '../vici/index.ts';
-import { ViciCharon, type CharonMaterial } from './charon-adapter.ts';
+import { ViciCharon, type CharonMaterial, type ViciCharonDeps } from './charon-adapter.ts';
 import { CHARON_EVENTS, NEWER_CHARON_EVENTS, nodeEventsOf } from './charon-events.ts';
 import type { FrozenCharon } from './frozen-charon.ts';
 
@@ -32,6 +32,7 @@ export interface CharonLoopDeps {
   /** What a round works towards, and what it loads for that: both of the moment at which it begins. */
   readonly target: () => Target | undefined;
   readonly material: () => CharonMaterial;
+  readonly routes: ViciCharonDeps['routes'];
   /** Called before each round; must not reject. */
   readonly prepare: () => Promise<void>;
   readonly gate: Gate;
@@ -95,8 +96,8 @@ export class CharonLoop {
       // Subscribed before the first look, so that nothing falls between the two.
       await using events = await session.subscribe(CHARON_EVENTS, { signal: ended, optional: NEWER_CHARON_EVENTS });
       this.#deps.onEvent(this.#event('charon', 'connected to charon'));
-      const { clock, bootMs } = this.#deps;
-      const charon = new ViciCharon({ session, clock, bootMs });
+      const { clock, bootMs, routes } = this.#deps;
+      const charon = new ViciCharon({ session, clock, bootMs, routes });
       await Promise.race([this.#readEvents(events), this.#reconcile(charon, ended)]);
     } catch (error) {
       if (!session.isClosed) this.#failure = error;

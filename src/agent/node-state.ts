@@ -8,8 +8,7 @@ import type { ObservedState, Step } from '../reconcile/charon.ts';
 import type { DatedEvidence } from '../paths/evidence-board.ts';
 import type { NatKind } from '../paths/path-cause.ts';
 import { takesDirect } from '../paths/traffic.ts';
-import type { Gate, PathWishes, RoundResult } from '../reconcile/loop.ts';
-import { trapKey } from '../reconcile/traps.ts';
+import { linksInDirect, type Gate, type PathWishes, type RoundResult } from '../reconcile/loop.ts';
 import type { DirectPaths, DirectWishes } from './direct-paths.ts';
 import { effectiveHints, hintsChangeInMs, mediatedLinks, type HintSource } from './hints.ts';
 import type { HeldCrl } from './held-crl.ts';
@@ -52,6 +51,8 @@ export interface NodeDeps {
     'look' | 'reading' | 'isSilent' | 'tellLost' | 'takeOwnSilence' | 'isProven' | 'silentHubs' | 'heardAtMs'
   >;
   readonly repairs: Repairs;
+  /** Whether the node has its XFRM interfaces. */
+  readonly hasInterfaces: () => boolean;
   /** The machine's own addresses. */
   readonly localAddresses: () => ReadonlySet<string>;
   readonly ownNat: () => NatKind;
@@ -81,7 +82,11 @@ export class NodeState {
   #isUntold = true;
   #round: RoundResult | undefined;
   #dataPlane: DataPlane = 'kernel';
-  #local: (LocalState & { readonly of: DesiredState; readonly dataPlane: DataPlane }) | undefined;
+  /** What was made of the state that is held, for each data plane that was asked about. */
+  #locals: { readonly of: DesiredState | undefined; readonly on: Map<DataPlane, LocalState> } = {
+    of: undefined,
+    on: new Map(),
+  };
   #charonProblem: string | null = 'not connected to charon yet';
   /** What peers are told when the round under way is done. */
   #lost: DirectWishes['lost'] = [];
@@ -100,12 +105,24 @@ export class NodeState {
 
   /** The same object as long as nothing changes. */
   get local(): LocalState | undefined {
+    return this.#localOn(
+      this.#dataPlane === 'kernel' && this.#deps.hasInterfaces() ? 'xfrm-interfaces' : this.#dataPlane,
+    );
+  }
+
+  /** Whether the node has links whose traffic it would move by XFRM interfaces. */
+  get wantsInterfaces(): boolean {
+    if (this.#dataPlane !== 'kernel') return false;
+    return (this.#localOn('xfrm-interfaces')?.steering ?? []).length > 0;
+  }
+
+  #localOn(dataPlane: DataPlane): LocalState | undefined {
     const of = this.#deps.keeper.held?.state;
     if (of === undefined) return undefined;
-    const dataPlane = this.#dataPlane;
-    if (this.#local?.of !== of || this.#local.dataPlane !== dataPlane)
-      this.#local = { ...localState(of, dataPlane, PROBE_PORT), of, dataPlane };
-    return this.#local;
+    if (this.#locals.of !== of) this.#locals = { of, on: new Map() };
+    const local = this.#locals.on.get(dataPlane) ?? localState(of, dataPlane, PROBE_PORT);
+    this.#locals.on.set(dataPlane, local);
+    return local;
   }
 
   /** False until charon was seen, and again when it is lost. */
@@ -177,11 +194,13 @@ export class NodeState {
   }
 
   /** Links whose traffic belongs in their direct tunnel, among those whose traffic this node moves. */
-  #takingDirect({ traps }: ObservedState): ReadonlySet<string> {
+  #takingDirect(observed: ObservedState): ReadonlySet<string> {
     const { directPaths, links } = this.#deps;
-    const taking = (this.local?.steering ?? []).filter(({ name, link, direct }) => {
+    const steering = this.local?.steering ?? [];
+    const inDirect = linksInDirect(steering, observed);
+    const taking = steering.filter(({ link }) => {
       const path = directPaths.paths.get(link);
-      const isDirect = traps.has(trapKey(name, direct.name));
+      const isDirect = inDirect.has(link);
       const relay = links.reading(link, 'relay')?.health;
       return path !== undefined && takesDirect({ path, isDirect, relay });
     });
@@ -383,16 +402,10 @@ export class NodeState {
     };
   }
 
-  /** Of a link: what charon was told last; undefined where it decides by itself. */
+  /** Of a link: where this node has its traffic go; undefined where charon decides by itself. */
   #takesDirect(): ReportInput['takesDirect'] {
-    const { local } = this;
-    const traps = new Map<string, string>(
-      local?.steering.map(({ link, name, direct }) => [link, trapKey(name, direct.name)]),
-    );
-    return (link) => {
-      const trap = traps.get(link);
-      return trap === undefined ? undefined : this.#round?.traps.has(trap);
-    };
+    const steered = new Set<string>(this.local?.steering.map(({ link }) => link));
+    return (link) => (steered.has(link) ? this.#round?.direct.has(link) : undefined);
   }
 
   #event(kind: string, message: string): void {

@@ -130,7 +130,7 @@ function ikeSaReport(ikeSa: IkeSa, connection: Connection): IkeSaReport {
   };
 }
 
-function childSaReport({ reqid: _reqid, ...childSa }: ChildSa, link: string | null): ChildSaReport {
+function childSaReport({ reqid: _reqid, ifId: _ifId, ...childSa }: ChildSa, link: string | null): ChildSaReport {
   return {
     ...childSa,
     link,
@@ -190,7 +190,7 @@ function pathOf(
 
 /** Where the node moves a link's traffic by itself, its tunnels carry nothing without the policies for that. */
 function refusedProblem(refusal: string | undefined): string | undefined {
-  return refusal && `no traffic is possible: charon refuses the policies that lead into the tunnels: ${refusal}`;
+  return refusal && `no traffic is possible: what leads it into the tunnels is refused: ${refusal}`;
 }
 
 /** A change of the subnets that one of the two charons has not taken: traffic of the new ones has no tunnel. */

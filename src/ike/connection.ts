@@ -97,8 +97,10 @@ export const childConfigSchema = z.strictObject({
   start: z.enum(['add', 'start']),
 });
 export type ChildConfig = Readonly<z.output<typeof childConfigSchema>> & {
-  /** The node's own choice, where it moves traffic by itself: CHILD SAs without policies, of this reqid. */
+  /** The node's own choice, where it moves traffic by traps: CHILD SAs without policies, of this reqid. */
   readonly reqid?: number;
+  /** The node's own choice, where it moves traffic by routes: the XFRM interface that they belong to. */
+  readonly ifId?: number;
 };
 
 const base = {

@@ -7,6 +7,8 @@ export interface ChildSa {
   readonly uniqueId: number;
   /** Shared with the policies that lead into it; 0 until it is installed. */
   readonly reqid: number;
+  /** Of the XFRM interface that it belongs to; 0 for none. */
+  readonly ifId: number;
   /** charon's word: INSTALLED, REKEYED, CREATED, … */
   readonly state: string;
   /** Hex, as charon and `ip xfrm` print them. */
@@ -77,6 +79,7 @@ function childSaOf(sa: ViciChildSa): ChildSa {
     name: sa.name,
     uniqueId: sa.uniqueid,
     reqid: sa.reqid,
+    ifId: Number.parseInt(sa['if-id-in'] ?? '0', 16),
     state: sa.state,
     spiIn: sa['spi-in'] ?? '',
     spiOut: sa['spi-out'] ?? '',

@@ -1,6 +1,6 @@
 import type { ViciSection, ViciValue } from '../vici/index.ts';
 import { childrenOf, type ChildConfig, type Connection, type IkeParameters } from './connection.ts';
-import type { Steering, TrapPolicy } from './steering.ts';
+import { OUTSIDE_MARK, type Steering, type TrapPolicy } from './steering.ts';
 
 /**
  * The `load-conn` request for one connection. The only place that knows charon's spelling of these options.
@@ -40,22 +40,26 @@ const NO_ADDRESS = '192.0.2.1';
 /** Nobody has a certificate of this name: the connection is never anybody's answer. */
 const NOBODY = 'cygnet.nobody.invalid';
 
-function steeringOptions({ lasting, direct }: Steering, cas: readonly Uint8Array[]): Record<string, ViciValue> {
+function steeringOptions(steering: Steering, cas: readonly Uint8Array[]): Record<string, ViciValue> {
+  const traps = 'direct' in steering ? [...steering.lasting, steering.direct] : steering.lasting;
   return {
     version: '2',
     local_addrs: [NO_ADDRESS],
     remote_addrs: [NO_HOST],
     local: section({ auth: 'pubkey', id: NOBODY }),
     remote: section({ auth: 'pubkey', id: NOBODY, cacerts: cas }),
-    ...childrenOption([...lasting, direct].map((trap) => [trap.name, trapSection(trap)])),
+    ...childrenOption(traps.map((trap) => [trap.name, trapSection(trap)])),
   };
 }
+
+/** charon installs what drops for both directions, and for no XFRM interface (shunt_manager.c): what goes out never has this mark. */
+const NOBODYS_MARK = 0x7447_7447;
 
 function trapSection({ localSelectors, remoteSelectors, reqid }: TrapPolicy): ViciSection {
   return section({
     local_ts: localSelectors,
     remote_ts: remoteSelectors,
-    reqid: String(reqid),
+    ...(reqid === undefined ? { mode: 'drop', mark_out: hex(NOBODYS_MARK) } : { reqid: String(reqid) }),
     start_action: 'none',
     close_action: 'none',
     dpd_action: 'clear',
@@ -117,6 +121,11 @@ function childSection(child: ChildConfig): ViciSection {
     ...(child.lifetimeSeconds === 0 && { rekey_time: seconds(0) }),
     priority: String(child.priority),
     ...(child.reqid !== undefined && { policies: 'no', reqid: String(child.reqid) }),
+    ...(child.ifId !== undefined && {
+      if_id_in: String(child.ifId),
+      if_id_out: String(child.ifId),
+      set_mark_out: `${hex(OUTSIDE_MARK)}/${hex(OUTSIDE_MARK)}`,
+    }),
     start_action: 'none',
     close_action: 'none',
     dpd_action: 'clear',
@@ -138,6 +147,10 @@ export function plainOf(value: ViciValue): unknown {
 
 function seconds(count: number): string {
   return `${Math.max(0, count)}s`;
+}
+
+function hex(number: number): string {
+  return `0x${number.toString(16)}`;
 }
 
 function yesNo(value: boolean): string {

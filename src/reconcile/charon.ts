@@ -1,8 +1,8 @@
 import type { ChildName, Connection, ConnectionName } from '../ike/connection.ts';
 import type { IkeSa } from '../ike/sa.ts';
-import type { Steering } from '../ike/steering.ts';
+import type { PathKind, Steering } from '../ike/steering.ts';
 
-/** All of charon that the loop looks at, read at one moment. */
+/** All of charon, and of the node's own routes, that the loop looks at, read at one moment. */
 export interface ObservedState {
   /**
    * Start of this charon process in ms after the machine's boot, good to a few seconds (charon tells whole ones).
@@ -22,6 +22,22 @@ export interface ObservedState {
   readonly ikeSas: readonly IkeSa[];
   /** Installed traps of connections with our prefix, by `trapKey`. */
   readonly traps: ReadonlyMap<string, ObservedTrap>;
+  /** This node's routes into its XFRM interfaces, by `routeKey`; none where it moves no traffic by them. */
+  readonly routes: ReadonlyMap<string, ObservedRoute>;
+}
+
+/** A route into one of the node's XFRM interfaces. */
+export interface Route {
+  /** `probes` is looked at only for the probes of direct tunnels, and before the other one. */
+  readonly table: 'traffic' | 'probes';
+  /** CIDR. */
+  readonly destination: string;
+  readonly path: PathKind;
+}
+
+export interface ObservedRoute extends Omit<Route, 'path'> {
+  /** Undefined: it leads elsewhere. */
+  readonly path: PathKind | undefined;
 }
 
 /** A trap policy that charon has installed. */
@@ -30,6 +46,14 @@ export interface ObservedTrap {
   readonly name: string;
   readonly localTs: readonly string[];
   readonly remoteTs: readonly string[];
+}
+
+interface RouteArgs {
+  /** Of the link, for people: it has no routes itself. */
+  readonly connection: string;
+  readonly routes: readonly Route[];
+  /** CIDRs: what this node sends there itself has an address of these, or its mesh address. */
+  readonly localSubnets: readonly string[];
 }
 
 interface StepArgs {
@@ -42,6 +66,11 @@ interface StepArgs {
   /** What fits it goes into another tunnel from then on. Loses nothing. */
   'install-trap': { readonly connection: string; readonly trap: string };
   'uninstall-trap': { readonly connection: string; readonly trap: string };
+  /** What goes there takes these tunnels from then on. Loses nothing. */
+  'set-routes': RouteArgs;
+  /** The same, for traffic that is to leave a direct tunnel: never put off. */
+  'divert-routes': RouteArgs;
+  'remove-routes': { readonly routes: readonly ObservedRoute[] };
   /** A private key that a newer one has replaced. */
   'unload-key': { readonly keyId: string };
   'terminate-ike': { readonly connection: string; readonly ikeSaId: number };

@@ -66,6 +66,9 @@ export function ledgerAfter(ledger: Ledger, step: Step, keyId: string | undefine
       return { ...ledger, formerKeyIds: ledger.formerKeyIds.filter((id) => id !== step.keyId) };
     case 'install-trap':
     case 'uninstall-trap':
+    case 'set-routes':
+    case 'divert-routes':
+    case 'remove-routes':
     case 'terminate-ike':
     case 'abandon-ike':
     case 'rekey-child':

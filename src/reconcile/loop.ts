@@ -2,11 +2,12 @@ import type { Clock } from '../clock.ts';
 import { childrenOf, type Connection } from '../ike/connection.ts';
 import type { LocalState, Steering } from '../ike/steering.ts';
 import type { ChildSa, IkeSa } from '../ike/sa.ts';
-import { executeStep, StepRefused, type Charon, type ObservedState, type Step } from './charon.ts';
+import { executeStep, StepRefused, type Charon, type ObservedRoute, type ObservedState, type Step } from './charon.ts';
 import { emptyLedger, isOfThisCharon, ledgerAfter, ledgerAfterRefusal, validLedger, type Ledger } from './ledger.ts';
 import { nextAttempt, type Attempt } from './pace.ts';
 import { fits, initiateKey, LEAVE_MS, paceKey, plan, type PlanInput } from './plan.ts';
-import { trapKey } from './traps.ts';
+import { isRoutedDirect, routeKey } from './routes.ts';
+import { isTrappedDirect, trapKey } from './traps.ts';
 
 /** What charon is to be brought to. */
 export interface Target extends LocalState {
@@ -32,8 +33,8 @@ export interface RoundResult {
   readonly observed: ObservedState;
   /** The steps that charon accepted in this round, in order. */
   readonly done: readonly Step[];
-  /** The traps that are installed after the round, by `trapKey`. */
-  readonly traps: ReadonlySet<string>;
+  /** Links whose traffic goes into their direct tunnel after the round, among those whose traffic this node moves. */
+  readonly direct: ReadonlySet<string>;
   readonly refusals: readonly Refusal[];
   /** Connections (and `credentials`, `crl`) that charon does not have as desired after this round. */
   readonly notLoaded: readonly string[];
@@ -100,8 +101,8 @@ export class Reconciler {
     }
     const notLoaded = target === undefined ? [] : this.#notLoaded(target);
     const nextAttemptInMs = Math.min(this.#nextAttemptInMs(), wishes.lookInMs);
-    const traps = trapsAfter(observed, done);
-    return { target, observed, done, traps, refusals: this.#refusals(), notLoaded, nextAttemptInMs };
+    const direct = linksInDirect(target?.steering ?? [], steeredAfter(observed, done));
+    return { target, observed, done, direct, refusals: this.#refusals(), notLoaded, nextAttemptInMs };
   }
 
   /** Brings what is remembered into line with what is there now. */
@@ -269,13 +270,30 @@ function noteSince(sinceMs: Map<number, number>, ikeSas: readonly IkeSa[], nowMs
   for (const uniqueId of present) if (!sinceMs.has(uniqueId)) sinceMs.set(uniqueId, nowMs);
 }
 
-function trapsAfter({ traps }: ObservedState, done: readonly Step[]): ReadonlySet<string> {
-  const after = new Set(traps.keys());
+/** What moves traffic, as it is. */
+type Steered = Pick<ObservedState, 'traps' | 'routes'>;
+
+/** Links whose traffic goes into their direct tunnel, among those that are steered. */
+export function linksInDirect(steering: readonly Steering[], steered: Steered): ReadonlySet<string> {
+  const isDirect = (each: Steering): boolean =>
+    'direct' in each ? isTrappedDirect(each, steered) : isRoutedDirect(each, steered);
+  return new Set(steering.filter(isDirect).map(({ link }) => link));
+}
+
+function steeredAfter(observed: Steered, done: readonly Step[]): Steered {
+  const traps = new Map(observed.traps);
+  const routes = new Map<string, ObservedRoute>(observed.routes);
   for (const step of done) {
-    if (step.kind === 'install-trap') after.add(trapKey(step.connection, step.trap));
-    if (step.kind === 'uninstall-trap') after.delete(trapKey(step.connection, step.trap));
+    if (step.kind === 'install-trap') {
+      const { connection, trap: name } = step;
+      traps.set(trapKey(connection, name), { connection, name, localTs: [], remoteTs: [] });
+    }
+    if (step.kind === 'uninstall-trap') traps.delete(trapKey(step.connection, step.trap));
+    if (step.kind === 'set-routes' || step.kind === 'divert-routes')
+      for (const route of step.routes) routes.set(routeKey(route), route);
+    if (step.kind === 'remove-routes') for (const route of step.routes) routes.delete(routeKey(route));
   }
-  return after;
+  return { traps, routes };
 }
 
 /** More than it takes for a change to reach the other end, and to be loaded there. */

@@ -12,6 +12,7 @@ import { sameSelectors } from '../ike/traffic-selector.ts';
 import { FIXED_REQID_MIN, type Steering } from '../ike/steering.ts';
 import type { ObservedState, Step } from './charon.ts';
 import type { Ledger } from './ledger.ts';
+import { divertRoutes, routeSteps, type RouteInput } from './routes.ts';
 import { divertSteps, trapSteps, type TrapInput } from './traps.ts';
 
 /** Below this many free worker threads charon is left alone: initiates would take the last ones (it then never answers again). */
@@ -26,7 +27,7 @@ export const LEAVE_MS = 2000;
 /** Set-ups begun in one round: the next one looks at the workers again. */
 const INITIATES_MAX = 16;
 
-export interface PlanInput extends TrapInput {
+export interface PlanInput extends TrapInput, RouteInput {
   readonly desired: DesiredState;
   readonly observed: ObservedState;
   /** Already reduced to what is still true of the observed charon. */
@@ -66,7 +67,11 @@ export function paceKey(step: Step): string | undefined {
       return initiateKey(step.connection, step.child);
     case 'install-trap':
       return `install ${step.connection}/${step.trap}`;
+    case 'set-routes':
+      return `install ${step.connection}/routes`;
     case 'uninstall-trap':
+    case 'divert-routes':
+    case 'remove-routes':
     case 'unload-conn':
     case 'unload-key':
     case 'terminate-ike':
@@ -82,8 +87,8 @@ export function initiateKey(connection: string, child?: string): string {
 }
 
 /**
- * The steps from what is to what should be, in order: traffic out of the way, repairs, credentials, loads, traps, removals,
- * set-ups. Empty when charon is as desired. Pure; touches only what carries our prefix.
+ * The steps from what is to what should be, in order: traffic out of the way, repairs, credentials, loads, traps, routes,
+ * removals, set-ups. Empty when charon is as desired. Pure; touches only what carries our prefix.
  */
 export function plan(input: PlanInput): readonly Step[] {
   const isAllowed = (step: Step): boolean => {
@@ -92,10 +97,12 @@ export function plan(input: PlanInput): readonly Step[] {
   };
   const steps = [
     ...divertSteps(input),
+    ...divertRoutes(input),
     ...repairSteps(input),
     ...credentialSteps(input),
     ...loadSteps(input),
     ...trapSteps(input, { isLoaded: (steering) => isLoaded(steering, input), isAllowed }),
+    ...routeSteps(input),
     ...removalSteps(input),
   ];
   const initiates = input.observed.idleWorkers < IDLE_WORKERS_MIN ? [] : initiateSteps(input).filter(isAllowed);
@@ -206,7 +213,7 @@ function hasOtherPolicies({ state, childSas }: IkeSa, connection: Connection): b
   if (connection.kind !== 'mediated-peer' || state !== 'ESTABLISHED') return false;
   return connection.children.some((child) =>
     childSas.some(
-      (childSa) => childSa.name === child.name && childSa.state === 'INSTALLED' && !hasReqidOf(childSa, child),
+      (childSa) => childSa.name === child.name && childSa.state === 'INSTALLED' && !hasPoliciesOf(childSa, child),
     ),
   );
 }
@@ -274,17 +281,21 @@ function byFit(childSas: readonly ChildSa[], child: ChildConfig): readonly Child
   return [...childSas].sort((a, b) => Number(fits(b, child)) - Number(fits(a, child)) || b.uniqueId - a.uniqueId);
 }
 
-/** True when the CHILD SA has exactly the configured selectors, and the right reqid. */
+/** True when the CHILD SA has exactly the configured selectors, and the right policies. */
 export function fits(childSa: ChildSa, child: ChildConfig): boolean {
-  return hasSelectorsOf(childSa, child) && hasReqidOf(childSa, child);
+  return hasSelectorsOf(childSa, child) && hasPoliciesOf(childSa, child);
 }
 
 export function hasSelectorsOf(childSa: ChildSa, child: ChildConfig): boolean {
   return sameSelectors(childSa.localTs, child.localSubnets) && sameSelectors(childSa.remoteTs, child.remoteSubnets);
 }
 
-/** One with a fixed reqid has no policies of its own, and one without has: neither can take the place of the other. */
-function hasReqidOf({ reqid }: ChildSa, child: ChildConfig): boolean {
+/**
+ * One with a fixed reqid has no policies of its own, and one without has, for all packets or those of an XFRM interface: none
+ * can take the place of another.
+ */
+function hasPoliciesOf({ reqid, ifId }: ChildSa, child: ChildConfig): boolean {
+  if (ifId !== (child.ifId ?? 0)) return false;
   return child.reqid === undefined ? reqid < FIXED_REQID_MIN : reqid === child.reqid;
 }
 

@@ -1,5 +1,5 @@
 import { STEERING_PREFIX } from '../ike/connection.ts';
-import type { Steering, TrapPolicy } from '../ike/steering.ts';
+import type { Steering, TrapPolicy, TrapSteering } from '../ike/steering.ts';
 import { sameSelectors } from '../ike/traffic-selector.ts';
 import type { ObservedTrap, Step } from './charon.ts';
 
@@ -14,6 +14,11 @@ export interface TrapInput {
 /** What {@link TrapInput.observed} calls a trap. */
 export function trapKey(connection: string, trap: string): string {
   return `${connection}/${trap}`;
+}
+
+/** Whether a link's traffic goes into its direct tunnel. */
+export function isTrappedDirect({ name, direct }: TrapSteering, { traps }: TrapInput['observed']): boolean {
+  return traps.has(trapKey(name, direct.name));
 }
 
 /** Traffic leaves a direct tunnel, and the traps of links that are no more go. To be done before any tunnel is ended. */
@@ -44,7 +49,8 @@ export function trapSteps(input: TrapInput, { isLoaded, isAllowed }: TrapConditi
 
 /**
  * From the first one on that is not right: their order counts. One that is there already is taken away first where an older
- * one is missing; with other selectors it is replaced in its place.
+ * one is missing; with other selectors it is replaced in its place, but for what drops, which charon would leave as it is
+ * (shunt_manager.c).
  */
 function trapStepsOf(steering: Steering, { takesDirect, observed }: TrapInput): Step[] {
   const traps = trapsOf(steering, takesDirect);
@@ -54,7 +60,9 @@ function trapStepsOf(steering: Steering, { takesDirect, observed }: TrapInput): 
   if (first === -1) return [];
   const late = traps.slice(first);
   const missing = late.findIndex((trap) => observedOf(trap) === undefined);
-  const misplaced = missing === -1 ? [] : late.slice(missing).filter((trap) => observedOf(trap) !== undefined);
+  const isInTheWay = ({ reqid }: TrapPolicy, at: number): boolean =>
+    reqid === undefined || (missing !== -1 && at >= missing);
+  const misplaced = late.filter((trap, at) => observedOf(trap) !== undefined && isInTheWay(trap, at));
   const { name: connection } = steering;
   return [
     ...misplaced.map(({ name }): Step => ({ kind: 'uninstall-trap', connection, trap: name })),
@@ -63,8 +71,9 @@ function trapStepsOf(steering: Steering, { takesDirect, observed }: TrapInput): 
 }
 
 /** In the order of their installation. */
-function trapsOf({ lasting, direct, link }: Steering, takesDirect: ReadonlySet<string>): readonly TrapPolicy[] {
-  return takesDirect.has(link) ? [...lasting, direct] : lasting;
+function trapsOf(steering: Steering, takesDirect: ReadonlySet<string>): readonly TrapPolicy[] {
+  const { lasting, link } = steering;
+  return 'direct' in steering && takesDirect.has(link) ? [...lasting, steering.direct] : lasting;
 }
 
 /** By their networks: whether charon writes protocol and port of a selector as names or numbers depends on the machine. */

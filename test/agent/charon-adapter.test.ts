@@ -6,6 +6,7 @@ import { executeStep, StepRefused, type Charon, type ObservedState, type Step } 
 import type { ViciSection } from '../../src/vici/index.ts';
 import { ViciSession } from '../../src/vici/session.ts';
 import { FakeCharon } from '../../src/vici/testing/index.ts';
+import { MemoryRoutes } from '../reconcile/memory-routes.ts';
 import { addressed, child, desired, mediatedPeer, medsrv, spoke } from '../reconcile/builders.ts';
 
 const parts = { own: Uint8Array.of(1, 2), ca: Uint8Array.of(3), privateKey: Uint8Array.of(4) };
@@ -50,7 +51,8 @@ describe('the digest of a request', () => {
 });
 
 describe('the traps of a charon', () => {
-  const PLUGINS: Readonly<Record<DataPlane, readonly string[]>> = {
+  type CharonPlane = Exclude<DataPlane, 'xfrm-interfaces'>;
+  const PLUGINS: Readonly<Record<CharonPlane, readonly string[]>> = {
     kernel: ['kernel-netlink', 'vici'],
     libipsec: ['kernel-libipsec', 'kernel-netlink', 'vici'],
   };
@@ -63,10 +65,12 @@ describe('the traps of a charon', () => {
   let session: ViciSession;
   let vici: ViciCharon;
   let charon: Charon;
+  let routes: MemoryRoutes;
   beforeEach(async () => {
     fake = await FakeCharon.start();
+    routes = new MemoryRoutes();
     session = await ViciSession.connect(fake.address);
-    vici = new ViciCharon({ session, clock: systemClock, bootMs: () => systemClock.monotonicMs() });
+    vici = new ViciCharon({ session, clock: systemClock, bootMs: () => systemClock.monotonicMs(), routes });
     charon = vici.with({ credentials: charonCredentials(parts), crl: undefined });
   });
   afterEach(async () => {
@@ -75,7 +79,7 @@ describe('the traps of a charon', () => {
   });
 
   /** As charon says when it was started with this data plane. */
-  async function found(dataPlane: DataPlane): Promise<DataPlane> {
+  async function found(dataPlane: CharonPlane): Promise<DataPlane> {
     const [uptime, workers] = [
       { since: 'Nov 24 00:28:45 2026', running: '1 minute' },
       { total: 16, idle: 11 },
@@ -122,12 +126,18 @@ describe('the traps of a charon', () => {
     expect((await observed()).traps.size).toBe(0);
   });
 
-  it('are not asked for where the kernel carries its packets', async () => {
+  it('are observed where the kernel carries its packets, too: some only drop', async () => {
+    const [dropping] = localState(
+      addressed(desired(medsrv(), mediatedPeer(), spoke())),
+      'xfrm-interfaces',
+      7447,
+    ).steering;
     await found('kernel');
-    await load();
-    await install('direct');
+    await carryOut({ kind: 'load-conn', connection: dropping!, digest: '' });
+    await install('refuse-clear');
+    expect([...(await observed()).traps.keys()]).toEqual(['cygnet-via-remote/refuse-clear']);
+    await uninstall('refuse-clear');
     expect((await observed()).traps.size).toBe(0);
-    expect(fake.commands).not.toContain('list-policies');
   });
 
   it('are installed and uninstalled by connection and name', async () => {

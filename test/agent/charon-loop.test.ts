@@ -11,6 +11,7 @@ import { createLogger } from '../../src/log.ts';
 import { Reconciler, type RoundResult, type Target } from '../../src/reconcile/loop.ts';
 import { itemBytes, type ViciItem, type ViciSection, type ViciValue } from '../../src/vici/index.ts';
 import { FakeCharon, SUCCESS, type FakeAnswer, type FakeHandler } from '../../src/vici/testing/index.ts';
+import { MemoryRoutes } from '../reconcile/memory-routes.ts';
 import { desired, names, spoke, wishes } from '../reconcile/builders.ts';
 import { ManualClock } from '../reconcile/memory-charon.ts';
 import { eventually } from '../vici/eventually.ts';
@@ -98,6 +99,7 @@ class Running {
       reconciler: new Reconciler({ clock: systemClock, random: () => 0, ledger: undefined, saveLedger: () => true }),
       target: () => target,
       material: () => ({ credentials, crl: undefined }),
+      routes: new MemoryRoutes(),
       prepare: () => Promise.resolve(),
       gate: () => wishes(),
       frozen: {

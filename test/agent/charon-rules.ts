@@ -1,4 +1,5 @@
-import type { IkeSa } from '../../src/ike/sa.ts';
+import type { ChildSa, IkeSa } from '../../src/ike/sa.ts';
+import { IF_IDS, type PathKind } from '../../src/ike/steering.ts';
 
 /** What harms a charon, or its tunnels, and must never be asked of it; `test/lab/hazards.test.ts` shows what comes of it. */
 export const HAZARDS = [
@@ -23,6 +24,8 @@ export type CharonRecord =
   | { readonly type: 'listed'; readonly atMs: number; readonly ikeSas: readonly IkeSa[] }
   /** Names of all that is loaded, as charon told. */
   | { readonly type: 'loaded'; readonly names: readonly string[] }
+  /** The traffic to a destination takes another path from now on; undefined: its route is gone. */
+  | { readonly type: 'routed'; readonly destination: string; readonly path: PathKind | undefined }
   /** A command that writes. */
   | { readonly type: 'asked'; readonly atMs: number; readonly command: string; readonly request: RequestFields };
 
@@ -51,6 +54,8 @@ class Book {
   readonly #begun = new Set<string>();
   /** The reqids that traffic is steered into, by the connection of the trap. */
   readonly #steered = new Map<string, number>();
+  /** Destinations whose traffic goes into a direct tunnel. They outlive a charon. */
+  readonly #routed = new Set<string>();
   #ikeSas: readonly IkeSa[] = [];
 
   read(record: CharonRecord): readonly Breach[] {
@@ -71,6 +76,10 @@ class Book {
         return [];
       case 'loaded':
         for (const name of this.#loaded.keys()) if (!record.names.includes(name)) this.#loaded.delete(name);
+        return [];
+      case 'routed':
+        if (record.path === 'direct') this.#routed.add(record.destination);
+        else this.#routed.delete(record.destination);
         return [];
       case 'asked':
         return this.#asked(record.command, record.request, record.atMs);
@@ -143,6 +152,7 @@ class Book {
         sa.state === 'INSTALLED' &&
         // charon does not take them for duplicates either (child_create.c).
         (wanted?.['reqid'] === undefined || sa.reqid === Number(wanted['reqid'])) &&
+        sa.ifId === Number(wanted?.['if_id_in'] ?? 0) &&
         sameSet(sa.localTs, wanted?.['local_ts']) &&
         sameSet(sa.remoteTs, wanted?.['remote_ts']),
     );
@@ -168,8 +178,11 @@ class Book {
   /** Whether traffic is steered into the IKE SA, and no other one would take it. */
   #takesTraffic(ikeSa: IkeSa): boolean {
     const others = this.#ikeSas.filter(({ uniqueId }) => uniqueId !== ikeSa.uniqueId);
-    return [...this.#steered.values()].some(
-      (reqid) => carries(ikeSa, reqid) && !others.some((other) => carries(other, reqid)),
+    const isOnlyOne = (leads: (childSa: ChildSa) => boolean): boolean =>
+      carries(ikeSa, leads) && !others.some((other) => carries(other, leads));
+    return (
+      [...this.#steered.values()].some((reqid) => isOnlyOne((sa) => sa.reqid === reqid)) ||
+      [...this.#routed].some((to) => isOnlyOne((sa) => sa.ifId === IF_IDS.direct && sa.remoteTs.includes(to)))
     );
   }
 }
@@ -178,8 +191,8 @@ function wordsOf({ name, uniqueId }: IkeSa): string {
   return `${name}[${uniqueId}]`;
 }
 
-function carries({ childSas }: IkeSa, reqid: number): boolean {
-  return childSas.some((sa) => sa.reqid === reqid && (sa.state === 'INSTALLED' || sa.state === 'REKEYING'));
+function carries({ childSas }: IkeSa, leads: (childSa: ChildSa) => boolean): boolean {
+  return childSas.some((sa) => leads(sa) && (sa.state === 'INSTALLED' || sa.state === 'REKEYING'));
 }
 
 function childIn(config: RequestFields | undefined, name: string): RequestFields | undefined {

@@ -16,6 +16,7 @@ import { ViciError, type ViciSession } from '../../src/vici/index.ts';
 import { signedState, statementAbout } from '../control/statements.ts';
 import { childSa, ikeSa } from '../reconcile/builders.ts';
 import { ManualClock } from '../reconcile/memory-charon.ts';
+import { MemoryRoutes } from '../reconcile/memory-routes.ts';
 import type { CharonRecord, RequestFields } from './charon-rules.ts';
 import { repairDeps } from './hub-knocks.ts';
 
@@ -79,8 +80,9 @@ export class ModelCharon {
   /** What of the connection is being set up comes up, with the CHILD SA of this name if any. */
   establish(name: string, child: string | undefined): void {
     this.ikeSas = this.ikeSas.filter((sa) => sa.name !== name);
-    const reqid = Number((child !== undefined && this.#childOf(name, child)?.['reqid']) || 1);
-    const childSas: ChildSa[] = child === undefined ? [] : [childSa(child, { uniqueId: this.#nextId, reqid })];
+    const config = child === undefined ? undefined : this.#childOf(name, child);
+    const [reqid, ifId] = [Number(config?.['reqid'] ?? 1), Number(config?.['if_id_in'] ?? 0)];
+    const childSas: ChildSa[] = child === undefined ? [] : [childSa(child, { uniqueId: this.#nextId, reqid, ifId })];
     this.addSa(name, { state: 'ESTABLISHED', establishedSeconds: 1, childSas });
   }
 
@@ -105,7 +107,7 @@ export class ModelCharon {
         return {
           uptime: { since: new Date(this.#startMs).toISOString() },
           workers: { idle: this.idleWorkers },
-          plugins: [`kernel-${this.#dataPlane === 'kernel' ? 'netlink' : 'libipsec'}`],
+          plugins: [`kernel-${this.#dataPlane === 'libipsec' ? 'libipsec' : 'netlink'}`],
         };
       case 'get-keys':
         return { keys: this.#hasKey ? ['key-1'] : [] };
@@ -196,6 +198,8 @@ export class ModelCharon {
 export class ModelNode {
   readonly clock = new ManualClock();
   readonly charon: ModelCharon;
+  readonly #dataPlane: DataPlane;
+  readonly #routes = new MemoryRoutes();
   /** Links through which nothing comes. */
   readonly silent = new Set<string>();
   /** Hubs, by their connections, through which nothing comes any more. */
@@ -211,7 +215,11 @@ export class ModelNode {
   #reconciler: Reconciler;
 
   constructor(desired: DesiredState, dataPlane: DataPlane) {
+    this.#dataPlane = dataPlane;
     this.charon = new ModelCharon(this.clock, dataPlane);
+    this.#routes.onChange = ({ table, destination, path }) => {
+      if (table === 'traffic') this.charon.records.push({ type: 'routed', destination, path });
+    };
     this.#held = heldOf(desired);
     this.#directPaths = this.#makeDirectPaths();
     this.#node = this.#makeNode();
@@ -254,7 +262,7 @@ export class ModelNode {
     const { session } = charon;
     const material = { credentials, crl: undefined };
     const { signal } = new AbortController();
-    const vici = new ViciCharon({ session, clock, bootMs: () => clock.monotonicMs() });
+    const vici = new ViciCharon({ session, clock, bootMs: () => clock.monotonicMs(), routes: this.#routes });
     this.#node.charonFound(await vici.dataPlane(signal));
     const target = {
       ...this.#node.local!,
@@ -309,6 +317,7 @@ export class ModelNode {
         heardAtMs: undefined,
       },
       repairs: new Repairs(repairDeps(clock)),
+      hasInterfaces: () => this.#dataPlane === 'xfrm-interfaces',
       localAddresses: () => new Set(['192.168.1.2']),
       ownNat: () => 'cone',
       logged: () => undefined,
@@ -365,6 +374,7 @@ function listedSa(sa: IkeSa): unknown {
           name: child.name,
           uniqueid: child.uniqueId,
           reqid: child.reqid,
+          ...(child.ifId > 0 && { 'if-id-in': child.ifId.toString(16).padStart(8, '0') }),
           state: child.state,
           'spi-in': child.spiIn,
           'spi-out': child.spiOut,

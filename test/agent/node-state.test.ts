@@ -100,6 +100,7 @@ class Node {
   readonly stored: Stored;
   readonly unusable: string[] = [];
   placedIke: NodeReport['placedIke'];
+  hasInterfaces = false;
   isChannelOpen = true;
   channelDownMs = 0;
   hasChannelFailed = false;
@@ -123,6 +124,7 @@ class Node {
       directPaths: new DirectPaths({ clock: this.clock, random: () => 0.999_999 }),
       links: this.links,
       repairs: new Repairs(repairDeps(this.clock)),
+      hasInterfaces: () => this.hasInterfaces,
       localAddresses: () => this.localAddresses,
       ownNat: () => 'cone',
       logged: () => undefined,
@@ -150,7 +152,7 @@ class Node {
       target: desired && { desired, steering: [], credentialsDigest: '', digestOf: () => '' },
       observed: observed(),
       done: [],
-      traps: new Set(),
+      direct: new Set(),
       refusals: [],
       notLoaded: [],
       nextAttemptInMs: Infinity,
@@ -687,13 +689,31 @@ describe('the gate', () => {
     expect(node.state.gate(up).takesDirect).toEqual(new Set());
   });
 
+  it('moves traffic by its XFRM interfaces when it has them, and wants them where the kernel carries it', () => {
+    const node = new Node();
+    expect(node.state.wantsInterfaces).toBe(false);
+    node.receive(addressed);
+    expect(node.state.wantsInterfaces).toBe(true);
+    expect(node.state.local?.steering).toEqual([]);
+    node.hasInterfaces = true;
+    const { local } = node.state;
+    expect(local?.steering).toMatchObject([{ destinations: ['7.7.8.0/24', '100.96.0.6/32'] }]);
+    expect(node.state.local, 'the same object as long as nothing changes').toBe(local);
+    node.state.charonFound('libipsec');
+    expect(node.state.wantsInterfaces).toBe(false);
+    expect(node.state.local?.steering).toMatchObject([{ direct: { name: 'direct' } }]);
+    node.state.charonFound('kernel');
+    node.receive(mesh, { generation: 9 });
+    expect(node.state.wantsInterfaces, 'in a mesh without mesh addresses').toBe(false);
+  });
+
   it('has the report say where the traps lead, as they are after the round', () => {
     const node = new Node();
     node.receive(addressed);
     node.state.charonFound('libipsec');
     node.round({ observed: up });
     expect(node.state.report().links).toMatchObject([{ path: 'relay' }]);
-    node.round({ observed: up, traps: new Set(['cygnet-via-remote/direct']) });
+    node.round({ observed: up, direct: new Set(['edge1--remote']) });
     expect(node.state.report().links).toMatchObject([{ path: 'direct' }]);
   });
 

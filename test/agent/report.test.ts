@@ -286,7 +286,7 @@ describe('the path of a link', () => {
   it('is none where charon refuses the policies that lead into the tunnels', () =>
     expect(linkOf({ ikeSas: [relay, direct], refusals: new Map([['cygnet-via-remote', 'no']]) })).toMatchObject({
       path: 'none',
-      problem: 'no traffic is possible: charon refuses the policies that lead into the tunnels: no',
+      problem: 'no traffic is possible: what leads it into the tunnels is refused: no',
     }));
 
   it('does not go over a tunnel that is dead, and goes over one of which nothing is known', () => {

@@ -9,6 +9,7 @@ import { systemClock } from '../../src/clock.ts';
 import { createLogger } from '../../src/log.ts';
 import { Reconciler } from '../../src/reconcile/loop.ts';
 import { temporaryFolder } from '../agent/temporary-folder.ts';
+import { MemoryRoutes } from '../reconcile/memory-routes.ts';
 import { wishes } from '../reconcile/builders.ts';
 import { canRunCharon, CharonDaemon } from './charon-daemon.ts';
 
@@ -37,6 +38,7 @@ describe.runIf(canRunCharon)('a real charon that is stopped where it is', () => 
       reconciler: new Reconciler({ ...deps, ledger: undefined, saveLedger: () => true }),
       target: () => undefined,
       material: () => ({ credentials: undefined, crl: undefined }),
+      routes: new MemoryRoutes(),
       prepare: () => Promise.resolve(),
       gate: () => wishes(),
       frozen: new FrozenCharon({

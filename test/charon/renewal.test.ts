@@ -16,6 +16,7 @@ import type { Steering } from '../../src/ike/steering.ts';
 import type { ObservedState } from '../../src/reconcile/charon.ts';
 import { Reconciler } from '../../src/reconcile/loop.ts';
 import { ViciClient, type ViciSession } from '../../src/vici/index.ts';
+import { MemoryRoutes } from '../reconcile/memory-routes.ts';
 import { meshCa, publicKeyOf } from '../identity/mesh.ts';
 import { desired, wishes } from '../reconcile/builders.ts';
 import { canRunCharon } from './charon-daemon.ts';
@@ -45,7 +46,7 @@ class Node {
     this.#ca = ca;
     this.#connection = connection;
     const bootMs = (): number => Number(process.hrtime.bigint() / 1_000_000n);
-    this.#charon = new ViciCharon({ session, clock: systemClock, bootMs });
+    this.#charon = new ViciCharon({ session, clock: systemClock, bootMs, routes: new MemoryRoutes() });
   }
 
   /** Gives it a new key and certificate, and the CA as it is then; the next rounds bring them to charon. */

@@ -10,6 +10,7 @@ import { certificatesIn, checkOperatorCa } from '../../src/identity/operator-ca.
 import type { Connection } from '../../src/ike/connection.ts';
 import { loadConnRequest } from '../../src/ike/sections.ts';
 import { ViciClient, type ViciSession } from '../../src/vici/index.ts';
+import { MemoryRoutes } from '../reconcile/memory-routes.ts';
 import { meshCa, publicKeyOf } from '../identity/mesh.ts';
 import { authority, handedOver } from '../identity/operator-pki.ts';
 import { canRunCharon } from './charon-daemon.ts';
@@ -78,7 +79,7 @@ describe.runIf(canRunCharon).each([
     const nowMs = Date.now();
     const entries = [{ serial: listed, revokedAtMs: nowMs }];
     const crl = issueCrl(ca, { number, nowMs, nextUpdateMs: nowMs + HOUR_MS, entries, ...change });
-    const charon = new ViciCharon({ session: hub, clock: systemClock, bootMs: () => 0 });
+    const charon = new ViciCharon({ session: hub, clock: systemClock, bootMs: () => 0, routes: new MemoryRoutes() });
     await charon
       .with({ credentials: undefined, crl })
       .executors['load-crl']({ kind: 'load-crl', digest: '' }, AbortSignal.timeout(INITIATE_MS_MAX));

@@ -2,13 +2,14 @@ import { X509Certificate } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { charonCredentials, ViciCharon } from '../../src/agent/charon-adapter.ts';
 import { systemClock } from '../../src/clock.ts';
-import { localState, type Steering } from '../../src/ike/steering.ts';
+import { localState, type TrapSteering } from '../../src/ike/steering.ts';
 import { executeStep, type Charon, type Step } from '../../src/reconcile/charon.ts';
 import { divertSteps, trapSteps } from '../../src/reconcile/traps.ts';
 import { ViciSession } from '../../src/vici/session.ts';
 import { meshCa } from '../identity/mesh.ts';
 import { run } from '../lab/run.ts';
 import { STRONGSWAN_VERSIONS } from '../lab/strongswan.ts';
+import { MemoryRoutes } from '../reconcile/memory-routes.ts';
 import { addressed, desired, mediatedPeer, medsrv, spoke } from '../reconcile/builders.ts';
 import { collect } from '../vici/collect.ts';
 import { viciRejectionOf } from '../vici/vici-error-of.ts';
@@ -19,7 +20,7 @@ const FETCH_MS_MAX = 900_000;
 
 const signal = new AbortController().signal;
 const { desired: mesh, steering } = localState(addressed(desired(medsrv(), mediatedPeer(), spoke())), 'libipsec', 7447);
-const [via] = steering as [Steering];
+const [via] = steering as [TrapSteering];
 const LINK = mesh.links[0]!.id;
 /** charon 5.9 installs a policy only where the node has an address in its own selector (kernel_libipsec_ipsec.c). */
 const OWN_ADDRESSES = ['7.7.7.1/24', '100.96.0.4/32', '100.96.0.5/32'];
@@ -37,7 +38,12 @@ describe.skipIf(!canRunCharon).each(STRONGSWAN_VERSIONS)('strongSwan %s that car
     for (const own of OWN_ADDRESSES) await run(['ip', '-n', namespace, 'address', 'add', own, 'dev', 'lo']);
     daemon = await CharonDaemon.start({ strongswan, namespace });
     session = await ViciSession.connect({ socketPath: daemon.socketPath });
-    vici = new ViciCharon({ session, clock: systemClock, bootMs: () => systemClock.monotonicMs() });
+    vici = new ViciCharon({
+      session,
+      clock: systemClock,
+      bootMs: () => systemClock.monotonicMs(),
+      routes: new MemoryRoutes(),
+    });
     const ca = new Uint8Array(new X509Certificate((await meshCa()).certificatePem).raw);
     const credentials = charonCredentials({ own: ca, ca, privateKey: Uint8Array.of() });
     charon = vici.with({ credentials, crl: undefined });

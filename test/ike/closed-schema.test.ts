@@ -46,6 +46,14 @@ const SENT = new Set(
  */
 const OWN: Readonly<Record<DataPlane, Readonly<Record<string, RegExp>>>> = {
   kernel: {},
+  'xfrm-interfaces': {
+    'children.<child>.if_id_in': /^744[78]$/,
+    'children.<child>.if_id_out': /^744[78]$/,
+    'children.<child>.set_mark_out': /^0x20000000\/0x20000000$/,
+    'children.<child>.mode': /^drop$/,
+    'children.<child>.mark_out': /^0x74477447$/,
+    local_addrs: /^192\.0\.2\.1$/,
+  },
   libipsec: {
     'children.<child>.policies': /^no$/,
     'children.<child>.reqid': /^\d{1,10}$/,
@@ -195,6 +203,17 @@ describe.each(Object.entries(OWN) as [DataPlane, (typeof OWN)[DataPlane]][])(
           expect(cas.map(([, value]) => value)).toEqual(steering.map(() => [CA]));
           const others = held.filter(([option]) => option !== 'remote<suffix>.cacerts');
           expect(others.filter(([option, value]) => !isAllowed({ ...HELD, ...own }[option], value))).toEqual([]);
+        }),
+        { numRuns: 200 },
+      ));
+
+    it('routes to networks, by nothing but their addresses', () =>
+      fc.assert(
+        fc.property(arbitraryStates, (state) => {
+          const routed = localState(state, dataPlane, PROBE_PORT).steering.flatMap((each) =>
+            'destinations' in each ? [...each.destinations, ...Object.values(each.probed), ...each.localSubnets] : [],
+          );
+          for (const destination of routed) expect(destination).toMatch(/^\d+\.\d+\.\d+\.\d+\/\d+$/);
         }),
         { numRuns: 200 },
       ));

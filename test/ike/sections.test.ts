@@ -102,6 +102,34 @@ describe('the load-conn request', () => {
       children: { 'edge1--remote': { policies: 'no', reqid: '7' } },
     }));
 
+  it('of a child of an XFRM interface keeps what comes out of that from going into it again', () =>
+    expect(fieldsOf(spoke([{ ...child('edge1--remote'), ifId: 7447 }]))).toMatchObject({
+      children: { 'edge1--remote': { if_id_in: '7447', if_id_out: '7447', set_mark_out: '0x20000000/0x20000000' } },
+    }));
+
+  it('of what drops lets everything out', () => {
+    const drop = {
+      name: 'refuse-clear',
+      localSelectors: ['7.7.7.0/24'],
+      remoteSelectors: ['7.7.8.0/24'],
+      reqid: undefined,
+    };
+    const steering: Steering = {
+      kind: 'steering',
+      name: connectionNameSchema.parse('cygnet-via-remote'),
+      link: linkIdSchema.parse('edge1--remote'),
+      lasting: [drop],
+      destinations: [],
+      probed: { direct: '100.96.0.6/32', relay: '100.96.0.7/32' },
+      localSubnets: [],
+    };
+    const { children } = fieldsOf(steering) as { children: Record<string, Record<string, unknown>> };
+    expect(Object.keys(children)).toEqual(['refuse-clear']);
+    expect(children['refuse-clear']).toMatchObject({ mode: 'drop', mark_out: '0x74477447', local_ts: ['7.7.7.0/24'] });
+    expect(children['refuse-clear']).not.toHaveProperty('reqid');
+    expect(children['refuse-clear']).not.toHaveProperty('mark_in');
+  });
+
   it('of traps has nobody to set anything up with', () => {
     const trap = { localSelectors: ['7.7.7.0/24'], remoteSelectors: ['7.7.8.0/24[udp]'], reqid: 7 };
     const steering: Steering = {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { childrenOf, type ConnectionOf } from '../../src/ike/connection.ts';
 import type { DesiredState } from '../../src/ike/desired-state.ts';
-import { localState } from '../../src/ike/steering.ts';
+import { IF_IDS, localState } from '../../src/ike/steering.ts';
 import { desired, mediatedPeer, medsrv, names, spoke } from '../reconcile/builders.ts';
 import { hub } from './connections.ts';
 
@@ -33,6 +33,54 @@ const reqidsOf = (state: DesiredState): unknown =>
 describe('a node whose kernel encrypts', () => {
   it('is brought to the desired state as it is', () =>
     expect(localState(mesh, 'kernel', PROBE_PORT)).toEqual({ desired: mesh, steering: [] }));
+});
+
+describe('a node whose kernel encrypts, with XFRM interfaces', () => {
+  const routed = (state: DesiredState) => localState(state, 'xfrm-interfaces', PROBE_PORT);
+  const ifIdsOf = (state: DesiredState): unknown =>
+    Object.fromEntries(
+      routed(state).desired.connections.map((each) => [each.name, childrenOf(each).map(({ ifId }) => ifId)]),
+    );
+
+  it('gives the tunnels of a link the interface of their kind of path', () =>
+    expect(ifIdsOf(mesh)).toEqual({ [names.medsrv]: [], [names.peer]: [IF_IDS.direct], [names.hub]: [IF_IDS.relay] }));
+
+  it('routes to the other end, and drops what comes from there without a tunnel', () =>
+    expect(routed(mesh).steering).toEqual([
+      {
+        kind: 'steering',
+        name: 'cygnet-via-remote',
+        link: 'edge1--remote',
+        lasting: [
+          {
+            name: 'refuse-clear',
+            localSelectors: ['7.7.7.0/24', '100.96.0.4/32', '100.96.0.5/32'],
+            remoteSelectors: ['7.7.8.0/24', '100.96.0.6/32', '100.96.0.7/32'],
+            reqid: undefined,
+          },
+        ],
+        destinations: ['7.7.8.0/24', '100.96.0.6/32'],
+        probed: { direct: '100.96.0.6/32', relay: '100.96.0.7/32' },
+        localSubnets: ['7.7.7.0/24'],
+      },
+    ]));
+
+  it('does so also where a link has one kind of path only: the spec may get the other', () => {
+    expect(ifIdsOf(addressed(desired(medsrv(), mediatedPeer())))).toMatchObject({ [names.peer]: [IF_IDS.direct] });
+    expect(ifIdsOf(addressed(desired(spoke())))).toMatchObject({ [names.hub]: [IF_IDS.relay] });
+  });
+
+  it.each<[string, DesiredState]>([
+    ['in a mesh without mesh addresses, as nothing could be probed', desired(medsrv(), mediatedPeer(), spoke())],
+    ['of a link whose other end is a hub, as there is nothing to choose', hubLink()],
+    ['of a link with IPv6 mesh addresses', addressed(mesh, { mesh: 'fd00::6', relay: 'fd00::7' })],
+    [
+      'of a link with IPv6 subnets',
+      { ...mesh, links: mesh.links.map((link) => ({ ...link, remoteSubnets: ['fd00:8::/64'] })) },
+    ],
+  ])('leaves the traffic to charon %s', (_why, state) => {
+    expect(routed(state)).toEqual({ desired: state, steering: [] });
+  });
 });
 
 describe('a node whose charon encrypts', () => {

@@ -141,6 +141,7 @@ export function childSa(name: string, change: Partial<ChildSa> = {}): ChildSa {
     name,
     uniqueId: 1,
     reqid: 1,
+    ifId: 0,
     state: 'INSTALLED',
     spiIn: 'c1000001',
     spiOut: 'c2000001',
@@ -202,6 +203,7 @@ export function observed(change: Partial<ObservedState> = {}): ObservedState {
     keyIds: new Set(),
     ikeSas: [],
     traps: new Map(),
+    routes: new Map(),
     ...change,
   };
 }

@@ -138,6 +138,9 @@ class Witness {
       case 'load-crl':
       case 'unload-conn':
       case 'uninstall-trap':
+      case 'set-routes':
+      case 'divert-routes':
+      case 'remove-routes':
       case 'terminate-child':
         return;
       case 'unload-key':

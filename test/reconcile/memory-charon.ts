@@ -10,6 +10,7 @@ import {
   type Step,
 } from '../../src/reconcile/charon.ts';
 import { trapKey } from '../../src/reconcile/traps.ts';
+import { MemoryRoutes } from './memory-routes.ts';
 
 /** Time that only the test moves. */
 export class ManualClock {
@@ -39,6 +40,7 @@ export class MemoryCharon implements Charon {
   ikeSas: IkeSa[] = [];
   /** By `trapKey`, in the order of their installation. */
   readonly traps = new Map<string, ObservedTrap>();
+  readonly routes = new MemoryRoutes();
   readonly #steering = new Map<string, Steering>();
   /** Called with each step before it is carried out. */
   onStep: (step: Step) => void = () => undefined;
@@ -58,6 +60,9 @@ export class MemoryCharon implements Charon {
       'unload-conn': execute,
       'install-trap': execute,
       'uninstall-trap': execute,
+      'set-routes': execute,
+      'divert-routes': execute,
+      'remove-routes': execute,
       'unload-key': execute,
       'terminate-ike': execute,
       'abandon-ike': execute,
@@ -79,6 +84,7 @@ export class MemoryCharon implements Charon {
       keyIds: new Set(this.keyIds),
       ikeSas: this.ikeSas.map((sa) => ({ ...sa })),
       traps: new Map(this.traps),
+      routes: new Map(this.routes.routes),
     });
   }
 
@@ -132,6 +138,13 @@ export class MemoryCharon implements Charon {
       case 'uninstall-trap':
         this.traps.delete(trapKey(step.connection, step.trap));
         return undefined;
+      case 'set-routes':
+      case 'divert-routes':
+        void this.routes.set(step.routes);
+        return undefined;
+      case 'remove-routes':
+        void this.routes.remove(step.routes);
+        return undefined;
       case 'unload-key':
         this.keyIds.delete(step.keyId);
         return undefined;
@@ -158,8 +171,9 @@ export class MemoryCharon implements Charon {
 
   /** A trap that is there already is replaced in its place. */
   #install(connection: string, name: string): undefined {
-    const { lasting = [], direct } = this.#steering.get(connection) ?? {};
-    const trap = [...lasting, direct].find((each) => each?.name === name);
+    const steering = this.#steering.get(connection);
+    const direct = steering !== undefined && 'direct' in steering ? [steering.direct] : [];
+    const trap = [...(steering?.lasting ?? []), ...direct].find((each) => each.name === name);
     if (trap === undefined) throw new TypeError(`no such trap: ${connection}/${name}`);
     const { localSelectors: localTs, remoteSelectors: remoteTs } = trap;
     this.traps.set(trapKey(connection, name), { connection, name, localTs, remoteTs });
@@ -186,5 +200,6 @@ function resourceOf(step: Step): string {
   if (step.kind === 'load-credentials') return 'credentials';
   if (step.kind === 'load-crl') return 'crl';
   if (step.kind === 'unload-key') return step.keyId;
+  if (step.kind === 'remove-routes') return 'routes';
   return step.kind === 'load-conn' ? step.connection.name : step.connection;
 }

@@ -3,10 +3,18 @@ import { connectionNameSchema, nodeNameSchema } from '../../src/ike/connection.t
 import { CHECKS_MAX_MS } from '../../src/ike/mediation.ts';
 import type { DesiredState } from '../../src/ike/desired-state.ts';
 import type { IkeSa } from '../../src/ike/sa.ts';
-import { localState, type TrapPolicy } from '../../src/ike/steering.ts';
-import type { ObservedState, ObservedTrap, Step } from '../../src/reconcile/charon.ts';
+import {
+  IF_IDS,
+  localState,
+  type PathKind,
+  type RouteSteering,
+  type TrapPolicy,
+  type TrapSteering,
+} from '../../src/ike/steering.ts';
+import type { ObservedRoute, ObservedState, ObservedTrap, Route, Step } from '../../src/reconcile/charon.ts';
 import { emptyLedger, ledgerAfter, validLedger, type Ledger } from '../../src/reconcile/ledger.ts';
 import { initiateKey, LEAVE_MS, plan, type PlanInput } from '../../src/reconcile/plan.ts';
+import { routeKey } from '../../src/reconcile/routes.ts';
 import { trapKey } from '../../src/reconcile/traps.ts';
 import {
   child,
@@ -456,8 +464,8 @@ describe('traffic that this node moves by itself', () => {
     links: mesh.links.map((link) => ({ ...link, peerAddresses })),
   };
   const local = localState(addressed, 'libipsec', 7447);
-  const via = local.steering[0]!;
-  const [directReqid, relayReqid] = [via.direct.reqid, via.lasting[3]!.reqid];
+  const via = local.steering[0] as TrapSteering;
+  const [directReqid, relayReqid] = [via.direct.reqid!, via.lasting[3]!.reqid!];
   const sasWith = (direct: number, relay: number): IkeSa[] => [
     upMedsrv,
     ikeSa(names.hub, { uniqueId: 2, childSas: [childSa('edge1--remote', { reqid: relay })] }),
@@ -523,4 +531,74 @@ describe('traffic that this node moves by itself', () => {
         (kind) => kind !== 'unload-conn',
       ),
     ).toEqual(['terminate-ike', 'initiate-child']));
+});
+
+describe('traffic that this node moves by routes', () => {
+  const peerAddresses = { mesh: '100.96.0.6', relay: '100.96.0.7' };
+  const addressed: DesiredState = {
+    ...mesh,
+    addresses: { mesh: '100.96.0.4', relay: '100.96.0.5' },
+    links: mesh.links.map((link) => ({ ...link, peerAddresses })),
+  };
+  const local = localState(addressed, 'xfrm-interfaces', 7447);
+  const via = local.steering[0] as RouteSteering;
+  const sasWith = (direct: number, relay: number): IkeSa[] => [
+    upMedsrv,
+    ikeSa(names.hub, { uniqueId: 2, childSas: [childSa('edge1--remote', { ifId: relay })] }),
+    ikeSa(names.peer, { uniqueId: 3, childSas: [childSa('edge1--remote', { uniqueId: 2, ifId: direct })] }),
+  ];
+  const { name: connection } = via;
+  const [dropping] = via.lasting as [TrapPolicy];
+  const { localSelectors: localTs, remoteSelectors: remoteTs } = dropping;
+  const traps = new Map([[trapKey(connection, dropping.name), { connection, name: dropping.name, localTs, remoteTs }]]);
+  const routed = (path: PathKind): ReadonlyMap<string, ObservedRoute> =>
+    new Map(
+      [
+        ...via.destinations.map((destination): Route => ({ table: 'traffic', destination, path })),
+        { table: 'traffic', destination: via.probed.relay, path: 'relay' } as const,
+        { table: 'probes', destination: via.probed.direct, path: 'direct' } as const,
+      ].map((route) => [routeKey(route), route]),
+    );
+
+  function steered(
+    change: Partial<PlanInput> & Partial<Pick<ObservedState, 'ikeSas' | 'traps' | 'routes'>> = {},
+  ): string[] {
+    const { ikeSas = sasWith(IF_IDS.direct, IF_IDS.relay), routes = routed('relay'), ...rest } = change;
+    const { observed: seen, ledger } = loaded();
+    const connections = new Set([...seen.connections, connection]);
+    const steps = planOf({
+      ...local,
+      observed: { ...seen, connections, ikeSas, traps: change.traps ?? traps, routes },
+      ledger: { ...ledger, connections: { ...ledger.connections, [connection]: `digest of ${connection}` } },
+      ...rest,
+    });
+    return steps.map(({ kind }) => kind);
+  }
+
+  it('needs nothing when all is as it should be', () => expect(steered()).toEqual([]));
+
+  it('is routed at once, also before there is a tunnel, and what comes without one is dropped before', () =>
+    expect(steered({ ikeSas: [upMedsrv], traps: new Map(), routes: new Map() }).slice(0, 2)).toEqual([
+      'install-trap',
+      'set-routes',
+    ]));
+
+  it('leaves the direct tunnel before that is ended', () => {
+    const routes = routed('direct');
+    expect(steered({ routes, abandon: new Set([3]) })).toEqual(['divert-routes', 'abandon-ike']);
+    // Also while routes are refused: a direct tunnel that is given up must not keep the traffic.
+    expect(steered({ routes, allowed: () => false })).toEqual(['divert-routes']);
+    expect(steered({ routes, desired: desired(medsrv(), spoke()), steering: [] })[1]).toBe('remove-routes');
+  });
+
+  it('takes it when it is told to', () =>
+    expect(steered({ takesDirect: new Set([via.link]) })).toEqual(['set-routes']));
+
+  it('has tunnels of an agent that had no interfaces replaced, and those with them when it has none any more', () => {
+    const waits = { allowed: (key: string): boolean => !key.startsWith('initiate ') };
+    expect(steered({ ikeSas: sasWith(0, IF_IDS.relay), ...waits })).toEqual(['terminate-ike']);
+    expect(steered({ ikeSas: sasWith(IF_IDS.direct, 0) })).toEqual(['initiate-child']);
+    const without = { desired: addressed, steering: [], routes: new Map() };
+    expect(steered(without)).toEqual(expect.arrayContaining(['uninstall-trap', 'terminate-ike', 'initiate-child']));
+  });
 });

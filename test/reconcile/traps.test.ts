@@ -1,15 +1,15 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { connectionNameSchema, linkIdSchema } from '../../src/ike/connection.ts';
-import type { Steering, TrapPolicy } from '../../src/ike/steering.ts';
+import type { TrapPolicy, TrapSteering } from '../../src/ike/steering.ts';
 import type { Step } from '../../src/reconcile/charon.ts';
 import { divertSteps, trapKey, trapSteps, type TrapConditions, type TrapInput } from '../../src/reconcile/traps.ts';
 
-function trap(name: string, reqid: number, remote = '7.7.8.0/24'): TrapPolicy {
+function trap(name: string, reqid: number | undefined, remote = '7.7.8.0/24'): TrapPolicy {
   return { name, localSelectors: ['7.7.7.0/24'], remoteSelectors: [remote], reqid };
 }
 
-function steering(peer: string, remote?: string): Steering {
+function steering(peer: string, remote?: string): TrapSteering {
   return {
     kind: 'steering',
     name: connectionNameSchema.parse(`cygnet-via-${peer}`),
@@ -22,9 +22,9 @@ function steering(peer: string, remote?: string): Steering {
 /** The traps of kernel-libipsec: the last one in the list is the youngest, and one that is installed again keeps its place. */
 class Traps {
   readonly #installed = new Map<string, { connection: string; name: string; localTs: string[]; remoteTs: string[] }>();
-  readonly #steering: readonly Steering[];
+  readonly #steering: readonly TrapSteering[];
 
-  constructor(...known: readonly Steering[]) {
+  constructor(...known: readonly TrapSteering[]) {
     this.#steering = known;
   }
 
@@ -55,7 +55,7 @@ const always: TrapConditions = { isLoaded: () => true, isAllowed: () => true };
 
 function stepsFor(
   traps: Traps,
-  wanted: readonly Steering[],
+  wanted: readonly TrapSteering[],
   takesDirect: readonly string[] = [],
   loaded = true,
 ): Step[] {
@@ -123,6 +123,18 @@ describe('the traps of a link', () => {
     };
     expect(observedAs('7.7.8.0/24[udp/7447]')).toEqual([]);
     expect(observedAs('7.7.9.0/24[17/7447]')).toHaveLength(1);
+  });
+
+  it('that drop are taken away before they are installed with other selectors, as charon would leave them', () => {
+    const dropping = { ...link, lasting: [trap('refuse-clear', undefined)] };
+    const traps = new Traps(dropping);
+    traps.carryOut(stepsFor(traps, [dropping]));
+    expect(stepsFor(traps, [dropping])).toEqual([]);
+    const changed = { ...dropping, lasting: [trap('refuse-clear', undefined, '7.7.9.0/24')] };
+    expect(words(stepsFor(traps, [changed]))).toEqual([
+      'uninstall-trap cygnet-via-remote/refuse-clear',
+      'install-trap cygnet-via-remote/refuse-clear',
+    ]);
   });
 
   it('go with the link', () => {
