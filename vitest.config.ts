@@ -1,6 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
-/** Three tiers: `unit` needs nothing, `charon` a real daemon, `lab` root, namespaces and a build in dist/. */
+/**
+ * Three tiers: `unit` needs nothing, `charon` a real daemon, `lab` root, namespaces and a build in dist/. And `kernel`, a lab on a
+ * kernel with ESP of its own, which not every machine has: `scripts/with-debian-kernel npx vitest run --project kernel`.
+ */
 export default defineConfig({
   test: {
     projects: [
@@ -8,7 +11,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/charon/**', 'test/lab/**'],
+          exclude: ['test/charon/**', 'test/lab/**', 'test/kernel/**'],
           // Nothing waits that long; but a machine may be busy, and a thousand rounds of something take their time.
           testTimeout: 30_000,
         },
@@ -30,6 +33,14 @@ export default defineConfig({
           hookTimeout: 300_000,
           // Labs do not see each other, and wait more than they work.
           maxWorkers: 2,
+        },
+      },
+      {
+        test: {
+          name: 'kernel',
+          include: ['test/kernel/**/*.test.ts'],
+          testTimeout: 1_800_000,
+          fileParallelism: false,
         },
       },
     ],

@@ -1,11 +1,10 @@
 import { expect, it } from 'vitest';
 import { statusSchema, type AgentStatus } from '../../src/agent/api.ts';
-import { Lab } from './lab.ts';
-import { Mesh } from './mesh.ts';
-import { meshSpec } from './seed-mesh.ts';
-import { dataPlane } from './surroundings.ts';
-import type { TopologyOptions } from './topology.ts';
-import { waitFor } from './wait-for.ts';
+import { Lab } from '../lab/lab.ts';
+import { Mesh } from '../lab/mesh.ts';
+import { meshSpec } from '../lab/seed-mesh.ts';
+import type { TopologyOptions } from '../lab/topology.ts';
+import { waitFor } from '../lab/wait-for.ts';
 
 const DIRECT_MS = 120_000;
 
@@ -25,7 +24,7 @@ const CASES: readonly (readonly [string, TopologyOptions, Readonly<Record<'edge1
   ],
 ];
 
-it.skipIf(dataPlane() !== 'kernel').each(CASES)(
+it.each(CASES)(
   'a node that %s has its direct tunnel beside the relay, not inside',
   async (_what, options, subnets, remoteHost) => {
     await using lab = await Lab.create(options);
