@@ -26,7 +26,7 @@ describe.each(['5.9', '6.0'] as const)('the options of the seed on strongSwan %s
     lab = await Lab.create({ strongswan });
     mesh = new Mesh(lab);
     // kernel-libipsec of 5.9.8 installs a CHILD SA only where the node has an address in each of its local selectors.
-    await lab.exec('edge1', ['ip', 'addr', 'add', '7.7.7.129/32', 'dev', 'lo']);
+    await lab.exec('edge1', ['ip', 'addr', 'add', '7.7.7.193/32', 'dev', 'lo']);
     await lab.exec('master1', ['ip', 'addr', 'add', '7.7.7.2/32', 'dev', 'lo']);
     await Promise.all(lab.nodes.map((node) => lab.startCharon(node)));
     await mesh.startCoordinator();
