@@ -62,6 +62,8 @@ class Compiler {
   readonly #barred: readonly NodeName[];
   readonly #topology: Topology;
   readonly #linksOfNode: ReadonlyMap<NodeName, readonly PlannedLink[]>;
+  /** Each node's subnets as selectors: a node has them in all of its links, on each path. */
+  readonly #merged = new Map<NodeName, readonly string[]>();
 
   constructor(spec: MeshSpec, identity: MeshIdentity, addresses: MeshAddresses, barred: readonly NodeName[]) {
     this.#spec = spec;
@@ -202,9 +204,11 @@ class Compiler {
 
   /** What a path leads to: the subnets, the mesh address, and on the relay the second address of the pair as well. */
   #selectors(name: NodeName, path: keyof typeof PRIORITY): string[] {
-    const subnets = mergedCidrs(this.#node(name).subnets);
+    const { subnets: written } = this.#node(name);
+    const subnets = this.#merged.get(name) ?? mergedCidrs(written);
+    this.#merged.set(name, subnets);
     const address = this.#addresses.get(name);
-    if (address === undefined) return subnets;
+    if (address === undefined) return [...subnets];
     return [...subnets, path === 'relay' ? `${address}/31` : `${address}/32`];
   }
 

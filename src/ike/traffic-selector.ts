@@ -21,11 +21,7 @@ function networkOf(address: ipaddr.IPv4 | ipaddr.IPv6, prefix: number): string {
 
 /** True when the two networks share an address. */
 export function cidrsOverlap(a: string, b: string): boolean {
-  const [addressA, prefixA] = ipaddr.parseCIDR(a);
-  const [addressB, prefixB] = ipaddr.parseCIDR(b);
-  if (addressA.kind() !== addressB.kind()) return false;
-  const prefix = Math.min(prefixA, prefixB);
-  return networkOf(addressA, prefix) === networkOf(addressB, prefix);
+  return isWithin(parsed(a), parsed(b)) || isWithin(parsed(b), parsed(a));
 }
 
 /** The fewest networks that have exactly the addresses of these, in the order of their addresses. */
