@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts';
+import type { PathKind } from '../ike/steering.ts';
 import { afterAnswer } from '../paths/lateness.ts';
 import {
   answeredSentAtMs,
@@ -23,8 +24,6 @@ import {
   type ProbeMoment,
 } from '../paths/path-probe.ts';
 import { ProbeSocket } from './probe-socket.ts';
-
-type PathKind = 'direct' | 'relay';
 
 /** One path of one link that is to be probed. */
 export interface ProbeTarget {

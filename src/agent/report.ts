@@ -1,6 +1,7 @@
 import { childrenOf, STEERING_PREFIX, type Connection } from '../ike/connection.ts';
 import type { ChildRef, DesiredLink, DesiredState } from '../ike/desired-state.ts';
 import type { ChildSa, IkeSa } from '../ike/sa.ts';
+import type { PathKind } from '../ike/steering.ts';
 import type { ChildSaReport, ConnectionReport, IkeSaReport, LinkReport, PathReading } from '../control/report.ts';
 import type { DirectPath } from '../paths/direct-path.ts';
 import type { Evidence } from '../paths/evidence.ts';
@@ -24,7 +25,7 @@ export interface ReportInput {
   /** What charon's log says about a connection that does not come up. */
   readonly evidenceOf: (connection: string) => Evidence | undefined;
   /** What probes say of a path that is up. */
-  readonly reading: (link: string, path: 'direct' | 'relay') => ProbeReading | undefined;
+  readonly reading: (link: string, path: PathKind) => ProbeReading | undefined;
 }
 
 /** A problem is for people, and with a longer one the coordinator would refuse the whole report. */
@@ -162,7 +163,7 @@ export function linkReports(input: ReportInput): Omit<LinkReport, 'sinceMs'>[] {
   });
 }
 
-type Readings = { readonly [P in 'direct' | 'relay']: ProbeReading | undefined };
+type Readings = { readonly [P in PathKind]: ProbeReading | undefined };
 
 function pathReading(reading: ProbeReading | undefined): PathReading | null {
   if (reading === undefined) return null;
