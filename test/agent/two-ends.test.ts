@@ -70,7 +70,7 @@ async function lifeOf(world: World, isCoordinatorThere: boolean, happenings: rea
   return ends;
 }
 
-/** A world that is as likely as any other within these bounds; ms. */
+/** Any world within these bounds; ms. */
 function worlds(bounds: { readonly delayMs: number; readonly skewMs: number }): fc.Arbitrary<World> {
   const delayMs = fc.integer({ min: 1, max: bounds.delayMs });
   return fc.record({
