@@ -1,13 +1,9 @@
-import { execFile } from 'node:child_process';
 import { networkInterfaces } from 'node:os';
-import { promisify } from 'node:util';
 import { messageOf } from '../errors.ts';
-
-const run = promisify(execFile);
+import { ip } from './ip-command.ts';
 
 /** Marks our addresses on the loopback, so that only those are ever taken away. */
 export const MESH_LABEL = 'lo:cygnet';
-const TIMEOUT_MS = 5000;
 /** A refusal is not asked about again before. */
 const RETRY_AFTER_MS = 30_000;
 
@@ -40,17 +36,17 @@ export class MeshLoopback {
     }
     if (this.#problem !== null && this.#monotonicMs() - this.#failedAtMs < RETRY_AFTER_MS) return;
     try {
-      for (const address of missing) await ip('replace', address);
-      for (const address of surplus) await ip('del', address);
+      for (const address of missing) await change('replace', address);
+      for (const address of surplus) await change('del', address);
       this.#problem = null;
     } catch (error) {
       this.#failedAtMs = this.#monotonicMs();
-      this.#problem = `mesh address not set, so paths cannot be probed: ${messageOf(error).trim()}`;
+      this.#problem = `mesh address not set, so paths cannot be probed: ${messageOf(error)}`;
     }
   }
 }
 
-function ip(action: 'replace' | 'del', address: string): Promise<unknown> {
+function change(action: 'replace' | 'del', address: string): Promise<unknown> {
   const argv = [
     'address',
     action,
@@ -59,5 +55,5 @@ function ip(action: 'replace' | 'del', address: string): Promise<unknown> {
     'lo',
     ...(action === 'replace' ? ['label', MESH_LABEL] : []),
   ];
-  return run('ip', argv, { timeout: TIMEOUT_MS });
+  return ip(argv);
 }

@@ -7,7 +7,7 @@ import { PROBE_PORT } from './probe-packet.ts';
 
 /** Of the two kinds of path. */
 export const INTERFACES: Readonly<Record<PathKind, string>> = { direct: 'cygnet-direct', relay: 'cygnet-relay' };
-const PATH_KINDS = ['direct', 'relay'] as const satisfies readonly PathKind[];
+export const PATH_KINDS = ['direct', 'relay'] as const satisfies readonly PathKind[];
 
 /** Routing tables of ours: {@link Route.table}. */
 export const TABLES = { traffic: 7447, probes: 7448 } as const;

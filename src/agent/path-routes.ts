@@ -1,4 +1,3 @@
-import { networkInterfaces } from 'node:os';
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
 import { messageOf } from '../errors.ts';
@@ -6,8 +5,8 @@ import type { PathKind } from '../ike/steering.ts';
 import { StepRefused, type ObservedRoute, type Route } from '../reconcile/charon.ts';
 import { routeKey } from '../reconcile/routes.ts';
 import { ip, ipBatch } from './ip-command.ts';
-import { MESH_LABEL } from './mesh-loopback.ts';
-import { INTERFACES, PROTOCOL, TABLES } from './path-interfaces.ts';
+import { localAddresses } from './local-addresses.ts';
+import { INTERFACES, PATH_KINDS, PROTOCOL, TABLES } from './path-interfaces.ts';
 
 /** Nobody else touches our tables; but a route goes with an address or an interface that is taken away. */
 const LOOK_EVERY_MS = 10_000;
@@ -108,7 +107,7 @@ async function routesIn(table: Route['table']): Promise<readonly ObservedRoute[]
 }
 
 function pathOf(device: string | undefined): PathKind | undefined {
-  return (['direct', 'relay'] as const).find((kind) => INTERFACES[kind] === device);
+  return PATH_KINDS.find((kind) => INTERFACES[kind] === device);
 }
 
 /** `ip` leaves out the length of an address, and calls the widest net by a name. */
@@ -120,8 +119,6 @@ function cidrOf(destination: string): string {
 /** An address of this machine by which it is reached in its subnets; undefined where it has none, as on a router between them. */
 function ownAddressIn(subnets: readonly string[]): string | undefined {
   const nets = subnets.map((subnet) => ipaddr.IPv4.parseCIDR(subnet));
-  const own = Object.entries(networkInterfaces())
-    .filter(([name]) => name !== MESH_LABEL)
-    .flatMap(([, all = []]) => all.filter(({ family }) => family === 'IPv4').map(({ address }) => address));
+  const own = [...localAddresses()].filter((address) => ipaddr.IPv4.isValidFourPartDecimal(address));
   return own.find((address) => nets.some((net) => ipaddr.IPv4.parse(address).match(net)));
 }
