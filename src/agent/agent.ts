@@ -261,7 +261,7 @@ export class Agent {
         return this.#holdOwnNetwork();
       },
       gate: (observed) => this.#node.gate(observed),
-      onFound: (dataPlane) => this.#node.charonFound(dataPlane),
+      onFound: (dataPlane, loaded) => this.#node.charonFound(dataPlane, loaded),
       frozen: this.#makeFrozenCharon(),
       onRound: (round) => this.#roundDone(round),
       onLost: (problem) => this.#node.charonLost(problem),

@@ -96,11 +96,17 @@ export class ViciCharon {
     return plugins.includes('kernel-libipsec') ? 'libipsec' : 'kernel';
   }
 
+  /** The connections of our prefix that it has, whoever loaded them. */
+  async connections(signal: AbortSignal): Promise<ReadonlySet<string>> {
+    const { conns } = await this.#deps.session.call('get-conns', undefined, { signal });
+    return new Set(conns.filter((name) => name.startsWith(CONNECTION_PREFIX)));
+  }
+
   async #observe(signal: AbortSignal): Promise<ObservedState> {
     const { session } = this.#deps;
     const [{ stats, charonStartMs }, connections, keys, ikeSas, traps, routes] = await Promise.all([
       this.#stats(signal),
-      session.call('get-conns', undefined, { signal }),
+      this.connections(signal),
       session.call('get-keys', undefined, { signal }),
       this.#ikeSas(signal),
       this.#traps(signal),
@@ -112,7 +118,7 @@ export class ViciCharon {
       charonStartMs,
       charonVersion: version,
       idleWorkers: stats.workers.idle,
-      connections: new Set(connections.conns.filter((name) => name.startsWith(CONNECTION_PREFIX))),
+      connections,
       keyIds: new Set(keys.keys),
       ikeSas,
       traps,

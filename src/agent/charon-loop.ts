@@ -36,8 +36,8 @@ export interface CharonLoopDeps {
   /** Called before each round; must not reject. */
   readonly prepare: () => Promise<void>;
   readonly gate: Gate;
-  /** Called when charon was found, before its first round. */
-  readonly onFound: (dataPlane: DataPlane) => void;
+  /** Called when charon was found, before its first round, with the names of our connections that it has. */
+  readonly onFound: (dataPlane: DataPlane, loaded: ReadonlySet<string>) => void;
   /** Told of every answer, and of what stays without one. */
   readonly frozen: Pick<FrozenCharon, 'answered' | 'gone' | 'unanswered'>;
   readonly onRound: (result: RoundResult) => void;
@@ -126,7 +126,7 @@ export class CharonLoop {
   }
 
   async #reconcile(charon: ViciCharon, signal: AbortSignal): Promise<void> {
-    this.#deps.onFound(await charon.dataPlane(signal));
+    this.#deps.onFound(await charon.dataPlane(signal), await charon.connections(signal));
     while (!signal.aborted) {
       this.#isTriggered = false;
       const waiters = [...this.#waiters];

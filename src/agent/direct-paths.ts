@@ -56,6 +56,8 @@ export interface DirectWishes {
    * end sends nothing through them any more.
    */
   readonly lost: readonly { readonly link: DesiredLink; readonly ikeSas: readonly IkeSa[] }[];
+  /** Mediated connections of links that charon has shown to begin nothing for: it waits for an earlier mediation with the peer. */
+  readonly held: ReadonlySet<string>;
   /** Tries whose outcome is open. */
   readonly trying: number;
   /** Ms until time alone changes a path, or a peer is to be told again; infinite when neither will be. */
@@ -102,7 +104,8 @@ export class DirectPaths {
     this.#causes = new Map(links.map((mediated) => [mediated.link.id, this.#explain(mediated, sasOf, input)]));
     for (const id of this.#triedAtMs.keys()) if (!this.#paths.has(id)) this.#triedAtMs.delete(id);
     this.#notePending(links, sasOf);
-    this.#passTurnsOn(links, hints);
+    const hanging = links.filter((mediated) => this.#hangs(mediated, hints, sasOf));
+    for (const { link } of hanging) this.#passTurnOn(link.id);
     const phases = [...this.#paths.values()];
     const underway = links.filter(({ link }) => this.#isOpen(link.id)).length;
     const failuresOf = ({ link }: MediatedLink): number => this.#paths.get(link.id)?.failures ?? 0;
@@ -110,11 +113,7 @@ export class DirectPaths {
       .filter((mediated) => this.#isWanted(mediated, sasOf))
       // Those that have failed often must not keep the others from having their first try.
       .toSorted((a, b) => failuresOf(a) - failuresOf(b))
-      .flatMap((mediated) =>
-        wayInTurn(mediated, hints).filter(
-          ({ connection }) => !isSetUpUnderWay(sasOf(connection), sasOfLink(mediated, sasOf)),
-        ),
-      )
+      .flatMap((mediated) => wayInTurn(mediated, hints, sasOf).filter((way) => !isUnderWay(way, mediated, sasOf)))
       .filter(({ mediatedBy }) => isRegistered(mediatedBy, sasOf(mediatedBy)))
       .slice(0, Math.max(0, UNDERWAY_MAX - underway))
       .map(keyOfWay);
@@ -127,6 +126,11 @@ export class DirectPaths {
         if (path?.phase !== 'ending') return [];
         return [{ link, ikeSas: ikeSas.filter(({ uniqueId }) => path.ikeSaIds.includes(uniqueId)) }];
       }),
+      held: new Set(
+        links
+          .filter((mediated) => this.#isHeld(mediated, hanging.includes(mediated), input.logged))
+          .flatMap(({ ways }) => ways.map(({ connection }) => connection)),
+      ),
       trying: phases.filter(({ phase }) => phase === 'trying').length,
       changesInMs: this.#changesInMs(),
     };
@@ -169,15 +173,16 @@ export class DirectPaths {
     this.#pendingSinceMs = new Map(pending.map((id) => [id, before.get(id) ?? this.#clock.monotonicMs()]));
   }
 
+  /** Whether it is this node's turn, which it cannot take: charon hangs at an earlier try. */
+  #hangs(mediated: MediatedLink, hints: DirectPathsInput['hints'], sasOf: SasOf): boolean {
+    const { id } = mediated.link;
+    if (this.#paths.get(id)?.phase !== 'idle' || this.#isOpen(id)) return false;
+    return wayInTurn(mediated, hints, sasOf).some((way) => isUnderWay(way, mediated, sasOf));
+  }
+
   /** A turn that cannot be taken is told as a try that failed: the coordinator then gives it to the other end. */
-  #passTurnsOn(links: readonly MediatedLink[], hints: DirectPathsInput['hints']): void {
-    for (const mediated of links) {
-      const { id } = mediated.link;
-      const path = this.#paths.get(id);
-      const hangs = this.#pendingSinceMs.has(id) && !this.#isOpen(id);
-      if (path === undefined || !hangs || wayInTurn(mediated, hints).length === 0) continue;
-      this.#paths.set(id, this.#next(path, { type: 'blocked' }, id));
-    }
+  #passTurnOn(link: string): void {
+    this.#paths.set(link, this.#next(this.#paths.get(link) ?? NEW_DIRECT_PATH, { type: 'blocked' }, link));
   }
 
   #isProven(link: string): boolean {
@@ -231,6 +236,15 @@ export class DirectPaths {
     });
   }
 
+  /**
+   * Whether charon begins no mediation with the peer any more: it has said so, or hangs at one without having come as far
+   * as its checks, of which it would have said something.
+   */
+  #isHeld(mediated: MediatedLink, hangs: boolean, logged: DirectPathsInput['logged']): boolean {
+    const code = this.#recent(mediated.link.id, latestOf(mediated, logged))?.evidence.code;
+    return code === 'stuck-in-charon' || (hangs && code === undefined);
+  }
+
   /** Older evidence is about another try. An end that does not initiate has the last minutes. */
   #recent(link: string, evidence: DatedEvidence | undefined): DatedEvidence | undefined {
     const sinceMs = this.#triedAtMs.get(link) ?? this.#clock.monotonicMs() - EVIDENCE_MS;
@@ -268,11 +282,25 @@ function sasOfLink({ ways }: MediatedLink, sasOf: SasOf): readonly IkeSa[] {
   return ways.flatMap(({ connection }) => sasOf(connection));
 }
 
-/** The way that this node is to take now, if it is the one to initiate. */
-function wayInTurn({ link, ways }: MediatedLink, hints: ReadonlyMap<string, LinkHint>): readonly MediatedWay[] {
+/**
+ * The way that this node is to take now, if it is the one to initiate. A mediator that it is registered at twice is asked
+ * through the second registration: there is one only for peers that are asked for in vain through the first.
+ */
+function wayInTurn(
+  { link, ways }: MediatedLink,
+  hints: ReadonlyMap<string, LinkHint>,
+  sasOf: SasOf,
+): readonly MediatedWay[] {
   const hint = hints.get(link.id);
   if (hint?.initiate !== true) return [];
-  return ways.filter(({ mediator }) => mediator === hint.mediator).slice(0, 1);
+  const there = ways.filter(({ mediator }) => mediator === hint.mediator);
+  const way = there.findLast(({ mediatedBy }) => isRegistered(mediatedBy, sasOf(mediatedBy))) ?? there[0];
+  return way === undefined ? [] : [way];
+}
+
+/** Whether charon is at a set-up, or hangs at one, so that it would begin none by this way. */
+function isUnderWay({ connection }: MediatedWay, mediated: MediatedLink, sasOf: SasOf): boolean {
+  return isSetUpUnderWay(sasOf(connection), sasOfLink(mediated, sasOf));
 }
 
 function keyOfWay({ connection, child }: MediatedWay): string {

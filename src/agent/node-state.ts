@@ -15,6 +15,7 @@ import type { HeldCrl } from './held-crl.ts';
 import type { LinkWatch } from './link-watch.ts';
 import { Registrations } from './registrations.ts';
 import type { Repairs } from './repairs.ts';
+import { heldBy, withSecondRegistrations } from './second-registration.ts';
 import { PROBE_PORT } from './probe-packet.ts';
 import { connectionReports, linkReports, type ReportInput } from './report.ts';
 import { ReportSender } from './report-sender.ts';
@@ -31,6 +32,13 @@ const NO_WISHES: PathWishes = {
   takesDirect: new Set(),
   lookInMs: Infinity,
 };
+
+/** What was made of a state, for each data plane that was asked about. */
+interface Locals {
+  readonly of: DesiredState | undefined;
+  readonly held: ReadonlySet<string>;
+  readonly on: Map<DataPlane, LocalState>;
+}
 
 /** A link without the time of its path, which is known here only. */
 type UndatedLink = ReturnType<typeof linkReports>[number];
@@ -82,11 +90,9 @@ export class NodeState {
   #isUntold = true;
   #round: RoundResult | undefined;
   #dataPlane: DataPlane = 'kernel';
-  /** What was made of the state that is held, for each data plane that was asked about. */
-  #locals: { readonly of: DesiredState | undefined; readonly on: Map<DataPlane, LocalState> } = {
-    of: undefined,
-    on: new Map(),
-  };
+  /** Mediated connections that this charon begins nothing for any more, by name. */
+  #held: ReadonlySet<string> = new Set();
+  #locals: Locals = { of: undefined, held: this.#held, on: new Map() };
   #charonProblem: string | null = 'not connected to charon yet';
   /** What peers are told when the round under way is done. */
   #lost: DirectWishes['lost'] = [];
@@ -119,8 +125,10 @@ export class NodeState {
   #localOn(dataPlane: DataPlane): LocalState | undefined {
     const of = this.#deps.keeper.held?.state;
     if (of === undefined) return undefined;
-    if (this.#locals.of !== of) this.#locals = { of, on: new Map() };
-    const local = this.#locals.on.get(dataPlane) ?? localState(of, dataPlane, PROBE_PORT);
+    const held = this.#held;
+    if (this.#locals.of !== of || this.#locals.held !== held) this.#locals = { of, held, on: new Map() };
+    const local =
+      this.#locals.on.get(dataPlane) ?? localState(withSecondRegistrations(of, held), dataPlane, PROBE_PORT);
     this.#locals.on.set(dataPlane, local);
     return local;
   }
@@ -159,6 +167,7 @@ export class NodeState {
       logged: this.#deps.logged,
     });
     this.#lost = direct.lost;
+    this.#noteHeld(direct.held);
     if (links.takeOwnSilence()) repairs.suspectAddress();
     const repair = repairs.decide({
       desired,
@@ -188,9 +197,17 @@ export class NodeState {
     return { hints: this.#hints, isUntold: this.#isUntold, ...channel(), registrations, nowMs: clock.nowMs() };
   }
 
-  /** Before the first round with a charon. */
-  charonFound(dataPlane: DataPlane): void {
+  /** Before the first round with a charon, which has these connections of ours. */
+  charonFound(dataPlane: DataPlane, loaded: ReadonlySet<string>): void {
     this.#dataPlane = dataPlane;
+    this.#held = heldBy(loaded);
+  }
+
+  #noteHeld(held: ReadonlySet<string>): void {
+    const isNews = [...held].some((name) => !this.#held.has(name));
+    if (!isNews) return;
+    this.#held = new Set([...this.#held, ...held]);
+    this.#deps.changed();
   }
 
   /** Links whose traffic belongs in their direct tunnel, among those whose traffic this node moves. */

@@ -10,8 +10,15 @@ import {
 } from '../ike/connection.ts';
 import type { DesiredLink, DesiredState, MeshAddressPair } from '../ike/desired-state.ts';
 import { mergedCidrs } from '../ike/traffic-selector.ts';
-import { mediationIdentity, mediationWildcard, tunnelIdentity } from '../identity/names.ts';
-import { fromSpokeName, MEDIATION_SERVER, mediationClientName, peerName, toHubName } from './connection-names.ts';
+import { mediationIdentity, mediationWildcard, tunnelIdentity, tunnelWildcard } from '../identity/names.ts';
+import {
+  fromSpokeName,
+  MEDIATION_SERVER,
+  mediationClientName,
+  peerName,
+  SECOND_MEDIATION_SERVER,
+  toHubName,
+} from './connection-names.ts';
 import { relayAddressOf } from './mesh-addresses.ts';
 import type { MeshSpec, NodeSpec } from './mesh-spec.ts';
 import { otherEnd, planTopology, type HubPair, type PlannedLink, type Topology } from './topology.ts';
@@ -78,7 +85,7 @@ class Compiler {
     const links = this.#linksOfNode.get(name) ?? [];
     const ownLinks = links.filter(({ ends }) => ends.includes(name));
     const connections = [
-      ...(node.roles.includes('mediator') ? [this.#mediationServer(name)] : []),
+      ...(node.roles.includes('mediator') ? this.#mediationServers(name) : []),
       ...this.#mediationClients(name, ownLinks),
       ...ownLinks.flatMap((link) => link.mediators.map((mediator, rank) => this.#peer(name, link, { mediator, rank }))),
       ...this.#hubTunnels(name, links),
@@ -91,15 +98,18 @@ class Compiler {
     };
   }
 
-  #mediationServer(name: NodeName): Connection {
-    return {
+  /** One for each of a node's identities. */
+  #mediationServers(name: NodeName): Connection[] {
+    const common = {
       kind: 'mediation-server',
-      name: MEDIATION_SERVER,
       localId: this.#mediationId(name),
-      remoteId: mediationWildcard(this.#identity.subject),
       ike: this.#ike(name, 'mediation'),
       ...(this.#barred.length > 0 && { barred: this.#barred.slice(0, BARRED_MAX) }),
-    };
+    } as const;
+    return [
+      { ...common, name: MEDIATION_SERVER, remoteId: mediationWildcard(this.#identity.subject) },
+      { ...common, name: SECOND_MEDIATION_SERVER, remoteId: tunnelWildcard(this.#identity.mesh) },
+    ];
   }
 
   #mediationClients(name: NodeName, links: readonly PlannedLink[]): Connection[] {

@@ -4,6 +4,8 @@ const named = (suffix: string): ConnectionName => `${CONNECTION_PREFIX}${suffix}
 
 /** On a mediator: the one connection that answers every node. */
 export const MEDIATION_SERVER = named('mediation');
+/** On a mediator: answers nodes that register a second time, under their other identity (`agent/second-registration.ts`). */
+export const SECOND_MEDIATION_SERVER = named('mediation.again');
 
 /** On a node: registers it at a mediator. */
 export const mediationClientName = (mediator: NodeName): ConnectionName => named(`medsrv-${mediator}`);

@@ -81,6 +81,11 @@ export function tunnelIdentity(mesh: string, node: string): string {
   return `${checkNode(node)}.${checkMesh(mesh)}`;
 }
 
+/** Matches the tunnel identity of every node of the mesh; for the remote side of a mediation server. */
+export function tunnelWildcard(mesh: string): string {
+  return `*.${checkMesh(mesh)}`;
+}
+
 /** The distinguished name behind {@link mediationIdentity}. */
 export function nodeDn(subject: string, node: string): readonly Rdn[] {
   return [...parseSubject(subject), { type: 'CN', value: checkNode(node) }];

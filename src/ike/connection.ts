@@ -131,7 +131,7 @@ const children = z.array(childConfigSchema).max(4096);
 export const BARRED_MAX = 4096;
 
 export const connectionSchema = z.discriminatedUnion('kind', [
-  /** On a mediator: answers every node's mediation client. One for all, so that adding a node never reloads it. */
+  /** On a mediator: answers the mediation clients of all nodes, under one of their identities: adding a node never reloads it. */
   z.strictObject({
     kind: z.literal('mediation-server'),
     ...base,

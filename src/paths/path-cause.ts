@@ -86,7 +86,7 @@ export function explainCause(cause: PathCause, peer: string): string {
     case 'ts-unacceptable':
       return `${peer} refuses the traffic selectors: one of the two has not taken the last change of the mesh spec; see meshctl nodes`;
     case 'stuck-in-charon':
-      return `charon holds on to an earlier attempt to ${peer}; the other end takes its turn, and restarting strongswan here ends it for certain`;
+      return `charon holds on to an earlier attempt to ${peer}; the other end takes its turn, this one tries by a second registration, and restarting strongswan here ends it for certain`;
     case 'peer-refused':
       return `${peer} refuses the tunnel: it may not have loaded its side yet; see meshctl nodes and the charon log there`;
     case 'path-silent':

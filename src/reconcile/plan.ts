@@ -196,8 +196,10 @@ function isBeingLeft(ikeSa: IkeSa, { steering, unwantedForMs }: PlanInput): bool
 function isBarred({ state, remoteId }: IkeSa, connection: Connection): boolean {
   if (connection.kind !== 'mediation-server' || connection.barred === undefined) return false;
   if (state !== 'ESTABLISHED' && state !== 'REKEYING' && state !== 'DELETING') return false;
-  const prefix = connection.remoteId.replace(/\*$/, '');
-  return remoteId.startsWith(prefix) && connection.barred.some((node) => node === remoteId.slice(prefix.length));
+  const [before = '', after = ''] = connection.remoteId.split('*');
+  if (!remoteId.startsWith(before) || !remoteId.endsWith(after)) return false;
+  const node = remoteId.slice(before.length, remoteId.length - after.length);
+  return connection.barred.some((barred) => barred === node);
 }
 
 /** A failed or poisoned mediation stays in CREATED for ever and says nothing. */

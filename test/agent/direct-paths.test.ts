@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { DatedEvidence } from '../../src/paths/evidence-board.ts';
 import type { EvidenceCode } from '../../src/paths/evidence-rules.ts';
 import { DirectPaths, type DirectPathsInput, type DirectWishes } from '../../src/agent/direct-paths.ts';
+import { withSecondRegistrations } from '../../src/agent/second-registration.ts';
 import type { LinkHint } from '../../src/control/frames.ts';
 import { connectionNameSchema, nodeNameSchema } from '../../src/ike/connection.ts';
 import type { DesiredState } from '../../src/ike/desired-state.ts';
@@ -260,6 +261,56 @@ describe('a turn that charon does not let this end take', () => {
       const { paths } = lostAndHung(new Map([['edge1--p1', hint('p1', change)]]));
       expect(first(paths)).toMatchObject({ phase: 'idle', failures: 0 });
     }
+  });
+});
+
+describe('a peer that charon is held up with', () => {
+  const hung = [registered, sa('p1', 'CREATED')];
+  const heldAfterHanging = (code?: EvidenceCode): ReadonlySet<string> => {
+    const { paths, clock } = start();
+    look(paths, { ikeSas: [registered, upSa('p1')] });
+    const logged = code === undefined ? () => undefined : says(code, clock.monotonicMs());
+    look(paths, { ikeSas: hung, logged });
+    clock.advance(6000);
+    return look(paths, { ikeSas: hung, logged }).held;
+  };
+
+  it('is told when charon says so', () => {
+    const { paths, clock } = start();
+    expect(look(paths).held).toEqual(new Set());
+    paths.initiated('edge1--p1');
+    const logged: DirectPathsInput['logged'] = (connection) =>
+      connection === 'cygnet-peer-p1' ? says('stuck-in-charon', clock.monotonicMs())() : undefined;
+    expect(look(paths, { ikeSas: hung, logged }).held).toEqual(new Set(['cygnet-peer-p1']));
+  });
+
+  it('is told when its next turn comes and charon still hangs at the last try, without a word about checks', () => {
+    expect(heldAfterHanging()).toEqual(new Set(['cygnet-peer-p1']));
+    expect(heldAfterHanging('checks-failed')).toEqual(new Set());
+  });
+
+  const again = withSecondRegistrations(linkedTo('p1'), new Set(['cygnet-peer-p1']));
+  const secondTurn = 'initiate cygnet-peer-p1.again/edge1--p1';
+  const isRegisteredTwice = [registered, ikeSa('cygnet-medsrv-master1.again')];
+
+  it('is asked for through the second registration, whatever hangs in the first', () => {
+    const turnsWith = (...ikeSas: IkeSa[]): string[] => [...look(start().paths, { desired: again, ikeSas }).turns];
+    expect(turnsWith(...isRegisteredTwice)).toEqual([secondTurn]);
+    expect(turnsWith(registered)).toEqual([turn('p1')]);
+    const { paths, clock } = start();
+    const ikeSas = [...isRegisteredTwice, sa('p1', 'CREATED')];
+    expect(look(paths, { desired: again, ikeSas }).turns).toEqual(new Set([secondTurn]));
+    clock.advance(6000);
+    expect(look(paths, { desired: again, ikeSas }).turns, 'and it passes no turn on').toEqual(new Set([secondTurn]));
+  });
+
+  it('is not asked for again while that hangs as well', () => {
+    const { paths, clock } = start();
+    const ikeSas = [...isRegisteredTwice, sa('p1.again', 'CREATED')];
+    look(paths, { desired: again, ikeSas });
+    clock.advance(6000);
+    expect(look(paths, { desired: again, ikeSas }).turns).toEqual(new Set());
+    expect(paths.paths.get('edge1--p1')).toMatchObject({ phase: 'resting', failures: 1 });
   });
 });
 

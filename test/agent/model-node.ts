@@ -263,7 +263,7 @@ export class ModelNode {
     const material = { credentials, crl: undefined };
     const { signal } = new AbortController();
     const vici = new ViciCharon({ session, clock, bootMs: () => clock.monotonicMs(), routes: this.#routes });
-    this.#node.charonFound(await vici.dataPlane(signal));
+    this.#node.charonFound(await vici.dataPlane(signal), await vici.connections(signal));
     const target = {
       ...this.#node.local!,
       credentialsDigest: credentials.digest,

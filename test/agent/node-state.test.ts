@@ -16,10 +16,12 @@ import { nodeReportSchema, type NodeEvent, type NodeReport } from '../../src/con
 import type { DesiredLink, DesiredState } from '../../src/ike/desired-state.ts';
 import type { IkeSa } from '../../src/ike/sa.ts';
 import { diffStates } from '../../src/ike/state-delta.ts';
+import type { DatedEvidence } from '../../src/paths/evidence-board.ts';
 import { canonicalJson, digestOf } from '../../src/json.ts';
 import type { Step } from '../../src/reconcile/charon.ts';
 import type { RoundResult } from '../../src/reconcile/loop.ts';
 import { EPOCH, LATER_EPOCH, MESH_KEY, nextKey, OTHER_KEY, signedState } from '../control/statements.ts';
+import { evidence } from '../paths/evidence-builder.ts';
 import { childSa, desired, ikeSa, mediatedPeer, medsrv, names, observed, spoke } from '../reconcile/builders.ts';
 import { ManualClock } from '../reconcile/memory-charon.ts';
 import { repairDeps } from './hub-knocks.ts';
@@ -101,6 +103,7 @@ class Node {
   readonly unusable: string[] = [];
   placedIke: NodeReport['placedIke'];
   hasInterfaces = false;
+  logged: DatedEvidence | undefined;
   isChannelOpen = true;
   channelDownMs = 0;
   hasChannelFailed = false;
@@ -127,7 +130,7 @@ class Node {
       hasInterfaces: () => this.hasInterfaces,
       localAddresses: () => this.localAddresses,
       ownNat: () => 'cone',
-      logged: () => undefined,
+      logged: () => this.logged,
       crl: this.crls,
       ikeCertificate: () => 'PEM',
       placedIke: () => this.placedIke,
@@ -683,7 +686,7 @@ describe('the gate', () => {
     for (const path of ['direct', 'relay']) node.links.readings.set(`edge1--remote ${path}`, reading);
     expect(node.state.gate(up).takesDirect).toEqual(new Set());
 
-    node.state.charonFound('libipsec');
+    node.state.charonFound('libipsec', new Set());
     expect(node.state.gate(up).takesDirect).toEqual(new Set(['edge1--remote']));
     node.links.silent.add('edge1--remote');
     expect(node.state.gate(up).takesDirect).toEqual(new Set());
@@ -699,18 +702,39 @@ describe('the gate', () => {
     const { local } = node.state;
     expect(local?.steering).toMatchObject([{ destinations: ['7.7.8.0/24', '100.96.0.6/32'] }]);
     expect(node.state.local, 'the same object as long as nothing changes').toBe(local);
-    node.state.charonFound('libipsec');
+    node.state.charonFound('libipsec', new Set());
     expect(node.state.wantsInterfaces).toBe(false);
     expect(node.state.local?.steering).toMatchObject([{ direct: { name: 'direct' } }]);
-    node.state.charonFound('kernel');
+    node.state.charonFound('kernel', new Set());
     node.receive(mesh, { generation: 9 });
     expect(node.state.wantsInterfaces, 'in a mesh without mesh addresses').toBe(false);
+  });
+
+  it('registers a second time for a peer that charon is held up with, as long as that charon runs', () => {
+    const node = new Node();
+    node.receive(mesh);
+    const names = (): string[] => (node.state.desired?.connections ?? []).map(({ name }) => name);
+    expect(names()).not.toContain('cygnet-peer-remote.again');
+    const changes = node.changes;
+    const atMs = node.clock.monotonicMs();
+    node.logged = { evidence: evidence('stuck-in-charon'), sinceMs: atMs, atMs };
+    node.state.gate(observed());
+    expect(names()).toEqual(expect.arrayContaining(['cygnet-medsrv-master1.again', 'cygnet-peer-remote.again']));
+    expect(node.changes).toBe(changes + 1);
+    node.logged = undefined;
+    node.state.gate(observed());
+    expect([names().filter((name) => name.endsWith('.again')).length, node.changes]).toEqual([2, changes + 1]);
+
+    node.state.charonFound('kernel', new Set(['cygnet-peer-remote', 'cygnet-peer-remote.again']));
+    expect(names()).toContain('cygnet-peer-remote.again');
+    node.state.charonFound('kernel', new Set());
+    expect(names()).not.toContain('cygnet-peer-remote.again');
   });
 
   it('has the report say where the traps lead, as they are after the round', () => {
     const node = new Node();
     node.receive(addressed);
-    node.state.charonFound('libipsec');
+    node.state.charonFound('libipsec', new Set());
     node.round({ observed: up });
     expect(node.state.report().links).toMatchObject([{ path: 'relay' }]);
     node.round({ observed: up, direct: new Set(['edge1--remote']) });

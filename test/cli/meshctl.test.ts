@@ -39,6 +39,7 @@ describe('meshctl apply', () => {
     expect(first.stdout).toBe(`revision 1 is in force and changes 3 nodes
   master1
     + cygnet-mediation
+    + cygnet-mediation.again
     + cygnet-spoke-edge1
     + cygnet-spoke-remote
   edge1

@@ -111,10 +111,11 @@ describe("the seed's mesh", () => {
     });
   });
 
-  it('gives the master its mediation server, and the mirror of each spoke’s tunnel, which it only answers', () => {
+  it('gives the master its mediation servers, and the mirror of each spoke’s tunnel, which it only answers', () => {
     const state = stateOf(states, 'master1');
     expect(state.connections.map(({ name }) => name)).toEqual([
       'cygnet-mediation',
+      'cygnet-mediation.again',
       'cygnet-spoke-edge1',
       'cygnet-spoke-remote',
     ]);
@@ -123,6 +124,13 @@ describe("the seed's mesh", () => {
       name: 'cygnet-mediation',
       localId: dn('master1'),
       remoteId: dn('*'),
+      ike,
+    });
+    expect(connectionOf(state, 'cygnet-mediation.again')).toEqual({
+      kind: 'mediation-server',
+      name: 'cygnet-mediation.again',
+      localId: dn('master1'),
+      remoteId: '*.seed',
       ike,
     });
     expect(connectionOf(state, 'cygnet-spoke-edge1')).toEqual({

@@ -459,7 +459,7 @@ describe('revoking a node', () => {
     expect(channel.closedWith).toBe(CLOSE_CODES.revoked);
     expect(namesOf(remote)).toEqual(['cygnet-hub-master1']);
     expect(JSON.stringify(remote.state)).not.toContain('edge1');
-    expect(namesOf(master1)).toEqual(['cygnet-mediation', 'cygnet-spoke-remote']);
+    expect(namesOf(master1)).toEqual(['cygnet-mediation', 'cygnet-mediation.again', 'cygnet-spoke-remote']);
     expect(stateAt(master1).connections[0]).toMatchObject({ barred: ['edge1'] });
     expect(view('edge1')).toMatchObject({
       state: 'revoked',

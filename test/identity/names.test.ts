@@ -1,7 +1,13 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { identitySchema } from '../../src/ike/connection.ts';
-import { mediationIdentity, mediationWildcard, parseSubject, tunnelIdentity } from '../../src/identity/names.ts';
+import {
+  mediationIdentity,
+  mediationWildcard,
+  parseSubject,
+  tunnelIdentity,
+  tunnelWildcard,
+} from '../../src/identity/names.ts';
 import { SUBJECT } from './mesh.ts';
 
 const badName = expect.objectContaining({ code: 'bad-name' });
@@ -17,6 +23,7 @@ describe('the mediation identity', () => {
 
   it('has a wildcard for all nodes', () => {
     expect(mediationWildcard(SUBJECT)).toBe('C=CN, O=Local Cluster, CN=*');
+    expect(tunnelWildcard('mesh.example')).toBe('*.mesh.example');
   });
 
   it('fits a desired state at its longest', () => {

@@ -181,6 +181,15 @@ describe('removing', () => {
       expect(at(client('edge3', { state }))).toContainEqual(abandon);
     });
 
+    it('ends it under the other identity as well', () => {
+      const other = mediationServer({ ...server, remoteId: '*.mesh' });
+      const sasOf = (remoteId: string) => withSas(client('', { remoteId }));
+      const endsOf = (remoteId: string) => kinds(planOf({ desired: desired(other), ...sasOf(remoteId) }));
+      expect(endsOf('edge3.mesh')).toContain('abandon-ike');
+      for (const remoteId of ['edge1.mesh', 'edge3.other', 'edge3', 'x.edge3.mesh'])
+        expect(endsOf(remoteId)).not.toContain('abandon-ike');
+    });
+
     it('leaves every other node, and what is not established', () => {
       for (const sa of [
         client('edge1'),
