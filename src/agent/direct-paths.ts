@@ -23,6 +23,9 @@ import { indexSas, installedIn, type SasOf } from './installed-sas.ts';
  */
 const UNDERWAY_MAX = 4;
 
+/** So many times as long as a try has, and it is not slow but hangs for ever: until then the other end has had its turn. */
+const HANGS_FACTOR = 3;
+
 /** A peer that is to end a tunnel is told so again, should a word be lost on its way. */
 const TELL_AGAIN_MS = 300;
 
@@ -237,12 +240,14 @@ export class DirectPaths {
   }
 
   /**
-   * Whether charon begins no mediation with the peer any more: it has said so, or hangs at one without having come as far
-   * as its checks, of which it would have said something.
+   * Whether charon begins no mediation with the peer any more: it has said so, or hangs at one for long without having come
+   * as far as its checks, of which it would have said something.
    */
   #isHeld(mediated: MediatedLink, hangs: boolean, logged: DirectPathsInput['logged']): boolean {
     const code = this.#recent(mediated.link.id, latestOf(mediated, logged))?.evidence.code;
-    return code === 'stuck-in-charon' || (hangs && code === undefined);
+    if (!hangs || code !== undefined) return code === 'stuck-in-charon';
+    const sinceMs = this.#pendingSinceMs.get(mediated.link.id) ?? Infinity;
+    return this.#clock.monotonicMs() - sinceMs >= HANGS_FACTOR * this.#patienceMs;
   }
 
   /** Older evidence is about another try. An end that does not initiate has the last minutes. */

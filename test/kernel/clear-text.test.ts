@@ -43,11 +43,7 @@ async function untilMore(listener: LabProcess): Promise<void> {
 it('what a peer’s subnet sends comes in through tunnels only, and goes there through tunnels only, whatever becomes of these', async () => {
   await using lab = await Lab.create({});
   const mesh = new Mesh(lab);
-  await Promise.all(lab.nodes.map((node) => lab.startCharon(node)));
-  await mesh.startCoordinator();
-  await Promise.all(lab.nodes.map((node) => mesh.startAgent(node)));
-  await Promise.all(lab.nodes.map((node) => mesh.enroll(node)));
-  await mesh.applySpec(meshSpec(lab.network, [['edge1', 'remote']]));
+  await mesh.bringUp(meshSpec(lab.network, [['edge1', 'remote']]));
   const untilDirect = (): Promise<unknown> =>
     waitFor({
       what: 'a direct path',

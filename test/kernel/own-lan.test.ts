@@ -29,10 +29,7 @@ it.each(CASES)(
   async (_what, options, subnets, remoteHost) => {
     await using lab = await Lab.create(options);
     const mesh = new Mesh(lab);
-    await Promise.all(lab.nodes.map((node) => lab.startCharon(node)));
-    await mesh.startCoordinator();
-    await Promise.all(lab.nodes.map((node) => mesh.startAgent(node)));
-    await Promise.all(lab.nodes.map((node) => mesh.enroll(node)));
+    await mesh.bringUp();
     const { edges } = lab.network.topology;
     const spec = edges.reduce(
       (text, { name, lan }) => text.replace(lan.subnet, subnets[name as 'edge1' | 'remote']),

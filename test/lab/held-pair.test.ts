@@ -17,11 +17,7 @@ it.each(STRONGSWAN_VERSIONS)(
   async (strongswan) => {
     await using lab = await Lab.create({ strongswan });
     const mesh = new Mesh(lab);
-    await Promise.all(lab.nodes.map((node) => lab.startCharon(node)));
-    await mesh.startCoordinator();
-    await Promise.all(lab.nodes.map((node) => mesh.startAgent(node)));
-    await Promise.all(lab.nodes.map((node) => mesh.enroll(node)));
-    await mesh.applySpec(meshSpec(lab.network, [['edge1', 'remote']]));
+    await mesh.bringUp(meshSpec(lab.network, [['edge1', 'remote']]));
     await untilDirect(mesh);
 
     await Promise.all(ENDS.map((end) => mesh.stopAgent(end, 'SIGTERM')));

@@ -99,11 +99,7 @@ async function expectNothingLost(running: Running, harm: () => Promise<void>): P
 async function bringUp(strongswan: StrongswanVersion, spec?: (lab: Lab) => string): Promise<Running> {
   const lab = await Lab.create({ strongswan, edges: ['edge1', 'remote', 'edge3'] });
   const mesh = new Mesh(lab);
-  await Promise.all(lab.nodes.map((node) => lab.startCharon(node)));
-  await mesh.startCoordinator();
-  await Promise.all(NODES.map((node) => mesh.startAgent(node)));
-  await Promise.all(NODES.map((node) => mesh.enroll(node)));
-  await mesh.applySpec(spec?.(lab) ?? seedSpec(lab));
+  await mesh.bringUp(spec?.(lab) ?? seedSpec(lab));
   return { lab, mesh };
 }
 

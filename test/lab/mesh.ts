@@ -41,6 +41,16 @@ export class Mesh {
     return `https://${this.#coordinatorAddress}:${COORDINATOR_PORT}`;
   }
 
+  /** Starts every charon, the coordinator and all agents, enrols the nodes, and applies a spec if there is one. */
+  async bringUp(spec?: string): Promise<void> {
+    const { nodes } = this.#lab;
+    await Promise.all(nodes.map((node) => this.#lab.startCharon(node)));
+    await this.startCoordinator();
+    await Promise.all(nodes.map((node) => this.startAgent(node)));
+    await Promise.all(nodes.map((node) => this.enroll(node)));
+    if (spec !== undefined) await this.applySpec(spec);
+  }
+
   /** Starts the coordinator, or starts it again, and waits until its API answers. */
   async startCoordinator(): Promise<void> {
     const config = `${this.#lab.folder}/coordinator.yaml`;

@@ -41,11 +41,7 @@ describe.each(['5.9', '6.0'] as const)('a link on strongSwan %s', (strongswan) =
   beforeAll(async () => {
     lab = await Lab.create({ strongswan, secondHub: true });
     mesh = new Mesh(lab);
-    await Promise.all(lab.nodes.map((node) => lab.startCharon(node)));
-    await mesh.startCoordinator();
-    await Promise.all(lab.nodes.map((node) => mesh.startAgent(node)));
-    await Promise.all(lab.nodes.map((node) => mesh.enroll(node)));
-    await mesh.applySpec(meshSpec(lab.network, [['edge1', 'remote']]));
+    await mesh.bringUp(meshSpec(lab.network, [['edge1', 'remote']]));
     await untilDirect();
   });
   afterAll(async () => {

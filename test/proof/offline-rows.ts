@@ -55,11 +55,7 @@ export const offlineBoots: Proof = {
 };
 
 async function bringUp(lab: Lab, mesh: Mesh): Promise<void> {
-  await Promise.all(lab.nodes.map((node) => lab.startCharon(node)));
-  await mesh.startCoordinator();
-  await Promise.all(lab.nodes.map((node) => mesh.startAgent(node)));
-  for (const node of lab.nodes) await mesh.enroll(node);
-  await mesh.applySpec(meshSpec(lab.network));
+  await mesh.bringUp(meshSpec(lab.network));
   await untilLinked(mesh);
   await untilDirect(mesh);
 }

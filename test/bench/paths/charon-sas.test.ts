@@ -4,12 +4,20 @@ import { createdIn, duplicatesIn } from './charon-sas.ts';
 
 function sa(uniqueid: number, change: Partial<ViciIkeSa>, ...children: readonly [string, string][]): ViciIkeSa {
   const childSas = children.map(([name, state], index) => [`${name}-${index}`, { name, state }]);
-  const listed = { name: 'cygnet-peer-remote', uniqueid, state: 'ESTABLISHED', 'remote-id': 'CN=remote', ...change };
+  const listed = {
+    name: 'cygnet-peer-remote',
+    uniqueid,
+    state: 'ESTABLISHED',
+    'local-id': 'CN=edge1',
+    'remote-id': 'CN=remote',
+    ...change,
+  };
   return { ...listed, 'child-sas': new Map(childSas as never) } as unknown as ViciIkeSa;
 }
 
 it('a second IKE SA with the same node is a duplicate, under another name as well', () => {
   expect(duplicatesIn([sa(1, {}), sa(2, { 'remote-id': 'remote.seed' })])).toBe(0);
+  expect(duplicatesIn([sa(1, {}), sa(2, { 'local-id': 'edge1.seed' })])).toBe(0);
   expect(duplicatesIn([sa(1, {}), sa(2, { name: 'cygnet-peer-remote--master2' })])).toBe(1);
 });
 

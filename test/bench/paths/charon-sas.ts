@@ -13,22 +13,27 @@ export async function ikeSasOf(lab: Pick<Lab, 'viciSocketOf'>, node: NodeName): 
 }
 
 /**
- * IKE SAs beyond one for each identity at the other end, and CHILD SAs beyond one for each of its links, whatever the
- * connections are named that charon files them under.
+ * IKE SAs beyond one for each pair of identities, and CHILD SAs beyond one for each link, whatever the connections are named
+ * that charon files them under.
  */
 export function duplicatesIn(ikeSas: readonly ViciIkeSa[]): number {
   const established = ikeSas.filter(({ state }) => state === 'ESTABLISHED');
   const children = established.flatMap((ikeSa) =>
     [...ikeSa['child-sas'].values()]
       .filter(({ state }) => state === 'INSTALLED')
-      .map(({ name }) => `${ikeSa['remote-id']} ${name}`),
+      .map(({ name }) => `${identitiesOf(ikeSa)} ${name}`),
   );
-  return surplusIn(established.map((ikeSa) => ikeSa['remote-id'])) + surplusIn(children);
+  return surplusIn(established.map(identitiesOf)) + surplusIn(children);
 }
 
 /** The unique ids of those that wait for a mediation. */
 export function createdIn(ikeSas: readonly ViciIkeSa[]): ReadonlySet<string> {
   return new Set(ikeSas.filter(({ state }) => state === 'CREATED').map(({ uniqueid }) => String(uniqueid)));
+}
+
+/** A node may register at a mediator under either of its own. */
+function identitiesOf(ikeSa: ViciIkeSa): string {
+  return `${ikeSa['local-id']} ${ikeSa['remote-id']}`;
 }
 
 function surplusIn(texts: readonly string[]): number {

@@ -9,7 +9,7 @@ import { limit, type Say } from '../row.ts';
 import { createdIn, duplicatesIn, ikeSasOf } from './charon-sas.ts';
 import { CharonWatch } from './charon-watch.ts';
 import { brokenRow, type PathMeasurement, type PathRow } from './path-row.ts';
-import { ENDS, Scene } from './scene.ts';
+import { ENDS, firstNameOf, Scene } from './scene.ts';
 
 const MEDIATOR = 'master1';
 const HUB = 'master2';
@@ -145,8 +145,9 @@ async function startAtOnce(scene: Scene, charons: CharonWatch, times: number): P
   }
 }
 
-/** Connections of a node without an IKE SA that is up. */
+/** Connections of a node without an IKE SA that is up. It may be under the name of a second registration instead. */
 async function missingOn({ mesh }: Scene, node: NodeName): Promise<readonly string[]> {
   const status = connectionsSchema.parse(JSON.parse(await mesh.agentctl(node, ['status', '--json'])));
-  return status.connections.filter(({ status: is }) => is !== 'up').map(({ name }) => name);
+  const up = status.connections.filter(({ status: is }) => is === 'up').map(({ name }) => firstNameOf(name));
+  return status.connections.map(({ name }) => firstNameOf(name)).filter((name) => !up.includes(name));
 }

@@ -6,7 +6,7 @@ import { waitFor } from '../../lab/wait-for.ts';
 import { comparison, interleaved, timed, type Say } from '../row.ts';
 import { EventTail, isMediatedInitiate, isNowDirect } from './event-tail.ts';
 import type { PathMeasurement } from './path-row.ts';
-import { ENDS, peerConnectionOf, Scene } from './scene.ts';
+import { ENDS, Scene } from './scene.ts';
 
 const RUNS = { full: 15, quick: 5 } as const;
 const WARM_UP_RUNS = 1;
@@ -38,7 +38,7 @@ export function directTime(strongswan: StrongswanVersion, quick: boolean): PathM
 /** Ends the tunnel, and waits for the next one. A try that comes to nothing counts with the one after it. */
 async function ourTime(scene: Scene, tails: readonly EventTail[], say: Say): Promise<number> {
   const startMs = Date.now();
-  await scene.lab.swanctl('edge1', ['--terminate', '--ike', peerConnectionOf('edge1')]);
+  await scene.endDirect('edge1');
   const { initiated, direct } = await waitFor({
     what: 'the next direct path',
     observe: async () => {

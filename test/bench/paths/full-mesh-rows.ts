@@ -67,6 +67,7 @@ async function measure(full: FullMesh, name: string, act: () => Promise<void>, s
     paths: JSON.stringify(await full.paths()),
     'links without an answer at first': unanswered.first,
     'links without an answer in a minute': unanswered.last,
+    'second registrations': later.secondRegistrations,
     'charons dead': dead.join(' ') || 'none',
     ...spent(before, after),
     examples: [...deviation.examples, ...later.examples].join('; ') || 'none',

@@ -31,9 +31,15 @@ export function expectedSas(node: NodeName, { hub, sites }: FullMeshNodes): read
   return [registration(hub), hubTunnel(hub, node), ...direct];
 }
 
-/** What a charon lists, in the same words; what is not established or not installed says so. */
+/** A node that charon is held up at has one in excess, and its mediator another. */
+export function isSecondRegistration({ name, state }: ViciIkeSa): boolean {
+  return state === 'ESTABLISHED' && /^cygnet-(?:mediation|medsrv-[^.]+)\.again$/.test(name);
+}
+
+/** What a charon lists, in the same words, second registrations aside; what is not established or not installed says so. */
 export function seenSas(ikeSas: readonly ViciIkeSa[]): readonly SaText[] {
-  return ikeSas.map((ikeSa) => {
+  const counted = ikeSas.filter((ikeSa) => !isSecondRegistration(ikeSa));
+  return counted.map((ikeSa) => {
     const children = [...ikeSa['child-sas'].values()].map(({ name, state }) => suffixed(name, state, 'INSTALLED'));
     return textOf(suffixed(ikeSa['remote-id'], ikeSa.state, 'ESTABLISHED'), children);
   });

@@ -6,6 +6,7 @@ import type { LongPing } from '../../lab/ping.ts';
 import { meshSpec, type HubRoles, type SeedLink } from '../../lab/seed-mesh.ts';
 import type { EdgeName } from '../../lab/topology.ts';
 import { waitFor } from '../../lab/wait-for.ts';
+import { ikeSasOf } from './charon-sas.ts';
 import type { PingTrace } from './ping-trace.ts';
 
 /** The two whose link is measured. */
@@ -93,6 +94,13 @@ export class Scene implements AsyncDisposable {
     return { ping, trace: async () => ({ replies: await ping.replies(), intervalMs }) };
   }
 
+  /** Ends the direct tunnel at one end, as an operator could. */
+  async endDirect(end: End): Promise<void> {
+    const ikeSas = await ikeSasOf(this.lab, end);
+    const direct = ikeSas.filter(({ name }) => firstNameOf(name) === `cygnet-peer-${otherEndOf(end)}`);
+    for (const { uniqueid } of direct) await this.lab.swanctl(end, ['--terminate', '--ike-id', String(uniqueid)]);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.lab[Symbol.asyncDispose]();
   }
@@ -126,7 +134,7 @@ export function otherEndOf(end: End): End {
   return end === 'edge1' ? 'remote' : 'edge1';
 }
 
-/** The connection of an end to the other, as the product names it. */
-export function peerConnectionOf(end: End): string {
-  return `cygnet-peer-${otherEndOf(end)}`;
+/** A connection that goes through a second registration has the name of the first one, and more. */
+export function firstNameOf(connection: string): string {
+  return connection.replace(/\.again$/, '');
 }
