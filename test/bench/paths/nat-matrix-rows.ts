@@ -100,7 +100,7 @@ async function settled(
     return traces.every((trace) => isFlowingDirectly(trace, Date.now()));
   };
   try {
-    const { links } = await waitFor({
+    const wait = waitFor({
       what: cause ?? 'a direct path',
       observe: async () => ({ links: await scene.links(), flowing: await isDirectNow() }),
       until: ({ links, flowing }) =>
@@ -108,6 +108,7 @@ async function settled(
       timeoutMs: cause === undefined ? DIRECT_MS : CAUSE_MS,
       intervalMs: 500,
     });
+    const { links } = await scene.explained(wait);
     return links;
   } catch (error) {
     if (error instanceof LabError && error.code === 'not-in-time') return scene.links();

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { messageOf } from '../../../src/errors.ts';
 import { Lab, type LabOptions } from '../../lab/lab.ts';
 import { Mesh } from '../../lab/mesh.ts';
 import type { NodeStatus } from '../../lab/node-status.ts';
@@ -7,6 +8,7 @@ import { meshSpec, type HubRoles, type SeedLink } from '../../lab/seed-mesh.ts';
 import type { EdgeName } from '../../lab/topology.ts';
 import { waitFor } from '../../lab/wait-for.ts';
 import { ikeSasOf } from './charon-sas.ts';
+import { keepEvidence } from './keep-evidence.ts';
 import type { PingTrace } from './ping-trace.ts';
 
 /** The two whose link is measured. */
@@ -78,13 +80,25 @@ export class Scene implements AsyncDisposable {
 
   /** Waits until both ends call the link direct. */
   async untilDirect(timeoutMs: number): Promise<void> {
-    await waitFor({
-      what: 'a direct path',
-      observe: () => this.links(),
-      until: (links) => links.every((link) => link?.path === 'direct'),
-      timeoutMs,
-      intervalMs: 300,
-    });
+    await this.explained(
+      waitFor({
+        what: 'a direct path',
+        observe: () => this.links(),
+        until: (links) => links.every((link) => link?.path === 'direct'),
+        timeoutMs,
+        intervalMs: 300,
+      }),
+    );
+  }
+
+  /** For a wait that is not to run out: when it does, what may tell why is kept, and where is said on stderr. */
+  async explained<T>(wait: Promise<T>): Promise<T> {
+    try {
+      return await wait;
+    } catch (error) {
+      process.stderr.write(`${messageOf(error)}\nlogs: ${await keepEvidence(this.lab, this.mesh)}\n`);
+      throw error;
+    }
   }
 
   /** Pings from LAN to LAN until it is stopped. */
@@ -111,10 +125,7 @@ export class Scene implements AsyncDisposable {
 
   async #bringUp(): Promise<void> {
     const { lab, mesh } = this;
-    await Promise.all(lab.nodes.map((node) => lab.startCharon(node)));
-    await mesh.startCoordinator();
-    await Promise.all(lab.nodes.map((node) => mesh.startAgent(node)));
-    for (const node of lab.nodes) await mesh.enroll(node);
+    await mesh.bringUp();
     await this.#apply([]);
     await waitFor({
       what: 'every node with its desired state',

@@ -113,7 +113,7 @@ async function die(scene: Scene, index: number, say: Say): Promise<Measured> {
   if (death.undo !== undefined) await sleep(CAUSE_STAYS_MS);
   const goneMs = death.undo === undefined ? harmedMs : Date.now();
   await death.undo?.(scene, end);
-  const again = await directAgain(pings, goneMs);
+  const again = await directAgain(scene, pings, goneMs);
   await Promise.all(pings.map(({ ping }) => ping.stop()));
   const measured = { kind: death.kind, outageMs: Math.round(outage), directAgainMs: Math.round(again) };
   say(`death ${index + 1} at ${end}: ${JSON.stringify(measured)}`);
@@ -131,9 +131,9 @@ async function outageAfter(pings: readonly ScenePing[], harmedMs: number): Promi
   return traces === undefined ? OUTAGE_COUNTED_MS : Math.max(...traces.map((trace) => outageMs(trace, harmedMs)));
 }
 
-async function directAgain(pings: readonly ScenePing[], goneMs: number): Promise<number> {
+async function directAgain(scene: Scene, pings: readonly ScenePing[], goneMs: number): Promise<number> {
   const wait = untilEach(pings, 'direct answers', isFlowingDirectly, DIRECT_AGAIN_COUNTED_MS);
-  const traces = await wait.catch(undefinedWhenLate);
+  const traces = await scene.explained(wait).catch(undefinedWhenLate);
   if (traces === undefined) return DIRECT_AGAIN_COUNTED_MS;
   return Math.max(0, ...traces.map((trace) => (directSinceMs(trace) ?? Infinity) - goneMs));
 }

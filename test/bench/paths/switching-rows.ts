@@ -101,13 +101,15 @@ class ProductSwitching implements AsyncDisposable {
   async fallAndRise(end: End): Promise<void> {
     const givenUpMs = Date.now();
     await this.#scene.mesh.agentctl(end, ['reconnect', otherEndOf(end), '--wait', '0']);
-    const risen = await waitFor({
-      what: 'both ends with a new direct path',
-      observe: () =>
-        Promise.all(this.#tails.map(async (tail) => (await tail.since(givenUpMs)).find(isNowDirect)?.atMs ?? null)),
-      until: (moments) => moments.every((atMs) => atMs !== null),
-      timeoutMs: DIRECT_MS,
-    });
+    const risen = await this.#scene.explained(
+      waitFor({
+        what: 'both ends with a new direct path',
+        observe: () =>
+          Promise.all(this.#tails.map(async (tail) => (await tail.since(givenUpMs)).find(isNowDirect)?.atMs ?? null)),
+        until: (moments) => moments.every((atMs) => atMs !== null),
+        timeoutMs: DIRECT_MS,
+      }),
+    );
     this.#switches.push({ givenUpMs, directMs: Math.max(...risen.map((atMs) => atMs ?? Number.NaN)) });
   }
 
