@@ -19,6 +19,8 @@ export interface PlainMeshOptions {
 export class PlainMesh {
   readonly #lab: Lab;
   readonly #subnetsOf: (edge: EdgeNode) => readonly string[];
+  /** Ways from one edge to another that charon begins nothing by any more. */
+  readonly #held = new Set<string>();
 
   private constructor(lab: Lab, { subnetsOf = ({ lan }) => [lan.subnet] }: PlainMeshOptions) {
     this.#lab = lab;
@@ -58,15 +60,25 @@ export class PlainMesh {
   }
 
   /**
-   * {@link initiateDirect}, and when it fails once from the other end: charon loses one of some 40 set-ups on 6.0. `say`
-   * is told of that.
+   * {@link initiateDirect}, and when it fails from the other end, as from then on: charon loses one of some 40 set-ups on 6.0,
+   * and sets up nothing more with that peer. `say` is told of that. False when both ends have failed.
    */
-  async initiateDirectEitherWay(edge: EdgeName, peer: EdgeName, say: (text: string) => void): Promise<void> {
-    await this.initiateDirect(edge, peer).catch((error: unknown) => {
-      if (!(error instanceof LabError) || error.code !== 'command-failed') throw error;
-      say(`swanctl: ${error.message}`);
-      return this.initiateDirect(peer, edge);
-    });
+  async initiateDirectEitherWay(edge: EdgeName, peer: EdgeName, say: (text: string) => void): Promise<boolean> {
+    for (const [from, to] of [
+      [edge, peer],
+      [peer, edge],
+    ] as const) {
+      if (this.#held.has(`${from} ${to}`)) continue;
+      try {
+        await this.initiateDirect(from, to);
+        return true;
+      } catch (error) {
+        if (!(error instanceof LabError) || error.code !== 'command-failed') throw error;
+        this.#held.add(`${from} ${to}`);
+        say(`swanctl at ${from}, from now on at ${to} only: ${error.message}`);
+      }
+    }
+    return false;
   }
 
   /** Asks charon for the mediated tunnel and does not wait. */

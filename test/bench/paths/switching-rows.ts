@@ -34,15 +34,16 @@ export function switching(strongswan: StrongswanVersion, quick: boolean): PathMe
         await plain.fallAndRise(end, say);
         if (round % 10 === 9) say(`${round + 1} of ${rounds}`);
       }
-      return [rowOf(name, rounds, await product.stop(), await plain.stop())];
+      return [rowOf(name, rounds, await product.stop(), { ...(await plain.stop()), switches: plain.switches })];
     },
   };
 }
 
-function rowOf(name: string, rounds: number, ours: Losses, other: Losses): PathRow {
+function rowOf(name: string, rounds: number, ours: Losses, other: Losses & { readonly switches: number }): PathRow {
   const seen = {
     sent: ours.sent,
     lost: textOf(ours),
+    'switches of swanctl, before both its charons hung': other.switches,
     'sent beside swanctl': other.sent,
     'lost beside swanctl': textOf(other),
     ...(ours.drops !== undefined && { 'dropped by the kernel': ours.drops }),
@@ -128,6 +129,8 @@ class PlainSwitching implements AsyncDisposable {
   readonly #mesh: PlainMesh;
   readonly #watched: Watched;
   readonly #switches: Switches[] = [];
+  /** Neither end's charon begins anything with the other any more: only a restart would help, and that ends the rest, too. */
+  #isHeld = false;
 
   private constructor(lab: Lab, mesh: PlainMesh, watched: Watched) {
     this.#lab = lab;
@@ -157,11 +160,17 @@ class PlainSwitching implements AsyncDisposable {
   }
 
   async fallAndRise(end: End, say: Say): Promise<void> {
+    if (this.#isHeld) return;
     const givenUpMs = Date.now();
     await this.#mesh.terminateDirect(end, otherEndOf(end));
     await sleep(RELAYED_MS);
-    await this.#mesh.initiateDirectEitherWay(end, otherEndOf(end), say);
-    this.#switches.push({ givenUpMs, directMs: Date.now() });
+    this.#isHeld = !(await this.#mesh.initiateDirectEitherWay(end, otherEndOf(end), say));
+    if (!this.#isHeld) this.#switches.push({ givenUpMs, directMs: Date.now() });
+  }
+
+  /** Fallbacks that an upgrade has followed. */
+  get switches(): number {
+    return this.#switches.length;
   }
 
   stop(): Promise<Losses> {
