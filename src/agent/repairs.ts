@@ -45,6 +45,8 @@ export class Repairs {
   readonly #goneSinceMs = new Map<string, number | undefined>();
   readonly #hubs: HubRepairs;
   readonly #renewalPace: RepairPace;
+  /** The IKE SA of each registration, by the connection's name: unique ids, until this node ends it. */
+  readonly #registrations = new Map<string, number>();
   #isRenewalWanted = false;
 
   constructor(deps: HubRepairsDeps) {
@@ -77,8 +79,9 @@ export class Repairs {
     this.#noteAddresses(outward, input.localAddresses, nowMs);
     const stale = outward.filter(({ localHost }) => this.#isGone(localHost, nowMs));
     this.#noteHeard(input.heardAtMs);
-    const hubs = this.#hubs.decide({ hubs: ofKind('spoke'), silent: input.silentHubs });
     const registrations = ofKind('mediation-client');
+    this.#noteRegistrations(registrations);
+    const hubs = this.#hubs.decide({ hubs: ofKind('spoke'), silent: input.silentHubs });
     const forgotten = registrations.filter((sa) => hubs.restarted.some((hub) => isSameEnd(sa, hub)));
     // Nothing new is begun through the registrations shortly before they are renewed; of a long back-off the rest is for tries.
     const renews = this.#isRenewalWanted && this.#renewalPace.isNear;
@@ -86,12 +89,25 @@ export class Repairs {
     const isOpen = input.trying > 0 || registrations.some(({ isMediating }) => isMediating);
     const renewed = isOpen ? [] : this.#renew(registrations);
     const abandoned = [...stale, ...renewed, ...forgotten, ...hubs.mute, ...hubs.restarted];
+    for (const { name } of abandoned) this.#registrations.delete(name);
     return {
       abandon: new Set(abandoned.map(({ uniqueId }) => uniqueId)),
       rekey: new Set(hubs.rekey),
       renews: renews || abandoned.some(({ name }) => kinds.get(name) === 'mediation-client'),
       lookInMs: Math.min(this.#lookInMs(nowMs), hubs.lookInMs),
     };
+  }
+
+  /**
+   * A registration that was lost may have been lost with its charon, which may be a hub's, too. Where the kernel carries the packets
+   * the SAs of a charon that has crashed go on doing so, and no silence tells: the hub is asked.
+   */
+  #noteRegistrations(registrations: readonly IkeSa[]): void {
+    for (const { name, uniqueId } of registrations) {
+      const isAnew = (this.#registrations.get(name) ?? uniqueId) !== uniqueId;
+      if (isAnew) this.#hubs.greetAll();
+      this.#registrations.set(name, uniqueId);
+    }
   }
 
   #noteHeard(atMs = Number.NEGATIVE_INFINITY): void {

@@ -337,6 +337,28 @@ describe('a suspicion that others see this node elsewhere', () => {
     expect(new Mending().suspected({ ikeSas: [toHub, toPeer] })).toEqual({ ...renewal, abandon: new Set() }));
 });
 
+describe('a registration that was lost', () => {
+  const anew = { ...registration, uniqueId: 9 };
+  const rekeys = ({ rekey }: RepairWishes): number[] => [...rekey];
+
+  it('has the hubs asked when it is there again: it may have gone with their charon', () => {
+    const mending = new Mending();
+    expect(rekeys(mending.decide())).toEqual([]);
+    expect(rekeys(mending.decide({ ikeSas: [toHub] }))).toEqual([]);
+    expect(rekeys(mending.decide({ ikeSas: [anew, toHub] }))).toEqual([20]);
+    mending.clock.advance(60_000);
+    expect(rekeys(mending.decide({ ikeSas: [anew, toHub] })), 'once').toEqual([]);
+  });
+
+  it('tells nothing of them when this node has ended it itself', () => {
+    const mending = Mending.withoutAddress(GONE, [{ ...registration, localHost: GONE }]);
+    const moved = { ...registration, localHost: GONE };
+    expect(mending.decide({ ikeSas: [moved, toHub] }).abandon).toEqual(new Set([1]));
+    expect(rekeys(mending.decide({ ikeSas: [toHub] }))).toEqual([]);
+    expect(rekeys(mending.decide({ ikeSas: [anew, toHub] }))).toEqual([]);
+  });
+});
+
 describe('a hub that was greeted by a rekeying', () => {
   const owing = { ...toHub, childSas: [childSa('edge1--a', { uniqueId: 20, state: 'REKEYING' })] };
   const secondOwing = { ...toSecondHub, childSas: [childSa('edge1--a', { uniqueId: 40, state: 'REKEYING' })] };
