@@ -76,6 +76,7 @@ export class Agent {
   readonly #repairs: Repairs;
   readonly #loopback: MeshLoopback;
   readonly #interfaces: PathInterfaces;
+  readonly #routes: PathRoutes;
   readonly #links: LinkWatch;
   readonly #evidence = new EvidenceBoard();
   readonly #keeper: StateKeeper;
@@ -99,6 +100,7 @@ export class Agent {
     this.#repairs = this.#makeRepairs();
     this.#loopback = new MeshLoopback(() => deps.clock.monotonicMs());
     this.#interfaces = new PathInterfaces(() => deps.clock.monotonicMs());
+    this.#routes = this.#makeRoutes();
     this.#links = new LinkWatch({ ...deps, onChange: () => this.#charonLoop.trigger() });
     this.#credentials = this.#makeCredentials();
     this.#keeper = new StateKeeper({
@@ -144,6 +146,7 @@ export class Agent {
       random: this.#deps.random,
       logger: this.#deps.logger.child({ component: 'network' }),
       onChange: () => this.#networkChanged(running),
+      onOwnTouched: () => this.#ownNetworkTouched(),
     });
     const loops = [
       this.#charonLoop.run(running),
@@ -255,7 +258,7 @@ export class Agent {
       reconciler: this.#reconciler,
       target: () => this.#target(),
       material: () => this.#credentials.material,
-      routes: this.#makeRoutes(),
+      routes: this.#routes,
       prepare: () => {
         this.#credentials.lookAtPlaced();
         return this.#holdOwnNetwork();
@@ -295,6 +298,13 @@ export class Agent {
     const { addresses } = desired;
     await this.#loopback.hold(addresses === undefined ? [] : [addresses.mesh, addresses.relay]);
     await this.#interfaces.hold(this.#node.wantsInterfaces ? addresses?.mesh : undefined);
+  }
+
+  /** Until it is as it was, what is for a peer may leave this machine in clear text. */
+  #ownNetworkTouched(): void {
+    this.#interfaces.suspect();
+    this.#routes.suspect();
+    this.#charonLoop.trigger();
   }
 
   #makeRoutes(): PathRoutes {

@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import { backoffMs, type BackoffPolicy } from '../backoff.ts';
 import { pause, type Clock } from '../clock.ts';
 import type { Logger } from '../log.ts';
+import { INTERFACES, PROTOCOL } from './path-interfaces.ts';
 
 const run = promisify(execFile);
 
@@ -21,10 +22,12 @@ export interface NetworkMonitorDeps {
   readonly logger: Logger;
   /** The machine has other addresses or another default route than before. */
   readonly onChange: () => void;
+  /** Somebody may have taken away or changed what this node has made: its XFRM interfaces, their rules or routes. */
+  readonly onOwnTouched: () => void;
 }
 
 /**
- * Tells when the machine is on another network. The kernel's messages (`ip monitor`) only say when to look: leases that
+ * Tells when the machine is on another network, and when it may have lost what this node has set up in it. The kernel's messages (`ip monitor`) only say when to look: leases that
  * are renewed make many of them, and mean nothing. charon's own routes, one for each tunnel, are not even looked at.
  */
 export class NetworkMonitor {
@@ -55,11 +58,12 @@ export class NetworkMonitor {
   /** Resolves with the reason when the messages end. */
   #follow(signal: AbortSignal): Promise<string> {
     return new Promise((resolve) => {
-      const monitor = spawn('ip', ['monitor', 'link', 'address', 'route'], {
+      const monitor = spawn('ip', ['monitor', 'link', 'address', 'route', 'rule'], {
         stdio: ['ignore', 'pipe', 'ignore'],
         signal,
       });
       createInterface({ input: monitor.stdout }).on('line', (line) => {
+        if (isOwnTouched(line)) this.#deps.onOwnTouched();
         if (isWorthALook(line)) this.#lookSoon(signal);
       });
       monitor.once('error', (error) => resolve(error.message));
@@ -94,8 +98,16 @@ export class NetworkMonitor {
 
 /** Whether a line of `ip monitor` is about a link or an address (they begin with the interface's number) or a default route. */
 export function isWorthALook(line: string): boolean {
-  return /^(?:Deleted )?\d+:|\bdefault\b/.test(line);
+  return /^(?:Deleted )?\d+: |\bdefault\b/.test(line);
 }
+
+/** Whether it is about one of this node's interfaces, or about a rule or a route of its own that is gone. */
+export function isOwnTouched(line: string): boolean {
+  return OWN_INTERFACE.test(line) || OWN_GONE.test(line);
+}
+
+const OWN_INTERFACE = new RegExp(`^(?:Deleted )?\\d+: (?:${Object.values(INTERFACES).join('|')})[@:]`);
+const OWN_GONE = new RegExp(`^Deleted .*\\bproto ${PROTOCOL}\\b`);
 
 /**
  * What other machines notice of this one's network: its default routes, and the addresses of the interfaces that they go

@@ -48,6 +48,11 @@ export class PathRoutes {
     return this.#known ?? new Map();
   }
 
+  /** One of them may be gone: they are looked at with the next call of `observe`. */
+  suspect(): void {
+    this.#lookedAtMs = Number.NEGATIVE_INFINITY;
+  }
+
   /** Each takes the place of another one with its destination. Rejects with a {@link StepRefused}. */
   set(routes: readonly Route[], localSubnets: readonly string[]): Promise<undefined> {
     const source = ownAddressIn(localSubnets) ?? this.#deps.own();

@@ -1,7 +1,7 @@
 import { appendFileSync, chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { isWorthALook, NetworkMonitor } from '../../src/agent/network-monitor.ts';
+import { isOwnTouched, isWorthALook, NetworkMonitor } from '../../src/agent/network-monitor.ts';
 import { createLogger } from '../../src/log.ts';
 import { ManualClock } from '../reconcile/memory-charon.ts';
 import { temporaryFolder } from './temporary-folder.ts';
@@ -42,12 +42,13 @@ function linesOf(name: 'monitors' | 'looks'): string[] {
   return existsSync(file) ? readFileSync(file, 'utf8').split('\n').slice(0, -1) : [];
 }
 
-function message(): void {
-  appendFileSync(join(folder, 'messages'), '2: eth-none    inet 10.0.0.2/24 scope global eth-none\n');
+function message(line = '2: eth-none    inet 10.0.0.2/24 scope global eth-none'): void {
+  appendFileSync(join(folder, 'messages'), `${line}\n`);
 }
 
 class Watching {
   changes = 0;
+  touches = 0;
   readonly clock = new ManualClock();
   /** Which attempts in a row have failed, as they are logged. */
   readonly failed: number[] = [];
@@ -61,6 +62,7 @@ class Watching {
       random: () => 0,
       logger,
       onChange: () => (this.changes += 1),
+      onOwnTouched: () => (this.touches += 1),
     });
     this.ended = monitor.run(this.stop.signal);
     onTestFinished(() => {
@@ -105,6 +107,30 @@ describe('a message of the kernel is worth a look', () => {
     'local 10.9.9.1 dev d0 table local proto kernel scope host src 10.9.9.1 ',
     '    link/ether 72:bf:6d:d5:c0:a0 brd ff:ff:ff:ff:ff:ff',
   ])('not: %s', (line) => expect(isWorthALook(line)).toBe(false));
+});
+
+describe('a message of the kernel tells that somebody has touched what this node has made', () => {
+  it.each([
+    'Deleted 214:\tnot from all fwmark 0x20000000/0x20000000 lookup 7447 proto 74',
+    'Deleted 7.7.8.0/24 dev cygnet-direct table 7447 proto 74 scope link ',
+    '97: cygnet-direct@NONE: <NOARP> mtu 1480 qdisc noqueue state DOWN group default ',
+    'Deleted 98: cygnet-relay@NONE: <NOARP> mtu 1480 qdisc noop state DOWN group default ',
+  ])('%s', (line) => expect(isOwnTouched(line)).toBe(true));
+
+  it.each([
+    '7.7.8.0/24 dev cygnet-direct table 7447 proto 74 scope link ',
+    '214:\tfrom all lookup 7447 proto 74',
+    'Deleted 220:\tfrom all lookup 220',
+    'Deleted 7.7.8.0/24 dev eth0 proto 740 ',
+    '3: cygnet-other: <NOARP> mtu 1480 qdisc noqueue state DOWN group default ',
+  ])('not: %s', (line) => expect(isOwnTouched(line)).toBe(false));
+
+  it('as soon as it comes', async () => {
+    const watching = new Watching();
+    await watching.follows();
+    message('Deleted 214:\tfrom all lookup 7447 proto 74');
+    await until(() => watching.touches === 1);
+  });
 });
 
 describe('the network of a machine', () => {

@@ -58,6 +58,13 @@ describe('the routes into a node’s XFRM interfaces', () => {
     ]);
   });
 
+  it('are looked at at once when one of them may be gone', async () => {
+    const host = new Host();
+    await host.routes.set([toSubnet], []);
+    host.routes.suspect();
+    expect(await host.seen()).toEqual([]);
+  });
+
   it('are refused in the kernel’s words, and looked at anew then', async () => {
     const host = new Host();
     await host.routes.set([toSubnet], []);

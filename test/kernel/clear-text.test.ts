@@ -40,6 +40,22 @@ async function untilMore(listener: LabProcess): Promise<void> {
   });
 }
 
+/** What somebody has taken away is there again. */
+async function untilWhole(lab: Lab): Promise<void> {
+  const show = async (...argv: string[]): Promise<string> => (await lab.exec('edge1', ['ip', ...argv])).stdout;
+  await waitFor({
+    what: 'the rule, the interface and the route to remote',
+    observe: async () => ({
+      rules: await show('rule', 'show', 'priority', '214'),
+      links: await show('link', 'show', 'type', 'xfrm', 'up'),
+      routes: await show('route', 'show', 'table', '7447'),
+    }),
+    until: ({ rules, links, routes }) =>
+      rules.includes('lookup 7447') && links.includes('cygnet-direct') && routes.includes('7.7.8.0/24'),
+    timeoutMs: 30_000,
+  });
+}
+
 it('what a peer’s subnet sends comes in through tunnels only, and goes there through tunnels only, whatever becomes of these', async () => {
   await using lab = await Lab.create({});
   const mesh = new Mesh(lab);
@@ -63,6 +79,16 @@ it('what a peer’s subnet sends comes in through tunnels only, and goes there t
   const listener = await lab.spawn('edge1', 'listener', [process.execPath, '-e', LISTENER]);
   await lab.spawn(router, 'intruder', [process.execPath, '-e', INTRUDER]);
 
+  await untilMore(listener);
+  for (const argv of [
+    ['rule', 'del', 'priority', '214'],
+    ['link', 'set', 'cygnet-direct', 'down'],
+    ['link', 'del', 'cygnet-direct'],
+  ]) {
+    await untilWhole(lab);
+    await lab.exec('edge1', ['ip', ...argv]);
+  }
+  await untilWhole(lab);
   await untilMore(listener);
   await mesh.agentctl('edge1', ['reconnect', 'remote', '--json']);
   await untilMore(listener);
