@@ -105,7 +105,7 @@ async function die(scene: Scene, index: number, say: Say): Promise<Measured> {
   if (death === undefined) throw new TypeError('there are kinds of death');
   const end = ENDS[Math.floor(index / KINDS.length) % ENDS.length] ?? ENDS[0];
   const pings = await Promise.all(ENDS.map((from) => scene.ping(from, PING_INTERVAL_MS)));
-  await untilEach(pings, 'direct answers at both ends', isFlowingDirectly, DIRECT_MS);
+  await scene.explained(untilEach(pings, 'direct answers at both ends', isFlowingDirectly, DIRECT_MS));
 
   const harmedMs = Date.now();
   await death.harm(scene, end);
