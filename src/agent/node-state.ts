@@ -174,6 +174,7 @@ export class NodeState {
       ikeSas,
       localAddresses: this.#deps.localAddresses(),
       trying: direct.trying,
+      outliveCharon: this.#dataPlane === 'kernel',
       silentHubs: links.silentHubs(desired, ikeSas),
       heardAtMs: links.heardAtMs,
     });

@@ -20,6 +20,8 @@ export interface RepairInput {
   readonly trying: number;
   /** By the unique id of the IKE SA with the hub. */
   readonly silentHubs: ReadonlyMap<number, SilentHub>;
+  /** Whether SAs go on carrying packets when their charon has crashed: the kernel has them. */
+  readonly outliveCharon: boolean;
   /** When anything came through any path last, monotonic; undefined before anything has. */
   readonly heardAtMs: number | undefined;
 }
@@ -80,7 +82,7 @@ export class Repairs {
     const stale = outward.filter(({ localHost }) => this.#isGone(localHost, nowMs));
     this.#noteHeard(input.heardAtMs);
     const registrations = ofKind('mediation-client');
-    this.#noteRegistrations(registrations);
+    this.#noteRegistrations(registrations, input.outliveCharon);
     const hubs = this.#hubs.decide({ hubs: ofKind('spoke'), silent: input.silentHubs });
     const forgotten = registrations.filter((sa) => hubs.restarted.some((hub) => isSameEnd(sa, hub)));
     // Nothing new is begun through the registrations shortly before they are renewed; of a long back-off the rest is for tries.
@@ -99,13 +101,13 @@ export class Repairs {
   }
 
   /**
-   * A registration that was lost may have been lost with its charon, which may be a hub's, too. Where the kernel carries the packets
-   * the SAs of a charon that has crashed go on doing so, and no silence tells: the hub is asked.
+   * A registration that was lost may have been lost with its charon, which may be a hub's, too. Where its SAs go on carrying
+   * packets no silence tells, so the hub is asked.
    */
-  #noteRegistrations(registrations: readonly IkeSa[]): void {
+  #noteRegistrations(registrations: readonly IkeSa[], outliveCharon: boolean): void {
     for (const { name, uniqueId } of registrations) {
       const isAnew = (this.#registrations.get(name) ?? uniqueId) !== uniqueId;
-      if (isAnew) this.#hubs.greetAll();
+      if (isAnew && outliveCharon) this.#hubs.greetAll();
       this.#registrations.set(name, uniqueId);
     }
   }

@@ -58,6 +58,7 @@ class Mending {
     const usual = {
       localAddresses: new Set([HERE]),
       trying: 0,
+      outliveCharon: true,
       silentHubs: new Map<number, SilentHub>(),
       heardAtMs: undefined,
     };
@@ -350,6 +351,14 @@ describe('a registration that was lost', () => {
     expect(rekeys(mending.decide({ ikeSas: [anew, toHub] })), 'once').toEqual([]);
   });
 
+  it('tells nothing of them where their packets end with their charon: silence does', () => {
+    const mending = new Mending();
+    const usual = { outliveCharon: false };
+    mending.decide(usual);
+    mending.decide({ ...usual, ikeSas: [toHub] });
+    expect(rekeys(mending.decide({ ...usual, ikeSas: [anew, toHub] }))).toEqual([]);
+  });
+
   it('tells nothing of them when this node has ended it itself', () => {
     const mending = Mending.withoutAddress(GONE, [{ ...registration, localHost: GONE }]);
     const moved = { ...registration, localHost: GONE };
@@ -516,7 +525,8 @@ describe('a hub through which nothing comes any more', () => {
   it('is given up by each of its nodes at a moment of its own', async () => {
     const clock = new ManualClock();
     const repairs = new Repairs(repairDeps(clock, { random: () => 0.5 }));
-    const usual = { desired: mesh, localAddresses: new Set([HERE]), trying: 0, silentHubs, heardAtMs: undefined };
+    const common = { trying: 0, outliveCharon: true, heardAtMs: undefined };
+    const usual = { desired: mesh, localAddresses: new Set([HERE]), silentHubs, ...common };
     repairs.decide({ ...usual, ikeSas: [toHub] });
     repairs.decide({ ...usual, ikeSas: [open] });
     await turn();

@@ -41,10 +41,9 @@ export class Mesh {
     return `https://${this.#coordinatorAddress}:${COORDINATOR_PORT}`;
   }
 
-  /** Starts every charon, the coordinator and all agents, enrols the nodes, and applies a spec if there is one. */
-  async bringUp(spec?: string): Promise<void> {
-    const { nodes } = this.#lab;
-    await Promise.all(nodes.map((node) => this.#lab.startCharon(node)));
+  /** Starts every charon, the coordinator and the agents of these nodes, enrols them, and applies a spec if there is one. */
+  async bringUp(spec?: string, nodes: readonly NodeName[] = this.#lab.nodes): Promise<void> {
+    await Promise.all(this.#lab.nodes.map((node) => this.#lab.startCharon(node)));
     await this.startCoordinator();
     await Promise.all(nodes.map((node) => this.startAgent(node)));
     await Promise.all(nodes.map((node) => this.enroll(node)));
