@@ -36,7 +36,7 @@ export function withSecondRegistrations(desired: DesiredState, held: ReadonlySet
       ...peers.map((peer) => ({ ...peer, name: againOf(peer.name), mediatedBy: againOf(peer.mediatedBy) })),
     ],
     links: desired.links.map((link) => {
-      const more = link.direct.filter(({ connection }) => peers.some(({ name }) => name === connection));
+      const more = link.direct.filter(({ connection }) => held.has(connection));
       if (more.length === 0) return link;
       const again = more.map(({ connection, child }) => ({ connection: againOf(connection), child }));
       return { ...link, direct: [...link.direct, ...again] };

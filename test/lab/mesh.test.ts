@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { agentEventSchema, statusSchema, type AgentStatus } from '../../src/agent/api.ts';
 import { nodeEventSchema, type NodeEvent } from '../../src/control/report.ts';
 import { Lab } from './lab.ts';
-import { Mesh } from './mesh.ts';
+import { firstNameOf, Mesh } from './mesh.ts';
 import { meshSpec, SEED_LINKS, type SeedLink } from './seed-mesh.ts';
 import type { StrongswanVersion } from './strongswan.ts';
 import type { NodeName } from './topology.ts';
@@ -75,7 +75,7 @@ function expectNoDuplicates(status: AgentStatus): void {
   const connections = status.connections.filter(({ kind }) => kind !== 'mediation-server');
   // One with a peer may be under the name of a second registration.
   const tunnelOf = ({ name, kind }: (typeof connections)[number]): string =>
-    kind === 'mediated-peer' ? name.replace('.again', '') : name;
+    kind === 'mediated-peer' ? firstNameOf(name) : name;
   for (const name of new Set(connections.map(tunnelOf))) {
     const ikeSas = connections.filter((each) => tunnelOf(each) === name).flatMap((each) => each.ikeSas);
     expect(

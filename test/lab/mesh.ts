@@ -183,3 +183,8 @@ function started(process: LabProcess | undefined, name: string): LabProcess {
   if (process === undefined) throw new LabError('bad-argument', `the ${name} was never started`);
   return process;
 }
+
+/** A connection that goes through a second registration has the name of the first one, and more. */
+export function firstNameOf(connection: string): string {
+  return connection.replace(/\.again$/, '');
+}

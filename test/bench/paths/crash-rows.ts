@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { ViciIkeSa } from '../../../src/vici/index.ts';
 import type { StrongswanVersion } from '../../lab/strongswan.ts';
+import { firstNameOf } from '../../lab/mesh.ts';
 import { LabError } from '../../lab/run.ts';
 import type { NodeName } from '../../lab/topology.ts';
 import { waitFor } from '../../lab/wait-for.ts';
@@ -9,7 +10,7 @@ import { limit, type Say } from '../row.ts';
 import { createdIn, duplicatesIn, ikeSasOf } from './charon-sas.ts';
 import { CharonWatch } from './charon-watch.ts';
 import { brokenRow, type PathMeasurement, type PathRow } from './path-row.ts';
-import { ENDS, firstNameOf, Scene } from './scene.ts';
+import { ENDS, Scene } from './scene.ts';
 
 const MEDIATOR = 'master1';
 const HUB = 'master2';

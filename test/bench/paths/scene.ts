@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { messageOf } from '../../../src/errors.ts';
 import { Lab, type LabOptions } from '../../lab/lab.ts';
-import { Mesh } from '../../lab/mesh.ts';
+import { firstNameOf, Mesh } from '../../lab/mesh.ts';
 import type { NodeStatus } from '../../lab/node-status.ts';
 import type { LongPing } from '../../lab/ping.ts';
 import { meshSpec, type HubRoles, type SeedLink } from '../../lab/seed-mesh.ts';
@@ -143,9 +143,4 @@ export interface ScenePing {
 
 export function otherEndOf(end: End): End {
   return end === 'edge1' ? 'remote' : 'edge1';
-}
-
-/** A connection that goes through a second registration has the name of the first one, and more. */
-export function firstNameOf(connection: string): string {
-  return connection.replace(/\.again$/, '');
 }
